@@ -1,0 +1,3 @@
+//! The `florin` binary.
+
+fn main() {}
