@@ -1,5 +1,42 @@
 //! The journal's segments: blocks appended to zero-filled files, each block hash-chained to the one before.
+//!
+//! Promises: a segment is filled with zeros, synced, named and its folder synced before any block goes in; it is never
+//! recycled, so whatever is not zero behind the last block is a block half written or damage. Integers are little-endian.
+//!
+//! Segment header, 4096 bytes:
+//!
+//! | at | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic `FLORINSG` |
+//! | 8 | 4 | format version, 1 |
+//! | 12 | 4 | shard |
+//! | 16 | 8 | number of the segment, from 1 |
+//! | 24 | 8 | first sequence: that of its first block |
+//! | 32 | 32 | hash of the block before it; zeros before the first block of all |
+//! | 64 | 4028 | zeros |
+//! | 4092 | 4 | CRC-32 of bytes 0..4092 |
+//!
+//! Block, at a multiple of 8: header of 64 bytes, payload, zeros up to a multiple of 8:
+//!
+//! | at | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | magic `FLBK` |
+//! | 4 | 4 | length of the payload |
+//! | 8 | 4 | CRC-32 of this header, this field taken as zero |
+//! | 12 | 4 | CRC-32 of the payload |
+//! | 16 | 8 | sequence of the first entry |
+//! | 24 | 4 | number of entries, at least 1 |
+//! | 28 | 4 | zero |
+//! | 32 | 32 | BLAKE3 of: hash of the block before, bytes 0..32 of this header with 8..12 taken as zero, payload |
 
+pub mod reader;
+pub mod recovery;
+pub mod room;
+#[cfg(test)]
+mod tests;
+pub mod writer;
+
+use crate::bytes::{get, get_u32, get_u64, length, put};
 use crate::disk::Disk;
 use crate::error::StorageError;
 use std::path::{Path, PathBuf};
@@ -8,6 +45,23 @@ use std::path::{Path, PathBuf};
 pub const BLOCK_HEADER_BYTES: usize = 64;
 /// Bytes of a segment's header.
 pub const SEGMENT_HEADER_BYTES: u64 = 4096;
+/// Blocks begin at multiples of this.
+const BLOCK_ALIGNMENT: u64 = 8;
+const SEGMENT_MAGIC: &[u8; 8] = b"FLORINSG";
+const SEGMENT_VERSION: u32 = 1;
+const SEGMENT_CHECKSUM_AT: usize = 4092;
+const BLOCK_MAGIC: &[u8; 4] = b"FLBK";
+
+/// Fixed facts of a journal.
+#[derive(Clone, Debug)]
+pub struct JournalOptions {
+    /// The shard's `journal` folder.
+    pub folder: PathBuf,
+    /// The number of the shard.
+    pub shard: u32,
+    /// Bytes of a new segment, zero-filled ahead.
+    pub segment_bytes: u64,
+}
 
 /// Where a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,109 +83,6 @@ pub struct ChainPoint {
     pub next_sequence: u64,
 }
 
-/// A block in the making: a payload with room for the header in front, written to disk as it is.
-pub struct BlockBuffer {}
-
-impl BlockBuffer {
-    /// An empty block.
-    pub fn new() -> BlockBuffer {
-        todo!()
-    }
-    /// Empties the payload, keeping the memory.
-    pub fn clear(&mut self) {
-        todo!()
-    }
-    /// The vector to append the payload to. What is already in it must stay.
-    pub fn payload_mut(&mut self) -> &mut Vec<u8> {
-        todo!()
-    }
-    /// The payload so far.
-    pub fn payload(&self) -> &[u8] {
-        todo!()
-    }
-    /// Bytes the block will take in a segment.
-    pub fn block_bytes(&self) -> u64 {
-        todo!()
-    }
-}
-
-/// Fixed facts of a journal.
-#[derive(Clone, Debug)]
-pub struct JournalOptions {
-    /// The shard's `journal` folder.
-    pub folder: PathBuf,
-    /// The number of the shard.
-    pub shard: u32,
-    /// Bytes of a new segment, zero-filled ahead.
-    pub segment_bytes: u64,
-}
-
-/// Promises room for blocks; shared between the thread that applies batches and the one that writes them.
-#[derive(Clone)]
-pub struct SegmentRoom {}
-
-impl SegmentRoom {
-    /// Promises room for one block of at most so many bytes ([`BlockBuffer::block_bytes`]), preparing a segment if none
-    /// is ready. `NoSpace` leaves everything as it was: try again later.
-    pub fn reserve(&self, block_bytes: u64) -> Result<Reservation, StorageError> {
-        todo!()
-    }
-    /// Prepares the next segment if none is ready: for a thread in the background, so that roll-over is cheap.
-    pub fn prepare_next(&self) -> Result<(), StorageError> {
-        todo!()
-    }
-}
-
-/// Room promised for one block; given back when dropped.
-pub struct Reservation {}
-
-/// Appends blocks to the journal of one shard.
-pub struct SegmentWriter {}
-
-impl SegmentWriter {
-    /// Begins an empty journal with segment 1.
-    pub fn create(disk: &Disk, options: JournalOptions, start: ChainPoint) -> Result<SegmentWriter, StorageError> {
-        todo!()
-    }
-    /// Goes on behind the valid blocks that [`copy_valid_blocks`] has made durable.
-    pub fn resume(disk: &Disk, options: JournalOptions, end: &CopiedSegment) -> Result<SegmentWriter, StorageError> {
-        todo!()
-    }
-    /// The handle that promises room.
-    pub fn room(&self) -> SegmentRoom {
-        todo!()
-    }
-    /// Hashes and writes a block, rolling over to the next segment if it does not fit. Durable after [`Self::sync`].
-    pub fn append(
-        &mut self,
-        reservation: Reservation,
-        first_sequence: u64,
-        entry_count: u32,
-        block: &mut BlockBuffer,
-    ) -> Result<BlockLocation, StorageError> {
-        todo!()
-    }
-    /// Makes the blocks appended so far durable.
-    pub fn sync(&mut self) -> Result<(), StorageError> {
-        todo!()
-    }
-    /// What the next block will continue.
-    pub fn chain_point(&self) -> ChainPoint {
-        todo!()
-    }
-}
-
-/// The header of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentHeader {
-    /// The number of the shard.
-    pub shard: u32,
-    /// The number of the segment, from 1.
-    pub segment: u64,
-    /// What its first block continues.
-    pub start: ChainPoint,
-}
-
 /// A verified block's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockHeader {
@@ -145,119 +96,187 @@ pub struct BlockHeader {
     pub hash: [u8; 32],
 }
 
-/// How the blocks of a segment end.
+/// The header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SegmentEnd {
-    /// Nothing but zeros behind the last block.
-    CleanEnd,
-    /// What follows looks like a block half written, and nothing valid is behind it.
-    TornTail {
-        /// Where the blocks end.
-        offset: u64,
-        /// What is wrong there.
-        what: &'static str,
-    },
-    /// Something was lost that had been whole.
-    Damaged {
-        /// Where the blocks end.
-        offset: u64,
-        /// The sequence that should follow.
-        sequence: u64,
-        /// What is wrong there.
-        what: &'static str,
-    },
-}
-
-/// Reads one segment.
-pub struct SegmentReader {}
-
-impl SegmentReader {
-    /// Opens a segment and verifies its header.
-    pub fn open(disk: &Disk, path: &Path) -> Result<SegmentReader, StorageError> {
-        todo!()
-    }
-    /// The header.
-    pub fn header(&self) -> &SegmentHeader {
-        todo!()
-    }
-    /// All blocks from the first, following the hash chain.
-    pub fn blocks(&self) -> BlockCursor<'_> {
-        todo!()
-    }
-    /// The blocks from an offset, which must continue `start`.
-    pub fn blocks_from(&self, offset: u64, start: ChainPoint) -> BlockCursor<'_> {
-        todo!()
-    }
-    /// One block by its location, its checksums verified; the payload replaces what is in the buffer.
-    pub fn read_block(&self, location: BlockLocation, payload: &mut Vec<u8>) -> Result<BlockHeader, StorageError> {
-        todo!()
-    }
-}
-
-/// Goes over the blocks of a segment.
-pub struct BlockCursor<'a> {
-    reader: &'a SegmentReader,
-}
-
-impl BlockCursor<'_> {
-    /// The next block that continues the chain, its payload replacing what is in the buffer; `None` at the end.
-    pub fn next_block(&mut self, payload: &mut Vec<u8>) -> Result<Option<BlockHeader>, StorageError> {
-        todo!()
-    }
-    /// How the blocks ended; `None` before that.
-    pub fn end(&self) -> Option<SegmentEnd> {
-        todo!()
-    }
-    /// Where the blocks read so far end.
-    pub fn offset(&self) -> u64 {
-        todo!()
-    }
-    /// What the next block must continue.
-    pub fn chain_point(&self) -> ChainPoint {
-        todo!()
-    }
-}
-
-/// A tail that was cut off and set aside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CutTail {
-    /// The file it was put into, `<segment>.torn-<n>`.
-    pub path: PathBuf,
-    /// Where it was in the segment.
-    pub offset: u64,
-    /// How many bytes, up to the last that is not zero.
-    pub length: u64,
-    /// Why it was cut.
-    pub what: &'static str,
-}
-
-/// The unsealed segment after recovery: durable, and ready to be resumed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopiedSegment {
-    /// The number of the segment.
+pub struct SegmentHeader {
+    /// The number of the shard.
+    pub shard: u32,
+    /// The number of the segment, from 1.
     pub segment: u64,
-    /// Where its blocks end.
-    pub offset: u64,
-    /// What the next block will continue.
-    pub end: ChainPoint,
-    /// How many blocks were copied.
-    pub block_count: u64,
-    /// What was cut off.
-    pub cut: Option<CutTail>,
+    /// What its first block continues.
+    pub start: ChainPoint,
 }
 
-/// The numbers of the segments in the folder, in order.
-pub fn list_segments(disk: &Disk, folder: &Path) -> Result<Vec<u64>, StorageError> {
-    todo!()
+/// A block in the making: a payload with room for the header in front, written to disk as it is.
+#[derive(Debug)]
+pub struct BlockBuffer {
+    bytes: Vec<u8>,
+}
+
+impl Default for BlockBuffer {
+    fn default() -> BlockBuffer {
+        BlockBuffer { bytes: vec![0; BLOCK_HEADER_BYTES] }
+    }
+}
+
+impl BlockBuffer {
+    /// An empty block.
+    pub fn new() -> BlockBuffer {
+        BlockBuffer::default()
+    }
+
+    /// Empties the payload, keeping the memory.
+    pub fn clear(&mut self) {
+        self.bytes.truncate(BLOCK_HEADER_BYTES);
+    }
+
+    /// The vector to append the payload to. What is already in it must stay.
+    pub fn payload_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// The payload so far.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[BLOCK_HEADER_BYTES..]
+    }
+
+    /// Bytes the block will take in a segment.
+    pub fn block_bytes(&self) -> u64 {
+        block_bytes(self.payload().len() as u64)
+    }
+
+    /// Writes the header and the padding, and returns the block's hash. The payload is at most 4 GiB: room for it was
+    /// reserved in a segment.
+    fn seal(&mut self, start: ChainPoint, entry_count: u32) -> Result<[u8; 32], StorageError> {
+        let payload_length = u32::try_from(self.payload().len())
+            .map_err(|_| StorageError::TooLarge { asked: self.block_bytes(), most: u64::from(u32::MAX) })?;
+        let (header, payload) = self.bytes.split_at_mut(BLOCK_HEADER_BYTES);
+        header.fill(0);
+        put(header, 0, BLOCK_MAGIC);
+        put(header, 4, &payload_length.to_le_bytes());
+        put(header, 12, &crc32fast::hash(payload).to_le_bytes());
+        put(header, 16, &start.next_sequence.to_le_bytes());
+        put(header, 24, &entry_count.to_le_bytes());
+        let hash = block_hash(&start.hash, header, payload);
+        put(header, 32, &hash);
+        put(header, 8, &crc32fast::hash(header).to_le_bytes());
+        self.bytes.resize(length(self.block_bytes()), 0);
+        Ok(hash)
+    }
+}
+
+/// Bytes that a payload takes in a segment, with header and padding.
+pub fn block_bytes(payload_bytes: u64) -> u64 {
+    (BLOCK_HEADER_BYTES as u64 + payload_bytes).next_multiple_of(BLOCK_ALIGNMENT)
+}
+
+/// The hash of a block; bytes 8..12 of the header count as zero.
+fn block_hash(previous: &[u8; 32], header: &[u8], payload: &[u8]) -> [u8; 32] {
+    let mut fields: [u8; 32] = get(header, 0);
+    fields[8..12].fill(0);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(previous).update(&fields).update(payload);
+    hasher.finalize().into()
+}
+
+/// A block's header as read, its own checksum verified.
+#[derive(Clone, Copy, Debug)]
+struct RawBlockHeader {
+    bytes: [u8; BLOCK_HEADER_BYTES],
+}
+
+impl RawBlockHeader {
+    /// `None` if these bytes are no block header or a damaged one.
+    fn parse(bytes: &[u8]) -> Option<RawBlockHeader> {
+        if &bytes[..4] != BLOCK_MAGIC {
+            return None;
+        }
+        let bytes: [u8; BLOCK_HEADER_BYTES] = get(bytes, 0);
+        let mut unchecked = bytes;
+        unchecked[8..12].fill(0);
+        (crc32fast::hash(&unchecked) == get_u32(&bytes, 8)).then_some(RawBlockHeader { bytes })
+    }
+
+    fn payload_bytes(&self) -> u64 {
+        u64::from(get_u32(&self.bytes, 4))
+    }
+
+    fn payload_checksum(&self) -> u32 {
+        get_u32(&self.bytes, 12)
+    }
+
+    fn first_sequence(&self) -> u64 {
+        get_u64(&self.bytes, 16)
+    }
+
+    fn entry_count(&self) -> u32 {
+        get_u32(&self.bytes, 24)
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        get(&self.bytes, 32)
+    }
+
+    fn at(&self, segment: u64, offset: u64) -> BlockHeader {
+        BlockHeader {
+            location: BlockLocation { segment, offset, length: block_bytes(self.payload_bytes()) },
+            first_sequence: self.first_sequence(),
+            entry_count: self.entry_count(),
+            hash: self.hash(),
+        }
+    }
+}
+
+impl SegmentHeader {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![0; length(SEGMENT_HEADER_BYTES)];
+        put(&mut bytes, 0, SEGMENT_MAGIC);
+        put(&mut bytes, 8, &SEGMENT_VERSION.to_le_bytes());
+        put(&mut bytes, 12, &self.shard.to_le_bytes());
+        put(&mut bytes, 16, &self.segment.to_le_bytes());
+        put(&mut bytes, 24, &self.start.next_sequence.to_le_bytes());
+        put(&mut bytes, 32, &self.start.hash);
+        let checksum = crc32fast::hash(&bytes[..SEGMENT_CHECKSUM_AT]);
+        put(&mut bytes, SEGMENT_CHECKSUM_AT, &checksum.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8], path: &Path) -> Result<SegmentHeader, StorageError> {
+        if &bytes[..8] != SEGMENT_MAGIC {
+            return Err(StorageError::corrupt(path, 0, "not a segment: the magic bytes are missing"));
+        }
+        let found = get_u32(bytes, 8);
+        if SEGMENT_VERSION < found {
+            return Err(StorageError::NewerFormat { path: path.into(), found, known: SEGMENT_VERSION });
+        }
+        if crc32fast::hash(&bytes[..SEGMENT_CHECKSUM_AT]) != get_u32(bytes, SEGMENT_CHECKSUM_AT) {
+            return Err(StorageError::corrupt(path, 0, "the segment header does not match its checksum"));
+        }
+        Ok(SegmentHeader {
+            shard: get_u32(bytes, 12),
+            segment: get_u64(bytes, 16),
+            start: ChainPoint { hash: get(bytes, 32), next_sequence: get_u64(bytes, 24) },
+        })
+    }
 }
 
 /// The path of a segment.
 pub fn segment_path(folder: &Path, segment: u64) -> PathBuf {
-    todo!()
+    folder.join(format!("{segment:020}.segment"))
 }
 
-/// Copies the valid blocks of the unsealed (last) segment into a new file, makes it durable and swaps it in. A torn tail
-/// is set aside; the caller has decided before, with [`SegmentReader`], that it may be cut. Damage is an error.
-pub fn copy_valid_blocks(disk: &Disk, options: &JournalOptions, segment: u64) -> Result<CopiedSegment, StorageError> {
-    todo!()
+/// The path of a segment filled with zeros that has no header yet.
+fn prepared_path(folder: &Path, segment: u64) -> PathBuf {
+    folder.join(format!("{segment:020}.segment.prepared"))
+}
+
+/// The numbers of the segments in the folder, in order. One missing between two others is damage.
+pub fn list_segments(disk: &Disk, folder: &Path) -> Result<Vec<u64>, StorageError> {
+    let names = disk.list(folder)?;
+    let mut segments: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".segment")?.parse().ok()).collect();
+    segments.sort_unstable();
+    match segments.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
+        Some(pair) => Err(StorageError::corrupt(&segment_path(folder, pair[0] + 1), 0, "the segment is missing")),
+        None => Ok(segments),
+    }
 }
