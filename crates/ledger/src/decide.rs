@@ -1,0 +1,423 @@
+//! Decides a command on the rows it touches. Every function here is a ladder of checks in the order of [`Rejection`],
+//! one return each; nothing is changed before the outcome stands.
+//!
+//! The legs of a transfer are judged together, by the net effect on each account. So A→B→C can be reversed though B is
+//! empty, and an account may occur in several legs.
+
+use crate::account::{
+    Account, AccountKind, CUSTOMER_BALANCE_MAX, FreezeKind, HOLDS_PER_ACCOUNT_MAX, Status, SystemAccount, SystemKind,
+};
+use crate::amount::Amount;
+use crate::command::{CaptureHold, Command, PlaceHold, Reverse};
+use crate::currency::Currency;
+use crate::event::{Event, Header, HoldCaptured, HoldChange, HoldChanged, Outcome};
+use crate::hold::{Hold, HoldStatus};
+use crate::ids::{AccountId, HoldId, TransferId};
+use crate::limit::LimitKind;
+use crate::record::record_transferred;
+use crate::rejection::Rejection;
+use crate::transfer::{
+    Leg, LegAmount, Legs, Posting, Postings, Reversed, Side, Transfer, TransferKind, Transferred,
+};
+use crate::working_set::WorkingSet;
+
+mod register;
+
+/// What the checks of one command come to.
+type Decided<T = Event> = Result<T, Rejection>;
+
+/// Decides a command and leaves the set as it was (but for standard accounts of the bank, which now have a row).
+pub(crate) fn decide(set: &mut WorkingSet, header: &Header, command: &Command) -> Outcome {
+    if let Command::Batch(transfers) = command {
+        return decide_batch(set, header, transfers);
+    }
+    ensure_standard_accounts(set, command);
+    match decide_one(set, header, command) {
+        Ok(event) => Outcome::Event(event),
+        Err(rejection) => Outcome::Rejection { index: 0, rejection },
+    }
+}
+
+fn decide_one(set: &mut WorkingSet, header: &Header, command: &Command) -> Decided {
+    match command {
+        Command::Transfer(transfer) => decide_transfer(set, header, transfer).map(Event::Transferred),
+        Command::Reverse(reverse) => decide_reverse(set, header, reverse).map(Event::Transferred),
+        Command::PlaceHold(hold) => decide_hold(set, header, hold),
+        Command::CaptureHold(capture) => decide_capture(set, header, capture),
+        Command::VoidHold(hold) => decide_void(set, header, *hold),
+        Command::ExpireHold(hold) => decide_expire(set, header, *hold),
+        Command::Ingest(ingest) => register::ingest(set, header, ingest),
+        Command::Batch(_) => unreachable!("batches are decided one level up and never inside another command"),
+        other => register::decide(set, header, other),
+    }
+}
+
+/// An atomic batch is decided by doing it on a savepoint, transfer after transfer as if each had come alone.
+fn decide_batch(set: &mut WorkingSet, header: &Header, transfers: &[Transfer]) -> Outcome {
+    for leg in transfers.iter().flat_map(|transfer| transfer.legs.iter()) {
+        set.ensure_standard(leg.from);
+        set.ensure_standard(leg.to);
+    }
+    let ids = set.ids;
+    set.accounts.set_savepoint();
+    let mut done = Vec::with_capacity(transfers.len());
+    let mut rejected = None;
+    for (index, transfer) in (0u32..).zip(transfers) {
+        match decide_transfer(set, header, transfer) {
+            Ok(transferred) => {
+                record_transferred(set, header, &transferred);
+                done.push(transferred);
+            }
+            Err(rejection) => {
+                rejected = Some(Outcome::Rejection { index, rejection });
+                break;
+            }
+        }
+    }
+    set.accounts.roll_back();
+    set.ids = ids;
+    rejected.unwrap_or_else(|| Outcome::Event(Event::BatchTransferred(done.into())))
+}
+
+/// The bank's own accounts that always exist get their row when somebody names them.
+fn ensure_standard_accounts(set: &mut WorkingSet, command: &Command) {
+    match command {
+        Command::Transfer(transfer) => transfer.legs.iter().flat_map(|leg| [leg.from, leg.to]).for_each(|id| set.ensure_standard(id)),
+        Command::CaptureHold(capture) => {
+            let currency = set.hold(capture.hold).map(|hold| hold.currency);
+            let cash = currency.map(|currency| SystemAccount::standard(set.shard, SystemKind::Cash, currency).id());
+            capture.to.into_iter().chain(cash).for_each(|id| set.ensure_standard(id));
+        }
+        Command::PlaceHold(hold) => hold.to.into_iter().for_each(|id| set.ensure_standard(id)),
+        Command::Ingest(ingest) => ensure_standard_accounts(set, &ingest.command),
+        _ => {}
+    }
+}
+
+fn find(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
+    set.account(id).ok_or(Rejection::AccountNotFound(id))
+}
+
+/// A customer's account: the bank's own have no status, no holds and no limits.
+fn find_customers(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
+    find(set, id).and_then(|account| if account.is_system() { Err(Rejection::AccountNotFound(id)) } else { Ok(account) })
+}
+
+/// The net effect of a transfer on one account, whose balance and version run along while its postings are made.
+struct Net<'a> {
+    account: &'a Account,
+    balance: i128,
+    version: u64,
+}
+
+impl Net<'_> {
+    fn delta(&self) -> i128 {
+        self.balance - self.account.balance
+    }
+}
+
+/// What the kind of a transfer changes about the checks.
+struct Terms {
+    kind: TransferKind,
+    /// The check of funds is skipped.
+    forced: bool,
+    /// Debits count against limits.
+    limited: bool,
+    /// What the capture of a hold may use beside what is available.
+    reserved: i128,
+    reverses: Option<Reversed>,
+    hold: Option<HoldId>,
+}
+
+fn decide_transfer(set: &WorkingSet, header: &Header, transfer: &Transfer) -> Decided<Transferred> {
+    let terms = Terms { kind: transfer.kind, forced: transfer.forced, limited: true, reserved: 0, reverses: None, hold: None };
+    judge(set, header, transfer, &terms)
+}
+
+/// The ladder that every movement of money climbs.
+fn judge(set: &WorkingSet, header: &Header, transfer: &Transfer, terms: &Terms) -> Decided<Transferred> {
+    let legs: &[Leg] = &transfer.legs;
+    for leg in legs {
+        find_side(set, terms, leg.from)?;
+        find_side(set, terms, leg.to)?;
+    }
+    if let Some(leg) = legs.iter().find(|leg| leg.from == leg.to) {
+        return Err(Rejection::SameAccount(leg.from));
+    }
+    check_status(set, legs, terms)?;
+    for id in legs.iter().flat_map(|leg| [leg.from, leg.to]) {
+        let account = find(set, id)?;
+        if account.currency != transfer.currency {
+            return Err(Rejection::CurrencyMismatch { account: id, currency: account.currency });
+        }
+    }
+    let effective_at = transfer.effective_at.unwrap_or(header.time);
+    if header.time < effective_at {
+        return Err(Rejection::EffectiveAtInvalid);
+    }
+    let postings = match legs {
+        [leg] => {
+            let mut nets = [net(find(set, leg.from)?), net(find(set, leg.to)?)];
+            let (debit, credit) = nets.split_at_mut(1);
+            let pair = post(set, header, leg, &mut debit[0], &mut credit[0], terms)?;
+            check_nets(set, header, &nets, terms)?;
+            Postings::Pair(pair)
+        }
+        _ => Postings::Many(post_legs(set, header, legs, terms)?),
+    };
+    Ok(Transferred {
+        id: next_id(set, header),
+        kind: terms.kind,
+        currency: transfer.currency,
+        forced: terms.forced,
+        effective_at,
+        postings,
+        reverses: terms.reverses,
+        hold: terms.hold,
+        note: transfer.note.clone(),
+    })
+}
+
+fn next_id(set: &WorkingSet, header: &Header) -> TransferId {
+    let mut ids = set.ids;
+    TransferId::new(ids.next(header.time)).expect("generated ids are ids")
+}
+
+/// Clearing accounts are the sagas' own: nobody else can name them.
+fn find_side<'a>(set: &'a WorkingSet, terms: &Terms, id: AccountId) -> Decided<&'a Account> {
+    let account = find(set, id)?;
+    let is_clearing = account.kind == AccountKind::System(SystemKind::Clearing);
+    if is_clearing && terms.kind != TransferKind::Reversal { Err(Rejection::AccountNotFound(id)) } else { Ok(account) }
+}
+
+fn check_status(set: &WorkingSet, legs: &[Leg], terms: &Terms) -> Decided<()> {
+    for id in legs.iter().flat_map(|leg| [leg.from, leg.to]) {
+        if find(set, id)?.status == Status::Closed {
+            return Err(Rejection::AccountClosed(id));
+        }
+    }
+    // A hold placed before a freeze may still be captured, unless the freeze is full.
+    let stops_debit = |status| match status {
+        Status::Frozen(FreezeKind::Debit) => terms.kind != TransferKind::Capture,
+        Status::Frozen(FreezeKind::Full) => true,
+        Status::Active | Status::Closed => false,
+    };
+    for leg in legs {
+        if stops_debit(find(set, leg.from)?.status) {
+            return Err(Rejection::AccountFrozen(leg.from));
+        }
+        if find(set, leg.to)?.status == Status::Frozen(FreezeKind::Full) {
+            return Err(Rejection::AccountFrozen(leg.to));
+        }
+    }
+    Ok(())
+}
+
+fn net(account: &Account) -> Net<'_> {
+    Net { account, balance: account.balance, version: account.version }
+}
+
+/// The postings of several legs, in order, with the balances running along.
+fn post_legs(set: &WorkingSet, header: &Header, legs: &[Leg], terms: &Terms) -> Decided<Box<[Posting]>> {
+    let mut nets: Vec<Net<'_>> = Vec::new();
+    let mut postings = Vec::with_capacity(legs.len() * 2);
+    for leg in legs {
+        let debit = place_of(set, &mut nets, leg.from)?;
+        let credit = place_of(set, &mut nets, leg.to)?;
+        let [debit, credit] = nets.get_disjoint_mut([debit, credit]).map_err(|_| Rejection::SameAccount(leg.from))?;
+        postings.extend(post(set, header, leg, debit, credit, terms)?);
+    }
+    check_nets(set, header, &nets, terms)?;
+    Ok(postings.into())
+}
+
+fn place_of<'a>(set: &'a WorkingSet, nets: &mut Vec<Net<'a>>, id: AccountId) -> Decided<usize> {
+    if let Some(place) = nets.iter().position(|net| net.account.id == id) {
+        return Ok(place);
+    }
+    nets.push(net(find(set, id)?));
+    Ok(nets.len() - 1)
+}
+
+/// Both postings of a leg.
+fn post(set: &WorkingSet, header: &Header, leg: &Leg, debit: &mut Net<'_>, credit: &mut Net<'_>, terms: &Terms) -> Decided<[Posting; 2]> {
+    let amount = match leg.amount {
+        LegAmount::Exactly(amount) => amount,
+        LegAmount::Max => whatever_is_there(set.available(debit.account, header.time) + debit.delta() + terms.reserved)
+            .ok_or_else(|| insufficient(set, header, debit.account))?,
+    };
+    let posting = |net: &mut Net<'_>, side| {
+        net.version += 1;
+        net.balance += if side == Side::Debit { -amount.signed() } else { amount.signed() };
+        Posting { account: net.account.id, amount, balance_after: net.balance, version: net.version, side }
+    };
+    Ok([posting(debit, Side::Debit), posting(credit, Side::Credit)])
+}
+
+fn whatever_is_there(available: i128) -> Option<Amount> {
+    let available = u64::try_from(available.min(Amount::MAX.signed())).ok()?;
+    Amount::new(available).filter(|amount| !amount.is_zero())
+}
+
+fn insufficient(set: &WorkingSet, header: &Header, account: &Account) -> Rejection {
+    Rejection::InsufficientFunds { account: account.id, available: set.available(account, header.time), currency: account.currency }
+}
+
+/// Funds, limits and bounds of every account the transfer touches. The bank's own accounts have none.
+fn check_nets(set: &WorkingSet, header: &Header, nets: &[Net<'_>], terms: &Terms) -> Decided<()> {
+    let customers = || nets.iter().filter(|net| !net.account.is_system());
+    for net in customers().filter(|net| net.delta() < 0 && !terms.forced) {
+        if set.available(net.account, header.time) + terms.reserved < -net.delta() {
+            return Err(insufficient(set, header, net.account));
+        }
+    }
+    for net in customers().filter(|net| net.delta() < 0 && terms.limited) {
+        check_limits(header, net.account, net.delta().unsigned_abs())?;
+    }
+    for net in customers() {
+        if CUSTOMER_BALANCE_MAX < net.balance.abs() {
+            return Err(Rejection::BalanceOverflow(net.account.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_limits(header: &Header, account: &Account, debit: u128) -> Decided<()> {
+    let exceeded = account.limits.as_ref().and_then(|limits| limits.exceeded_by(account.debits, header.day, debit));
+    exceeded.map_or(Ok(()), |limit| Err(Rejection::LimitExceeded { account: account.id, limit }))
+}
+
+/// A reversal is the opposite of every leg, last leg first.
+fn decide_reverse(set: &WorkingSet, header: &Header, reverse: &Reverse) -> Decided<Transferred> {
+    let id = reverse.transfer;
+    let row = set.transfers.get(&id).ok_or(Rejection::TransferNotFound(id))?;
+    let original = &row.transferred;
+    if original.reverses.is_some() {
+        return Err(Rejection::AlreadyReversed { transfer: id, by: None });
+    }
+    if let Some(by) = set.reversal(id) {
+        return Err(Rejection::AlreadyReversed { transfer: id, by: Some(by) });
+    }
+    let opposite = |pair: &[Posting]| Leg { from: pair[1].account, to: pair[0].account, amount: LegAmount::Exactly(pair[0].amount) };
+    let legs = match &original.postings {
+        Postings::Pair(pair) => Legs::One([opposite(pair)]),
+        Postings::Many(postings) => Legs::Many(postings.chunks_exact(2).rev().map(opposite).collect()),
+    };
+    let transfer = Transfer {
+        kind: TransferKind::Reversal,
+        currency: original.currency,
+        legs,
+        forced: reverse.forced,
+        effective_at: None,
+        note: reverse.note.clone(),
+    };
+    let reverses = Some(Reversed { transfer: id, day: row.day });
+    let terms = Terms { kind: TransferKind::Reversal, forced: reverse.forced, limited: false, reserved: 0, reverses, hold: None };
+    judge(set, header, &transfer, &terms)
+}
+
+fn decide_hold(set: &WorkingSet, header: &Header, asked: &PlaceHold) -> Decided {
+    let from = find_customers(set, asked.from)?;
+    let to = asked.to.map(|to| find(set, to)).transpose()?;
+    if asked.to == Some(asked.from) {
+        return Err(Rejection::SameAccount(asked.from));
+    }
+    if let Some(closed) = [Some(from), to].into_iter().flatten().find(|account| account.status == Status::Closed) {
+        return Err(Rejection::AccountClosed(closed.id));
+    }
+    if matches!(from.status, Status::Frozen(_)) {
+        return Err(Rejection::AccountFrozen(from.id));
+    }
+    check_currency(&[Some(from), to], asked.currency)?;
+    if asked.expires_at.is_some_and(|expires_at| expires_at <= header.time) {
+        return Err(Rejection::ExpiresAtInvalid);
+    }
+    if set.available(from, header.time) < asked.amount.signed() {
+        return Err(insufficient(set, header, from));
+    }
+    check_limits(header, from, asked.amount.signed().unsigned_abs())?;
+    if HOLDS_PER_ACCOUNT_MAX <= from.holds_active {
+        return Err(Rejection::LimitExceeded { account: from.id, limit: LimitKind::ActiveHolds });
+    }
+    let mut ids = set.ids;
+    let hold = Hold {
+        id: HoldId::new(ids.next(header.time)).expect("generated ids are ids"),
+        from: asked.from,
+        to: asked.to,
+        amount: asked.amount,
+        captured: Amount::ZERO,
+        currency: asked.currency,
+        status: HoldStatus::Held,
+        expires_at: asked.expires_at,
+        created_at: header.time,
+        day: header.day,
+    };
+    Ok(hold_changed(HoldChange::Placed, hold))
+}
+
+fn check_currency(accounts: &[Option<&Account>], currency: Currency) -> Decided<()> {
+    match accounts.iter().flatten().find(|account| account.currency != currency) {
+        Some(other) => Err(Rejection::CurrencyMismatch { account: other.id, currency: other.currency }),
+        None => Ok(()),
+    }
+}
+
+/// A capture is a transfer of reserved money: what the hold reserves is there for it whatever else happened to the
+/// account since, and it was counted against the limits when the hold was placed.
+fn decide_capture(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided {
+    let hold = set.hold(capture.hold).ok_or(Rejection::HoldNotFound(capture.hold))?;
+    let cash = SystemAccount::standard(set.shard, SystemKind::Cash, hold.currency).id();
+    let to = capture.to.or(hold.to).unwrap_or(cash);
+    find(set, to)?;
+    if hold.status != HoldStatus::Held || hold.is_due(header.time) {
+        return Err(Rejection::HoldNotOpen(hold.id));
+    }
+    let remaining = hold.remaining();
+    let amount = capture.amount.unwrap_or(remaining);
+    let transfer = Transfer {
+        kind: TransferKind::Capture,
+        currency: hold.currency,
+        legs: Legs::One([Leg { from: hold.from, to, amount: LegAmount::Exactly(amount) }]),
+        forced: false,
+        effective_at: None,
+        note: capture.note.clone(),
+    };
+    let terms = Terms {
+        kind: TransferKind::Capture,
+        forced: true, // the hold is the funds
+        limited: false,
+        reserved: remaining.signed(),
+        reverses: None,
+        hold: Some(hold.id),
+    };
+    let transferred = judge(set, header, &transfer, &terms)?;
+    if remaining < amount {
+        return Err(Rejection::HoldAmountExceeded { hold: hold.id, remaining, currency: hold.currency });
+    }
+    let captured = hold.captured.checked_add(amount).expect("captures stay within the hold");
+    let status = if capture.is_final || captured == hold.amount { HoldStatus::Captured } else { HoldStatus::Held };
+    let hold = Hold { captured, status, ..hold.clone() };
+    let transferred = Transferred { forced: false, ..transferred };
+    Ok(Event::HoldCaptured(Box::new(HoldCaptured { hold, transferred })))
+}
+
+fn decide_void(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
+    let hold = set.hold(id).ok_or(Rejection::HoldNotFound(id))?;
+    match hold.seen_at(header.time).status {
+        HoldStatus::Held => Ok(hold_changed(HoldChange::Voided, Hold { status: HoldStatus::Voided, ..hold.clone() })),
+        HoldStatus::Voided => Ok(hold_changed(HoldChange::Nothing, hold.clone())),
+        HoldStatus::Captured | HoldStatus::Expired => Err(Rejection::HoldNotOpen(id)),
+    }
+}
+
+fn decide_expire(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
+    let hold = set.hold(id).ok_or(Rejection::HoldNotFound(id))?;
+    if !hold.is_due(header.time) {
+        return Err(Rejection::HoldNotOpen(id));
+    }
+    Ok(hold_changed(HoldChange::Expired, Hold { status: HoldStatus::Expired, ..hold.clone() }))
+}
+
+fn hold_changed(change: HoldChange, hold: Hold) -> Event {
+    Event::HoldChanged(Box::new(HoldChanged { change, hold }))
+}

@@ -1,0 +1,170 @@
+//! Records what was decided. Nothing is decided here and nothing can be rejected: replay and recovery call only this.
+//!
+//! Every event carries the rows as they are after it, so recording also proves that the state fits the journal: what
+//! does not fit is a broken invariant, and a crash is better than wrong money.
+
+use crate::account::Account;
+use crate::event::{AccountChange, Entry, Event, Header, HoldChange, HoldChanged, Outcome};
+use crate::hold::{Hold, HoldStatus};
+use crate::transfer::{Posting, TransferKind, Transferred};
+use crate::working_set::{Reversal, WorkingSet};
+
+/// Records an outcome. From here on only assertions can fail.
+///
+/// # Panics
+/// When the stored rows do not lead to what the outcome says: then one of the two is damaged.
+pub fn record(set: &mut WorkingSet, header: &Header, outcome: &Outcome) {
+    assert!(header.sequence == set.sequence + 1, "entry {} follows entry {}", header.sequence, set.sequence);
+    assert!(set.time <= header.time, "time goes back at entry {}", header.sequence);
+    set.sequence = header.sequence;
+    set.time = header.time;
+    if let Some(key) = header.key {
+        set.keys.insert(key, header.sequence);
+    }
+    if let Outcome::Event(event) = outcome {
+        record_event(set, header, event);
+    }
+}
+
+/// Replays an entry of the journal: the same as [`record`].
+///
+/// # Panics
+/// As [`record`].
+pub fn replay(set: &mut WorkingSet, entry: &Entry) {
+    record(set, &entry.header, &entry.outcome);
+}
+
+fn record_event(set: &mut WorkingSet, header: &Header, event: &Event) {
+    match event {
+        Event::Transferred(transferred) => record_transferred(set, header, transferred),
+        Event::BatchTransferred(transfers) => transfers.iter().for_each(|transferred| record_transferred(set, header, transferred)),
+        Event::HoldCaptured(captured) => {
+            record_transferred(set, header, &captured.transferred);
+            record_hold(set, header, &captured.hold, captured.transferred.amount());
+        }
+        Event::HoldChanged(changed) => record_hold_changed(set, header, changed),
+        Event::AccountChanged(changed) => {
+            if changed.id_is_generated {
+                set.ids.observe(changed.account.id.number());
+            }
+            record_account(set, changed.change, &changed.account);
+        }
+        Event::CustomerChanged(changed) => {
+            if changed.id_is_generated {
+                set.ids.observe(changed.customer.id.number());
+            }
+            set.customers.put(changed.customer.clone());
+        }
+        Event::DeadLetterChanged(changed) => {
+            set.ids.observe(changed.dead_letter.id.number());
+            set.dead_letters.put(changed.dead_letter.clone());
+        }
+        Event::TokenChanged(token) => {
+            set.ids.observe(token.id.number());
+            set.tokens.put((**token).clone());
+        }
+    }
+}
+
+/// Records the postings of a transfer and what it counts against limits. Decides nothing.
+pub(crate) fn record_transferred(set: &mut WorkingSet, header: &Header, transferred: &Transferred) {
+    set.ids.observe(transferred.id.number());
+    for posting in transferred.postings.iter() {
+        record_posting(set, posting);
+    }
+    if let Some(reversed) = transferred.reverses {
+        assert!(set.reversal(reversed.transfer).is_none(), "transfer {} is reversed twice", reversed.transfer);
+        set.reversals.put(Reversal { transfer: reversed.transfer, by: transferred.id });
+    }
+    if transferred.kind != TransferKind::Capture {
+        record_debits(set, header, transferred);
+    }
+}
+
+fn record_posting(set: &mut WorkingSet, posting: &Posting) {
+    set.ensure_standard(posting.account);
+    let account = set.accounts.get_mut(posting.account.number());
+    let account = account.unwrap_or_else(|| panic!("posting on account {}, which is not there", posting.account));
+    account.balance += posting.signed();
+    account.version += 1;
+    account.revision += 1;
+    assert!(account.balance == posting.balance_after, "balance of account {} differs from the journal's", account.id);
+    assert!(account.version == posting.version, "version of account {} differs from the journal's", account.id);
+}
+
+/// Counts the net debit of each customer's account; a reversal gives back what the original counted.
+fn record_debits(set: &mut WorkingSet, header: &Header, transferred: &Transferred) {
+    let postings = &transferred.postings;
+    for (index, posting) in postings.iter().enumerate() {
+        let is_first_of_account = postings[..index].iter().all(|earlier| earlier.account != posting.account);
+        if !is_first_of_account {
+            continue;
+        }
+        let net: i128 = postings.iter().filter(|other| other.account == posting.account).map(Posting::signed).sum();
+        let counts = if transferred.reverses.is_some() { 0 < net } else { net < 0 };
+        let Some(account) = set.accounts.get_mut(posting.account.number()) else { continue };
+        if !counts || account.is_system() {
+            continue;
+        }
+        account.debits = match transferred.reverses {
+            Some(reversed) => account.debits.on(header.day).given_back(reversed.day, net.unsigned_abs()),
+            None => account.debits.debited(header.day, net.unsigned_abs()),
+        };
+    }
+}
+
+fn record_hold_changed(set: &mut WorkingSet, header: &Header, changed: &HoldChanged) {
+    let hold = &changed.hold;
+    match changed.change {
+        HoldChange::Nothing => {}
+        HoldChange::Placed => {
+            set.ids.observe(hold.id.number());
+            assert!(set.hold(hold.id).is_none(), "hold {} is placed twice", hold.id);
+            set.restore_hold(hold.clone());
+            let account = account_of(set, hold);
+            account.held += hold.amount.minor_units();
+            account.holds_active += 1;
+            account.revision += 1;
+            account.debits = account.debits.debited(header.day, u128::from(hold.amount.minor_units()));
+            account.next_expiry = account.next_expiry.min(hold.expires_at.unwrap_or(account.next_expiry));
+        }
+        HoldChange::Voided | HoldChange::Expired => record_hold(set, header, hold, 0),
+    }
+}
+
+/// Records a hold that reserves less than before: so much of the difference moved, the rest is given back.
+fn record_hold(set: &mut WorkingSet, header: &Header, hold: &Hold, moved: u128) {
+    let before = set.hold(hold.id).unwrap_or_else(|| panic!("hold {} is not there", hold.id)).remaining().minor_units();
+    assert!(hold.remaining().minor_units() <= before, "hold {} grows", hold.id);
+    let released = before - hold.remaining().minor_units();
+    set.restore_hold(hold.clone());
+    let next_expiry = set.next_expiry(hold.from);
+    let account = account_of(set, hold);
+    assert!(released <= account.held, "account {} holds less than its holds", account.id);
+    account.held -= released;
+    account.revision += 1;
+    account.holds_active -= u32::from(hold.status != HoldStatus::Held);
+    account.next_expiry = next_expiry;
+    account.debits = account.debits.on(header.day).given_back(hold.day, u128::from(released) - moved);
+}
+
+fn account_of<'a>(set: &'a mut WorkingSet, hold: &Hold) -> &'a mut Account {
+    let account = set.accounts.get_mut(hold.from.number());
+    account.unwrap_or_else(|| panic!("hold {} is on account {}, which is not there", hold.id, hold.from))
+}
+
+fn record_account(set: &mut WorkingSet, change: AccountChange, account: &Account) {
+    match change {
+        AccountChange::Nothing => {}
+        AccountChange::Opened => {
+            assert!(set.account(account.id).is_none(), "account {} is opened twice", account.id);
+            set.restore_account(account.clone());
+        }
+        AccountChange::TermsChanged | AccountChange::Frozen | AccountChange::Unfrozen | AccountChange::Closed => {
+            let known = set.account(account.id).map(|known| (known.balance, known.version, known.held));
+            let after = Some((account.balance, account.version, account.held));
+            assert!(known == after, "account {} differs from the journal's", account.id);
+            set.restore_account(account.clone());
+        }
+    }
+}
