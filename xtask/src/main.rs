@@ -1,19 +1,24 @@
-//! Developer tasks: `cargo xtask fixture`.
+//! Developer tasks: `cargo xtask fixture`, `cargo xtask tidy`, `cargo xtask ci`.
 //!
 //! Each task is one module. Exit 0: done; 1: a check said no; 2: wrong usage or a task that could not run.
 
 #![allow(clippy::print_stdout, reason = "a developer's tool: what it finds is its output")]
 
+mod ci;
 mod fixture;
+mod tidy;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  fixture --from DIR --to FILE   turn the PKDD'99 tables in DIR into compressed CloudEvents";
+  fixture --from DIR --to FILE   turn the PKDD'99 tables in DIR into compressed CloudEvents
+  tidy                           check the crate table, sizes, links, licences and what must not be in the tree
+  ci                             format, clippy, tidy and documentation, in this order (`make lint`)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,10 +36,18 @@ fn run(arguments: &[String]) -> Result<bool> {
     let Some((task, rest)) = arguments.split_first() else { bail!("no task was named\n{USAGE}") };
     match (task.as_str(), rest) {
         ("fixture", rest) => fixture::run(rest),
+        ("tidy", []) => tidy::run(&workspace_root()?),
+        ("ci", []) => ci::run(&workspace_root()?),
         ("help" | "--help" | "-h", _) => {
             println!("{USAGE}");
             Ok(true)
         }
         _ => bail!("`{}` is not a task\n{USAGE}", arguments.join(" ")),
     }
+}
+
+/// The folder of the workspace: the parent of this package, as cargo names it at run time.
+fn workspace_root() -> Result<PathBuf> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").context("start the task as `cargo xtask …`")?;
+    Ok(PathBuf::from(package).parent().context("the package `xtask` has no parent folder")?.to_path_buf())
 }
