@@ -272,6 +272,17 @@ impl DiskFile {
         })
     }
 
+    /// Says that these bytes will be read soon. Only a hint: it cannot fail.
+    pub fn will_need(&self, offset: u64, length: u64) {
+        #[cfg(target_os = "linux")]
+        {
+            let length = std::num::NonZeroU64::new(length);
+            rustix::fs::fadvise(&self.file, offset, length, rustix::fs::Advice::WillNeed).ok();
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _unused = (offset, length);
+    }
+
     /// Writes zeros from an offset up to another, so that the space is really there.
     pub fn zero_fill(&self, from: u64, to: u64) -> Result<(), StorageError> {
         let mut offset = from;

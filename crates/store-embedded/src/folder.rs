@@ -25,8 +25,9 @@
 #[cfg(test)]
 mod tests;
 
+use crate::aside::AsideFile;
 use crate::bytes::{get, get_u32, get_u64, put};
-use crate::disk::{Disk, DiskFile, parent};
+use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
 use std::path::{Path, PathBuf};
 
@@ -211,39 +212,16 @@ fn read_format(disk: &Disk, root: &Path) -> Result<NewFolder, StorageError> {
 /// Replaces a small file so that a crash leaves the old or the new one whole: written aside, synced, renamed, folder
 /// synced. Only one thread at a time replaces the same file.
 pub fn replace_file(disk: &Disk, path: &Path, contents: &[u8]) -> Result<(), StorageError> {
-    let aside = fresh_aside(disk, path)?;
-    fill_and_swap(disk, disk.create_new(&aside)?, path, contents)
+    let aside = AsideFile::create(disk, path)?;
+    aside.file().write_all_at(contents, 0)?;
+    aside.publish()
 }
 
 /// As [`replace_file`], readable by its owner only (mode 0600), from the first byte on.
 pub fn replace_secret_file(disk: &Disk, path: &Path, contents: &[u8]) -> Result<(), StorageError> {
-    let aside = fresh_aside(disk, path)?;
-    fill_and_swap(disk, disk.create_new_secret(&aside)?, path, contents)
-}
-
-fn fill_and_swap(disk: &Disk, file: DiskFile, path: &Path, contents: &[u8]) -> Result<(), StorageError> {
-    file.write_all_at(contents, 0)?;
-    file.sync_data()?;
-    name_file(disk, file, path)
-}
-
-/// The name under which a file is written before it gets its own. What an earlier process left there is removed.
-pub(crate) fn fresh_aside(disk: &Disk, path: &Path) -> Result<PathBuf, StorageError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".aside");
-    let aside = PathBuf::from(name);
-    if disk.exists(&aside)? {
-        disk.remove(&aside)?;
-    }
-    Ok(aside)
-}
-
-/// Gives a file written aside and synced its own name, and syncs the folder.
-pub(crate) fn name_file(disk: &Disk, file: DiskFile, path: &Path) -> Result<(), StorageError> {
-    let aside = file.path().to_owned();
-    drop(file);
-    disk.rename(&aside, path)?;
-    disk.sync_folder(parent(path))
+    let aside = AsideFile::create_secret(disk, path)?;
+    aside.file().write_all_at(contents, 0)?;
+    aside.publish()
 }
 
 /// Removes what unfinished writes left aside in a folder. Called while nothing is being written there.

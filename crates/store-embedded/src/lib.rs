@@ -16,4 +16,5 @@ pub mod run;
 pub mod segment;
 pub mod sort;
 
+mod aside;
 mod bytes;
