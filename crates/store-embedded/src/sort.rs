@@ -8,7 +8,8 @@ use std::cmp::Ordering;
 
 /// Fewer rows than this are faster sorted by comparing.
 const RADIX_ROWS_MIN: usize = 2_000;
-const DIGIT_BITS: u32 = 11;
+/// Bits sorted by in one pass.
+pub(crate) const DIGIT_BITS: u32 = 11;
 const DIGITS: usize = 1 << DIGIT_BITS;
 /// Bits beyond the logarithm of the number of rows, so that few random keys share all the bits sorted by.
 const SPARE_BITS: u32 = 3;
@@ -68,13 +69,12 @@ fn sort<T: Copy>(
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "takes the lowest bits")]
 fn digit(bits: u128) -> usize {
     bits as usize & (DIGITS - 1)
 }
 
 /// Distributes the rows by one digit, keeping the order of rows with the same.
-fn pass<T: Copy>(rows: &[T], sorted: &mut [T], digit: impl Fn(&T) -> usize) {
+pub(crate) fn pass<T: Copy>(rows: &[T], sorted: &mut [T], digit: impl Fn(&T) -> usize) {
     let mut places = [0_usize; DIGITS];
     for row in rows {
         places[digit(row)] += 1;
@@ -119,7 +119,7 @@ mod tests {
             check_pairs((0..count).map(|place| (next() % 1_000, place)).collect());
             check_pairs((0..count).map(|place| (7, place)).collect());
             check_pairs((0..count).map(|place| (u64::MAX - place, place)).collect());
-            check_pairs((0..count).map(|place| ((next() % 3) << 61 | next() % 100, place)).collect());
+            check_pairs((0..count).map(|place| (((next() % 3) << 61) | (next() % 100), place)).collect());
         }
     }
 

@@ -4,7 +4,7 @@ use crate::aside::AsideFile;
 use crate::bytes::{length, put};
 use crate::disk::Disk;
 use crate::error::StorageError;
-use crate::filter::{Filter, hash_key};
+use crate::filter::{FilterBuilder, hash_key};
 use crate::run::{
     Covers, Footer, HEADER_BYTES, HEADER_CHECKSUM_AT, MAGIC, PAGE_BYTES, PAGE_CHECKSUM_AT, PAGE_NUMBER_AT, RowKind,
     Run, VERSION,
@@ -31,7 +31,7 @@ pub struct RunWriter {
     written_to: u64,
     first_keys: Vec<u8>,
     last_key: Vec<u8>,
-    filter: Option<Filter>,
+    filter: Option<FilterBuilder>,
 }
 
 impl RunWriter {
@@ -58,7 +58,7 @@ impl RunWriter {
             written_to: HEADER_BYTES as u64,
             first_keys: Vec::new(),
             last_key: vec![0; usize::from(kind.key_size)],
-            filter: (kind.filter_size > 0).then(|| Filter::with_room_for(rows_max)),
+            filter: (kind.filter_size > 0).then(|| FilterBuilder::new(rows_max)),
         })
     }
 
@@ -106,7 +106,7 @@ impl RunWriter {
         if 0 < self.page_rows {
             self.end_page()?;
         }
-        let filter = self.filter.take().map(|filter| filter.to_bytes()).unwrap_or_default();
+        let filter = self.filter.take().map(|filter| filter.finish().to_bytes()).unwrap_or_default();
         let checksum = crc32fast::hash(&self.first_keys);
         let footer = Footer::new(self.page_count, self.kind, filter.len() as u64, checksum);
         self.pages.extend_from_slice(&self.first_keys);

@@ -1,9 +1,14 @@
 //! Makes the unsealed segment durable again after a start.
 //!
 //! What recovery reads may have been only in the page cache, and after a failed sync syncing again proves nothing. So:
-//! 1. read the valid blocks of the last segment; 2. set a torn tail aside as `<segment>.torn-<n>`, synced; 3. copy the valid
-//! blocks into a new file, zero-filled behind them, and sync it; 4. read the copy as if it were the segment; 5. rename it
-//! over the segment and sync the folder. A crash in between leaves the old segment as it was.
+//!
+//! 1. read the valid blocks of the last segment;
+//! 2. set a torn tail aside as `<segment>.torn-<n>`, synced;
+//! 3. copy the valid blocks into a new file, zero-filled behind them, and sync it;
+//! 4. read the copy as if it were the segment;
+//! 5. rename it over the segment and sync the folder.
+//!
+//! A crash in between leaves the old segment as it was.
 
 use crate::bytes::length;
 use crate::disk::{Disk, DiskFile, parent};

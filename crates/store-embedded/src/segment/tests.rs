@@ -313,3 +313,68 @@ fn an_old_segment_stays_readable() {
     hashed.extend_from_slice(b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0hello");
     assert_eq!(hash, *blake3::hash(&hashed).as_bytes());
 }
+
+/// The child half of the test below: appends blocks until the fault plan ends it, noting each durable one.
+#[test]
+fn child_appends_until_it_crashes() {
+    let (Ok(folder), Ok(plan)) = (std::env::var("CRASH_FOLDER"), std::env::var("CRASH_PLAN")) else { return };
+    let disk = Disk::with_faults(plan.parse().unwrap());
+    let options = JournalOptions { folder: Path::new(&folder).join("journal"), shard: 3, segment_bytes: SEGMENT_BYTES };
+    let mut writer = SegmentWriter::create(&disk, options, START).unwrap();
+    let noted = fs::File::create(Path::new(&folder).join("noted")).unwrap();
+    for number in 1..=5_u8 {
+        append(&mut writer, &[number; 20_000], 1).unwrap();
+        noted.write_all_at(&[number], 0).unwrap();
+    }
+}
+
+#[test]
+fn a_crash_at_any_operation_loses_no_durable_block() {
+    for how in ["abort", "torn", "abort-after"] {
+        for number in 1.. {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("journal")).unwrap();
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", "segment::tests::child_appends_until_it_crashes"]);
+            child.env("CRASH_FOLDER", folder.path()).env("CRASH_PLAN", format!("op:{number}:{how}"));
+            let survived = child.output().unwrap().status.success();
+            let noted = fs::read(folder.path().join("noted")).unwrap_or_default().first().copied().unwrap_or(0);
+            let disk = Disk::real();
+            let options =
+                JournalOptions { folder: folder.path().join("journal"), shard: 3, segment_bytes: SEGMENT_BYTES };
+            let mut next = 1;
+            if let Some(&last) = list_segments(&disk, &options.folder).unwrap().last() {
+                let copied = copy_valid_blocks(&disk, &options, last).unwrap();
+                next = copied.end.next_sequence;
+                let mut writer = SegmentWriter::resume(&disk, options, &copied).unwrap();
+                append(&mut writer, b"goes on", 1).unwrap();
+            }
+            assert!(u64::from(noted) < next && next <= u64::from(noted) + 2, "op:{number}:{how}: {noted} {next}");
+            if survived {
+                assert!(20 < number, "every operation had its turn");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recovery_that_failed_anywhere_is_completed_by_the_next() {
+    for number in 1.. {
+        let journal = Journal::with_faults("");
+        let mut writer = journal.create();
+        append(&mut writer, b"kept", 3).unwrap();
+        let chain = writer.chain_point();
+        let last = append(&mut writer, &[6; 500], 1).unwrap();
+        journal.overwrite(1, last.offset + 64, b"torn");
+        let failing = Disk::with_faults(format!("op:{number}:short").parse().unwrap());
+        let failed = copy_valid_blocks(&failing, &journal.options(), 1).is_err();
+        let copied = journal.copy(1).unwrap();
+        assert_eq!((copied.end, copied.offset), (chain, last.offset));
+        assert!(journal.files().iter().any(|name| name.ends_with(".torn-1")), "{number}");
+        if !failed {
+            assert!(8 < number, "every operation had its turn");
+            return;
+        }
+    }
+}
