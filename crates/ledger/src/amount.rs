@@ -26,7 +26,9 @@ pub enum AmountError {
 impl fmt::Display for AmountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            AmountError::NotDigits => "write an amount as plain digits such as 10.50, without sign, exponent or separators",
+            AmountError::NotDigits => {
+                "write an amount as plain digits such as 10.50, without sign, exponent or separators"
+            }
             AmountError::TooManyDecimals => "the amount has more decimals than its currency",
             AmountError::TooLarge => "the amount has more than 18 digits",
             AmountError::Zero => "the amount must be greater than zero",
@@ -168,7 +170,25 @@ mod tests {
 
     #[test]
     fn whatever_is_not_plain_digits_is_refused() {
-        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "0E0700000000", "1,5", "1 ", " 1", "1_0", "٣", "0x1", "NaN", "01", "1.2.3"] {
+        for text in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "0E0700000000",
+            "1,5",
+            "1 ",
+            " 1",
+            "1_0",
+            "٣",
+            "0x1",
+            "NaN",
+            "01",
+            "1.2.3",
+        ] {
             check(text, 2, Err(AmountError::NotDigits));
         }
         check("0", 2, Err(AmountError::Zero));
@@ -182,7 +202,10 @@ mod tests {
     #[test]
     fn text_has_all_decimals_of_the_currency() {
         let written = |minor_units, scale| Decimal { minor_units, scale }.to_string();
-        assert_eq!([written(-6000, 2), written(5, 3), written(-7, 0), written(0, 2)], ["-60.00", "0.005", "-7", "0.00"]);
+        assert_eq!(
+            [written(-6000, 2), written(5, 3), written(-7, 0), written(0, 2)],
+            ["-60.00", "0.005", "-7", "0.00"]
+        );
     }
 
     #[test]

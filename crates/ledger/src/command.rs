@@ -247,7 +247,7 @@ pub struct Footprint {
     pub customers: Vec<CustomerId>,
     /// Holds named; their accounts belong to the footprint too.
     pub holds: Vec<HoldId>,
-    /// Transfers named, with their reversals and the accounts of their postings.
+    /// Transfers named, with their reversals, the accounts of their postings and the holds they captured.
     pub transfers: Vec<TransferId>,
     /// Dead letters named.
     pub dead_letters: Vec<DeadLetterId>,

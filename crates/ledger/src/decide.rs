@@ -16,9 +16,7 @@ use crate::ids::{AccountId, HoldId, TransferId};
 use crate::limit::LimitKind;
 use crate::record::record_transferred;
 use crate::rejection::Rejection;
-use crate::transfer::{
-    Leg, LegAmount, Legs, Posting, Postings, Reversed, Side, Transfer, TransferKind, Transferred,
-};
+use crate::transfer::{Leg, LegAmount, Legs, Posting, Postings, Reversed, Side, Transfer, TransferKind, Transferred};
 use crate::working_set::WorkingSet;
 
 mod register;
@@ -54,10 +52,7 @@ fn decide_one(set: &mut WorkingSet, header: &Header, command: &Command) -> Decid
 
 /// An atomic batch is decided by doing it on a savepoint, transfer after transfer as if each had come alone.
 fn decide_batch(set: &mut WorkingSet, header: &Header, transfers: &[Transfer]) -> Outcome {
-    for leg in transfers.iter().flat_map(|transfer| transfer.legs.iter()) {
-        set.ensure_standard(leg.from);
-        set.ensure_standard(leg.to);
-    }
+    transfers.iter().for_each(|transfer| ensure_named(set, transfer.legs.iter().flat_map(|leg| [leg.from, leg.to])));
     let ids = set.ids;
     set.accounts.set_savepoint();
     let mut done = Vec::with_capacity(transfers.len());
@@ -82,16 +77,22 @@ fn decide_batch(set: &mut WorkingSet, header: &Header, transfers: &[Transfer]) -
 /// The bank's own accounts that always exist get their row when somebody names them.
 fn ensure_standard_accounts(set: &mut WorkingSet, command: &Command) {
     match command {
-        Command::Transfer(transfer) => transfer.legs.iter().flat_map(|leg| [leg.from, leg.to]).for_each(|id| set.ensure_standard(id)),
+        Command::Transfer(transfer) => ensure_named(set, transfer.legs.iter().flat_map(|leg| [leg.from, leg.to])),
         Command::CaptureHold(capture) => {
             let currency = set.hold(capture.hold).map(|hold| hold.currency);
             let cash = currency.map(|currency| SystemAccount::standard(set.shard, SystemKind::Cash, currency).id());
-            capture.to.into_iter().chain(cash).for_each(|id| set.ensure_standard(id));
+            ensure_named(set, capture.to.into_iter().chain(cash));
         }
-        Command::PlaceHold(hold) => hold.to.into_iter().for_each(|id| set.ensure_standard(id)),
+        Command::PlaceHold(hold) => ensure_named(set, hold.to.into_iter()),
         Command::Ingest(ingest) => ensure_standard_accounts(set, &ingest.command),
         _ => {}
     }
+}
+
+/// A clearing account gets its row from the first posting on it, never from being named.
+fn ensure_named(set: &mut WorkingSet, ids: impl Iterator<Item = AccountId>) {
+    let is_clearing = |id| SystemAccount::from_id(id).is_some_and(|account| account.kind == SystemKind::Clearing);
+    ids.filter(|id| !is_clearing(*id)).for_each(|id| set.ensure_standard(id));
 }
 
 fn find(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
@@ -100,7 +101,15 @@ fn find(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
 
 /// A customer's account: the bank's own have no status, no holds and no limits.
 fn find_customers(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
-    find(set, id).and_then(|account| if account.is_system() { Err(Rejection::AccountNotFound(id)) } else { Ok(account) })
+    find(set, id)
+        .and_then(|account| if account.is_system() { Err(Rejection::AccountNotFound(id)) } else { Ok(account) })
+}
+
+/// An account that a client may name as the other side. Clearing accounts are the sagas' own.
+fn find_named(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
+    let account = find(set, id)?;
+    let is_clearing = account.kind == AccountKind::System(SystemKind::Clearing);
+    if is_clearing { Err(Rejection::AccountNotFound(id)) } else { Ok(account) }
 }
 
 /// The net effect of a transfer on one account, whose balance and version run along while its postings are made.
@@ -117,29 +126,27 @@ impl Net<'_> {
 }
 
 /// What the kind of a transfer changes about the checks.
-struct Terms {
+struct Terms<'a> {
     kind: TransferKind,
     /// The check of funds is skipped.
     forced: bool,
     /// Debits count against limits.
     limited: bool,
-    /// What the capture of a hold may use beside what is available.
-    reserved: i128,
     reverses: Option<Reversed>,
-    hold: Option<HoldId>,
+    /// The hold whose money moves.
+    captures: Option<&'a Hold>,
 }
 
 fn decide_transfer(set: &WorkingSet, header: &Header, transfer: &Transfer) -> Decided<Transferred> {
-    let terms = Terms { kind: transfer.kind, forced: transfer.forced, limited: true, reserved: 0, reverses: None, hold: None };
+    let terms = Terms { kind: transfer.kind, forced: transfer.forced, limited: true, reverses: None, captures: None };
     judge(set, header, transfer, &terms)
 }
 
 /// The ladder that every movement of money climbs.
-fn judge(set: &WorkingSet, header: &Header, transfer: &Transfer, terms: &Terms) -> Decided<Transferred> {
+fn judge(set: &WorkingSet, header: &Header, transfer: &Transfer, terms: &Terms<'_>) -> Decided<Transferred> {
     let legs: &[Leg] = &transfer.legs;
     for leg in legs {
-        find_side(set, terms, leg.from)?;
-        find_side(set, terms, leg.to)?;
+        find_sides(set, terms, leg)?;
     }
     if let Some(leg) = legs.iter().find(|leg| leg.from == leg.to) {
         return Err(Rejection::SameAccount(leg.from));
@@ -155,11 +162,12 @@ fn judge(set: &WorkingSet, header: &Header, transfer: &Transfer, terms: &Terms) 
     if header.time < effective_at {
         return Err(Rejection::EffectiveAtInvalid);
     }
+    check_captured(legs, terms)?;
     let postings = match legs {
         [leg] => {
             let mut nets = [net(find(set, leg.from)?), net(find(set, leg.to)?)];
             let (debit, credit) = nets.split_at_mut(1);
-            let pair = post(set, header, leg, &mut debit[0], &mut credit[0], terms)?;
+            let pair = post(set, header, leg, &mut debit[0], &mut credit[0])?;
             check_nets(set, header, &nets, terms)?;
             Postings::Pair(pair)
         }
@@ -173,7 +181,7 @@ fn judge(set: &WorkingSet, header: &Header, transfer: &Transfer, terms: &Terms) 
         effective_at,
         postings,
         reverses: terms.reverses,
-        hold: terms.hold,
+        hold: terms.captures.map(|hold| hold.id),
         note: transfer.note.clone(),
     })
 }
@@ -183,14 +191,21 @@ fn next_id(set: &WorkingSet, header: &Header) -> TransferId {
     TransferId::new(ids.next(header.time)).expect("generated ids are ids")
 }
 
-/// Clearing accounts are the sagas' own: nobody else can name them.
-fn find_side<'a>(set: &'a WorkingSet, terms: &Terms, id: AccountId) -> Decided<&'a Account> {
-    let account = find(set, id)?;
-    let is_clearing = account.kind == AccountKind::System(SystemKind::Clearing);
-    if is_clearing && terms.kind != TransferKind::Reversal { Err(Rejection::AccountNotFound(id)) } else { Ok(account) }
+/// Both accounts of a leg. A deposit comes out of an account of the bank's and a withdrawal goes into one, so that
+/// neither can be a transfer between customers in disguise. A reversal goes wherever its original went.
+fn find_sides(set: &WorkingSet, terms: &Terms<'_>, leg: &Leg) -> Decided<()> {
+    if terms.kind == TransferKind::Reversal {
+        return find(set, leg.from).and(find(set, leg.to)).map(|_| ());
+    }
+    let (from, to) = (find_named(set, leg.from)?, find_named(set, leg.to)?);
+    match terms.kind {
+        TransferKind::Deposit if !from.is_system() => Err(Rejection::AccountNotFound(leg.from)),
+        TransferKind::Withdrawal if !to.is_system() => Err(Rejection::AccountNotFound(leg.to)),
+        _ => Ok(()),
+    }
 }
 
-fn check_status(set: &WorkingSet, legs: &[Leg], terms: &Terms) -> Decided<()> {
+fn check_status(set: &WorkingSet, legs: &[Leg], terms: &Terms<'_>) -> Decided<()> {
     for id in legs.iter().flat_map(|leg| [leg.from, leg.to]) {
         if find(set, id)?.status == Status::Closed {
             return Err(Rejection::AccountClosed(id));
@@ -213,19 +228,28 @@ fn check_status(set: &WorkingSet, legs: &[Leg], terms: &Terms) -> Decided<()> {
     Ok(())
 }
 
+fn check_captured(legs: &[Leg], terms: &Terms<'_>) -> Decided<()> {
+    let (Some(hold), [Leg { amount: LegAmount::Exactly(amount), .. }]) = (terms.captures, legs) else { return Ok(()) };
+    let remaining = hold.remaining();
+    if remaining < *amount {
+        return Err(Rejection::HoldAmountExceeded { hold: hold.id, remaining, currency: hold.currency });
+    }
+    Ok(())
+}
+
 fn net(account: &Account) -> Net<'_> {
     Net { account, balance: account.balance, version: account.version }
 }
 
 /// The postings of several legs, in order, with the balances running along.
-fn post_legs(set: &WorkingSet, header: &Header, legs: &[Leg], terms: &Terms) -> Decided<Box<[Posting]>> {
+fn post_legs(set: &WorkingSet, header: &Header, legs: &[Leg], terms: &Terms<'_>) -> Decided<Box<[Posting]>> {
     let mut nets: Vec<Net<'_>> = Vec::new();
     let mut postings = Vec::with_capacity(legs.len() * 2);
     for leg in legs {
         let debit = place_of(set, &mut nets, leg.from)?;
         let credit = place_of(set, &mut nets, leg.to)?;
         let [debit, credit] = nets.get_disjoint_mut([debit, credit]).map_err(|_| Rejection::SameAccount(leg.from))?;
-        postings.extend(post(set, header, leg, debit, credit, terms)?);
+        postings.extend(post(set, header, leg, debit, credit)?);
     }
     check_nets(set, header, &nets, terms)?;
     Ok(postings.into())
@@ -240,10 +264,16 @@ fn place_of<'a>(set: &'a WorkingSet, nets: &mut Vec<Net<'a>>, id: AccountId) -> 
 }
 
 /// Both postings of a leg.
-fn post(set: &WorkingSet, header: &Header, leg: &Leg, debit: &mut Net<'_>, credit: &mut Net<'_>, terms: &Terms) -> Decided<[Posting; 2]> {
+fn post(
+    set: &WorkingSet,
+    header: &Header,
+    leg: &Leg,
+    debit: &mut Net<'_>,
+    credit: &mut Net<'_>,
+) -> Decided<[Posting; 2]> {
     let amount = match leg.amount {
         LegAmount::Exactly(amount) => amount,
-        LegAmount::Max => whatever_is_there(set.available(debit.account, header.time) + debit.delta() + terms.reserved)
+        LegAmount::Max => whatever_is_there(set.available(debit.account, header.time) + debit.delta())
             .ok_or_else(|| insufficient(set, header, debit.account))?,
     };
     let posting = |net: &mut Net<'_>, side| {
@@ -260,14 +290,18 @@ fn whatever_is_there(available: i128) -> Option<Amount> {
 }
 
 fn insufficient(set: &WorkingSet, header: &Header, account: &Account) -> Rejection {
-    Rejection::InsufficientFunds { account: account.id, available: set.available(account, header.time), currency: account.currency }
+    Rejection::InsufficientFunds {
+        account: account.id,
+        available: set.available(account, header.time),
+        currency: account.currency,
+    }
 }
 
 /// Funds, limits and bounds of every account the transfer touches. The bank's own accounts have none.
-fn check_nets(set: &WorkingSet, header: &Header, nets: &[Net<'_>], terms: &Terms) -> Decided<()> {
+fn check_nets(set: &WorkingSet, header: &Header, nets: &[Net<'_>], terms: &Terms<'_>) -> Decided<()> {
     let customers = || nets.iter().filter(|net| !net.account.is_system());
     for net in customers().filter(|net| net.delta() < 0 && !terms.forced) {
-        if set.available(net.account, header.time) + terms.reserved < -net.delta() {
+        if set.available(net.account, header.time) < -net.delta() {
             return Err(insufficient(set, header, net.account));
         }
     }
@@ -298,7 +332,11 @@ fn decide_reverse(set: &WorkingSet, header: &Header, reverse: &Reverse) -> Decid
     if let Some(by) = set.reversal(id) {
         return Err(Rejection::AlreadyReversed { transfer: id, by: Some(by) });
     }
-    let opposite = |pair: &[Posting]| Leg { from: pair[1].account, to: pair[0].account, amount: LegAmount::Exactly(pair[0].amount) };
+    let opposite = |pair: &[Posting]| Leg {
+        from: pair[1].account,
+        to: pair[0].account,
+        amount: LegAmount::Exactly(pair[0].amount),
+    };
     let legs = match &original.postings {
         Postings::Pair(pair) => Legs::One([opposite(pair)]),
         Postings::Many(postings) => Legs::Many(postings.chunks_exact(2).rev().map(opposite).collect()),
@@ -311,14 +349,17 @@ fn decide_reverse(set: &WorkingSet, header: &Header, reverse: &Reverse) -> Decid
         effective_at: None,
         note: reverse.note.clone(),
     };
-    let reverses = Some(Reversed { transfer: id, day: row.day });
-    let terms = Terms { kind: TransferKind::Reversal, forced: reverse.forced, limited: false, reserved: 0, reverses, hold: None };
+    // What a hold reserved was counted when it was placed, not when it was captured.
+    let hold = original.hold.and_then(|hold| set.hold(hold));
+    let reverses = Some(Reversed { transfer: id, day: hold.map_or(row.day, |hold| hold.day) });
+    let terms =
+        Terms { kind: TransferKind::Reversal, forced: reverse.forced, limited: false, reverses, captures: None };
     judge(set, header, &transfer, &terms)
 }
 
 fn decide_hold(set: &WorkingSet, header: &Header, asked: &PlaceHold) -> Decided {
     let from = find_customers(set, asked.from)?;
-    let to = asked.to.map(|to| find(set, to)).transpose()?;
+    let to = asked.to.map(|to| find_named(set, to)).transpose()?;
     if asked.to == Some(asked.from) {
         return Err(Rejection::SameAccount(asked.from));
     }
@@ -365,10 +406,10 @@ fn check_currency(accounts: &[Option<&Account>], currency: Currency) -> Decided<
 /// A capture is a transfer of reserved money: what the hold reserves is there for it whatever else happened to the
 /// account since, and it was counted against the limits when the hold was placed.
 fn decide_capture(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided {
+    capture.to.map(|to| find_named(set, to)).transpose()?;
     let hold = set.hold(capture.hold).ok_or(Rejection::HoldNotFound(capture.hold))?;
     let cash = SystemAccount::standard(set.shard, SystemKind::Cash, hold.currency).id();
     let to = capture.to.or(hold.to).unwrap_or(cash);
-    find(set, to)?;
     if hold.status != HoldStatus::Held || hold.is_due(header.time) {
         return Err(Rejection::HoldNotOpen(hold.id));
     }
@@ -386,14 +427,10 @@ fn decide_capture(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> D
         kind: TransferKind::Capture,
         forced: true, // the hold is the funds
         limited: false,
-        reserved: remaining.signed(),
         reverses: None,
-        hold: Some(hold.id),
+        captures: Some(hold),
     };
     let transferred = judge(set, header, &transfer, &terms)?;
-    if remaining < amount {
-        return Err(Rejection::HoldAmountExceeded { hold: hold.id, remaining, currency: hold.currency });
-    }
     let captured = hold.captured.checked_add(amount).expect("captures stay within the hold");
     let status = if capture.is_final || captured == hold.amount { HoldStatus::Captured } else { HoldStatus::Held };
     let hold = Hold { captured, status, ..hold.clone() };

@@ -32,7 +32,8 @@ impl fmt::Display for InvalidId {
 impl std::error::Error for InvalidId {}
 
 fn parse_id(text: &str) -> Result<u64, InvalidId> {
-    let canonical = matches!(text.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit));
+    let canonical =
+        matches!(text.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit));
     let number: u64 = if canonical { text.parse().map_err(|_| InvalidId)? } else { return Err(InvalidId) };
     if number >> 63 == 0 { Ok(number) } else { Err(InvalidId) }
 }
@@ -251,7 +252,10 @@ mod tests {
 
     #[test]
     fn slots_are_part_of_the_format() {
-        assert_eq!([1, 2, 3, 123_456_789, CLIENT_ID_END - 1, SYSTEM_ID_START].map(slot), [632, 241, 874, 177, 135, 584]);
+        assert_eq!(
+            [1, 2, 3, 123_456_789, CLIENT_ID_END - 1, SYSTEM_ID_START].map(slot),
+            [632, 241, 874, 177, 135, 584]
+        );
         assert!((0..100_000).all(|id| slot(id) < SLOTS));
     }
 

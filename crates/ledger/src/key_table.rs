@@ -22,6 +22,7 @@ type Generation = HashMap<u128, KeyRow, IdHash>;
 #[derive(Debug)]
 pub struct KeyTable {
     generations: VecDeque<Generation>,
+    loaded: Generation,
     seed: u64,
     is_kept: bool,
 }
@@ -29,7 +30,8 @@ pub struct KeyTable {
 impl KeyTable {
     /// An empty table.
     pub fn new(seed: u64) -> KeyTable {
-        KeyTable { generations: VecDeque::from([HashMap::with_hasher(IdHash::new(seed))]), seed, is_kept: true }
+        let generation = || HashMap::with_hasher(IdHash::new(seed));
+        KeyTable { generations: VecDeque::from([generation()]), loaded: generation(), seed, is_kept: true }
     }
 
     /// A table that forgets at once, for a working set that decides nothing.
@@ -39,7 +41,18 @@ impl KeyTable {
 
     /// What is known of this key.
     pub fn get(&self, digest: u128) -> Option<KeyRow> {
-        self.generations.iter().rev().find_map(|generation| generation.get(&digest)).copied()
+        let newer = self.generations.iter().rev().find_map(|generation| generation.get(&digest));
+        newer.or_else(|| if self.loaded.is_empty() { None } else { self.loaded.get(&digest) }).copied()
+    }
+
+    /// Puts back what an engine found of an older key, until [`KeyTable::forget_loaded`].
+    pub fn load(&mut self, digest: u128, row: KeyRow) {
+        self.loaded.insert(digest, row);
+    }
+
+    /// Forgets what was loaded for the commands that are done.
+    pub fn forget_loaded(&mut self) {
+        self.loaded.clear();
     }
 
     /// Notes the entry that answered a key.

@@ -71,7 +71,8 @@ impl DebitCounter {
     #[must_use]
     pub fn given_back(self, debited_on: Day, amount: u128) -> DebitCounter {
         let of_day = if debited_on == self.day { self.of_day.saturating_sub(amount) } else { self.of_day };
-        let of_month = if debited_on.is_same_month(self.day) { self.of_month.saturating_sub(amount) } else { self.of_month };
+        let of_month =
+            if debited_on.is_same_month(self.day) { self.of_month.saturating_sub(amount) } else { self.of_month };
         DebitCounter { day: self.day, of_day, of_month }
     }
 }
@@ -80,7 +81,9 @@ impl Limits {
     /// The first limit that a debit on this day would exceed.
     pub fn exceeded_by(&self, counter: DebitCounter, day: Day, amount: u128) -> Option<LimitKind> {
         let counter = counter.on(day);
-        let exceeds = |limit: Option<Amount>, used: u128| limit.is_some_and(|limit| u128::from(limit.minor_units()) < used + amount);
+        let exceeds = |limit: Option<Amount>, used: u128| {
+            limit.is_some_and(|limit| u128::from(limit.minor_units()) < used + amount)
+        };
         if exceeds(self.per_transfer, 0) {
             return Some(LimitKind::PerTransfer);
         }

@@ -37,7 +37,9 @@ pub fn replay(set: &mut WorkingSet, entry: &Entry) {
 fn record_event(set: &mut WorkingSet, header: &Header, event: &Event) {
     match event {
         Event::Transferred(transferred) => record_transferred(set, header, transferred),
-        Event::BatchTransferred(transfers) => transfers.iter().for_each(|transferred| record_transferred(set, header, transferred)),
+        Event::BatchTransferred(transfers) => {
+            transfers.iter().for_each(|transferred| record_transferred(set, header, transferred))
+        }
         Event::HoldCaptured(captured) => {
             record_transferred(set, header, &captured.transferred);
             record_hold(set, header, &captured.hold, captured.transferred.amount());

@@ -123,13 +123,19 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Rejection::UserNotFound(id) => write!(f, "there is no user {id}; register it first"),
-            Rejection::AccountNotFound(id) => write!(f, "there is no account {id} that could be used here; open it first"),
+            Rejection::AccountNotFound(id) => {
+                write!(f, "there is no account {id} that could be used here; open it first")
+            }
             Rejection::HoldNotFound(id) => write!(f, "there is no hold {id}"),
             Rejection::TransferNotFound(id) => write!(f, "there is no transfer {id}"),
             Rejection::DeadLetterNotFound(id) => write!(f, "there is no dead letter {id}"),
             Rejection::TokenNotFound(id) => write!(f, "there is no token {id}"),
-            Rejection::IdTaken(id) => write!(f, "the id {id} belongs to something different; choose another or leave it out"),
-            Rejection::AlreadyReversed { transfer, by: Some(by) } => write!(f, "transfer {transfer} was reversed by transfer {by}"),
+            Rejection::IdTaken(id) => {
+                write!(f, "the id {id} belongs to something different; choose another or leave it out")
+            }
+            Rejection::AlreadyReversed { transfer, by: Some(by) } => {
+                write!(f, "transfer {transfer} was reversed by transfer {by}")
+            }
             Rejection::AlreadyReversed { transfer, by: None } => {
                 write!(f, "transfer {transfer} is a reversal, which cannot be reversed; make a new transfer instead")
             }
@@ -139,29 +145,53 @@ impl fmt::Display for Rejection {
             Rejection::SameAccount(id) => write!(f, "account {id} is on both sides of a leg; name two accounts"),
             Rejection::AccountClosed(id) => write!(f, "account {id} is closed"),
             Rejection::AccountFrozen(id) => write!(f, "account {id} is frozen; unfreeze it first"),
-            Rejection::CurrencyMismatch { account, currency } => write!(f, "account {account} is kept in {currency}; use that currency"),
-            Rejection::EffectiveAtInvalid => f.write_str("the value date is in the future; leave it out or use one up to now"),
-            Rejection::ExpiresAtInvalid => f.write_str("expires_at is not in the future; use a later one or leave it out"),
+            Rejection::CurrencyMismatch { account, currency } => {
+                write!(f, "account {account} is kept in {currency}; use that currency")
+            }
+            Rejection::EffectiveAtInvalid => {
+                f.write_str("the value date is in the future; leave it out or use one up to now")
+            }
+            Rejection::ExpiresAtInvalid => {
+                f.write_str("expires_at is not in the future; use a later one or leave it out")
+            }
             Rejection::HoldAmountExceeded { hold, remaining, currency } => {
-                write!(f, "hold {hold} has {} {currency} left; capture at most that", remaining.decimal(currency.scale()))
+                write!(
+                    f,
+                    "hold {hold} has {} {currency} left; capture at most that",
+                    remaining.decimal(currency.scale())
+                )
             }
             Rejection::InsufficientFunds { account, available, currency } => {
                 let available = Decimal { minor_units: *available, scale: currency.scale() };
                 write!(f, "account {account} has {available} {currency} available; move less, or pay in first")
             }
             Rejection::LimitExceeded { account, limit } => write_limit(f, *account, *limit),
-            Rejection::BalanceOverflow(id) => write!(f, "the balance of account {id} would become too large; move less"),
-            Rejection::LinkedTransferFailed => f.write_str("another transfer of this atomic batch was rejected, so none was made"),
-            Rejection::InvariantBroken => f.write_str("this request made the rule book fail and took no effect; report it to the operator"),
+            Rejection::BalanceOverflow(id) => {
+                write!(f, "the balance of account {id} would become too large; move less")
+            }
+            Rejection::LinkedTransferFailed => {
+                f.write_str("another transfer of this atomic batch was rejected, so none was made")
+            }
+            Rejection::InvariantBroken => {
+                f.write_str("this request made the rule book fail and took no effect; report it to the operator")
+            }
         }
     }
 }
 
 fn write_limit(f: &mut fmt::Formatter<'_>, account: AccountId, limit: LimitKind) -> fmt::Result {
     match limit {
-        LimitKind::PerTransfer => write!(f, "account {account} has a limit for one transfer that this exceeds; move less"),
-        LimitKind::DailyDebit => write!(f, "account {account} has a daily limit that this exceeds; move less or wait for the next day"),
-        LimitKind::MonthlyDebit => write!(f, "account {account} has a monthly limit that this exceeds; move less or wait for the next month"),
-        LimitKind::ActiveHolds => write!(f, "account {account} has {HOLDS_PER_ACCOUNT_MAX} active holds; capture or void some first"),
+        LimitKind::PerTransfer => {
+            write!(f, "account {account} has a limit for one transfer that this exceeds; move less")
+        }
+        LimitKind::DailyDebit => {
+            write!(f, "account {account} has a daily limit that this exceeds; move less or wait for the next day")
+        }
+        LimitKind::MonthlyDebit => {
+            write!(f, "account {account} has a monthly limit that this exceeds; move less or wait for the next month")
+        }
+        LimitKind::ActiveHolds => {
+            write!(f, "account {account} has {HOLDS_PER_ACCOUNT_MAX} active holds; capture or void some first")
+        }
     }
 }

@@ -115,7 +115,7 @@ impl<R: Row> Table<R> {
     /// more: then the snapshot has ended.
     pub fn copy_snapshot(&mut self, count: usize, mut copy: impl FnMut(&R)) -> bool {
         let Some(snapshot) = &mut self.snapshot else { return false };
-        let end = snapshot.length.min(snapshot.copied + count);
+        let end = snapshot.length.min(snapshot.copied.saturating_add(count));
         for place in snapshot.copied..end {
             copy(snapshot.kept.get(&place).unwrap_or(&self.rows[place]));
         }

@@ -53,7 +53,6 @@ impl Timestamp {
     }
 
     /// The day of this instant in UTC.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the year 9999 is day 2,932,896")]
     pub const fn day(self) -> Day {
         Day((self.0 / (MICROSECONDS_PER_SECOND * SECONDS_PER_DAY)) as i32)
     }
@@ -94,7 +93,7 @@ impl Day {
 
     /// Year, month (1 to 12) and day of the month.
     pub fn date(self) -> (i32, u32, u32) {
-        let days = self.0 + 719_468;
+        let days = i64::from(self.0) + 719_468; // any day that a file may hold has a date
         let era = days.div_euclid(146_097);
         let day_of_era = days.rem_euclid(146_097);
         let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -102,8 +101,10 @@ impl Day {
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
         let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + i32::from(month <= 2);
-        (year, month.unsigned_abs(), day.unsigned_abs())
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        // A day is 32 bits, so years are within 6 million.
+        let part = |part: i64| u32::try_from(part).unwrap_or_default();
+        (i32::try_from(year).unwrap_or_default(), part(month), part(day))
     }
 
     /// The first instant of this day in UTC; `None` before 1970 and after 9999.
@@ -163,7 +164,8 @@ fn fraction_and_offset(rest: &[u8]) -> Option<(u64, i64)> {
 
 fn instant(text: &[u8]) -> Option<Timestamp> {
     let day = date(text)?;
-    let separators_fit = matches!(text.get(10), Some(b'T' | b't' | b' ')) && text.get(13) == Some(&b':') && text.get(16) == Some(&b':');
+    let separators_fit =
+        matches!(text.get(10), Some(b'T' | b't' | b' ')) && text.get(13) == Some(&b':') && text.get(16) == Some(&b':');
     let (hour, minute, second) = (digits(text, 11..13)?, digits(text, 14..16)?, digits(text, 17..19)?);
     if !separators_fit || 23 < hour || 59 < minute || 59 < second {
         return None;
@@ -226,7 +228,8 @@ mod tests {
 
     #[test]
     fn offsets_are_turned_into_utc() {
-        let check = |text: &str, utc: &str| assert_eq!(text.parse::<Timestamp>().map(|t| t.to_string()), Ok(utc.to_string()));
+        let check =
+            |text: &str, utc: &str| assert_eq!(text.parse::<Timestamp>().map(|t| t.to_string()), Ok(utc.to_string()));
         check("1993-01-01T00:00:00Z", "1993-01-01T00:00:00Z");
         check("2026-03-29T02:30:00+02:00", "2026-03-29T00:30:00Z");
         check("2026-12-31T23:59:59.123456789-01:00", "2027-01-01T00:59:59.123456Z");
@@ -235,9 +238,21 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "2026-11-21", "2026-11-21T10:00:00", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z",
-            "2026-01-01T00:00:60Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00+24:00", "1969-12-31T23:59:59Z", "+026-01-01T00:00:00Z",
-            "2026-01-01T00:00:00Z ", "1970-01-01T00:00:00+00:01"] {
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21T10:00:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00+24:00",
+            "1969-12-31T23:59:59Z",
+            "+026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00Z ",
+            "1970-01-01T00:00:00+00:01",
+        ] {
             assert_eq!(text.parse::<Timestamp>(), Err(InvalidTime), "{text}");
         }
     }

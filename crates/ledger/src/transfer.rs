@@ -185,7 +185,7 @@ impl Deref for Postings {
 pub struct Reversed {
     /// The transfer undone.
     pub transfer: TransferId,
-    /// Its booking day.
+    /// The booking day it counted on: its own, or that of the hold it captured.
     pub day: Day,
 }
 
@@ -215,11 +215,15 @@ pub struct Transferred {
 impl Transferred {
     /// The sum of all legs in minor units.
     pub fn amount(&self) -> u128 {
-        self.postings.iter().filter(|posting| posting.side == Side::Debit).map(|posting| u128::from(posting.amount.minor_units())).sum()
+        self.postings
+            .iter()
+            .filter(|posting| posting.side == Side::Debit)
+            .map(|posting| u128::from(posting.amount.minor_units()))
+            .sum()
     }
 }
 
-/// A transfer as it is looked up to be reversed: what it was, and the booking day whose limits it counted on.
+/// A transfer as it is looked up to be reversed: what it was, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferRow {
     /// The transfer.

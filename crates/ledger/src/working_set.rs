@@ -1,7 +1,7 @@
 //! The rows on which commands are decided. In the embedded engine these are the bank's resident tables; another engine
 //! fills a small set with what a batch touches. Same type, same rules, no copying per command.
 
-use crate::account::{Account, AccountKind, SystemAccount};
+use crate::account::{Account, AccountKind, SystemAccount, SystemKind};
 use crate::currency::Currency;
 use crate::customer::Customer;
 use crate::dead_letter::DeadLetter;
@@ -186,8 +186,11 @@ impl WorkingSet {
         }
     }
 
-    /// The first free account of the bank's own of this kind.
-    pub fn free_system_account(&self, kind: crate::account::SystemKind, currency: Currency) -> Option<SystemAccount> {
+    /// The first free account of the bank's own of this kind; none for clearing accounts, which nobody opens.
+    pub fn free_system_account(&self, kind: SystemKind, currency: Currency) -> Option<SystemAccount> {
+        if kind == SystemKind::Clearing {
+            return None;
+        }
         let candidates = (1..=u16::MAX).map(|ordinal| SystemAccount { shard: self.shard, kind, currency, ordinal });
         candidates.into_iter().find(|candidate| self.account(candidate.id()).is_none())
     }

@@ -87,11 +87,8 @@ fn register_customer(set: &WorkingSet, header: &Header, register: &RegisterCusto
 
 fn update_customer(set: &WorkingSet, update: &UpdateCustomer) -> Decided {
     let known = set.customer(update.id).ok_or(Rejection::UserNotFound(update.id))?;
-    let customer = Customer {
-        profile: known.updated_profile(&update.changes),
-        revision: known.revision + 1,
-        ..known.clone()
-    };
+    let customer =
+        Customer { profile: known.updated_profile(&update.changes), revision: known.revision + 1, ..known.clone() };
     let fields = update.changes.iter().map(|(field, _)| *field).collect();
     Ok(customer_changed(CustomerChange::Updated(fields), customer, false))
 }
@@ -250,7 +247,8 @@ fn finish_redrive(set: &WorkingSet, redrive: &FinishRedrive) -> Decided {
     }
     let (change, dead_letter) = match &redrive.failure {
         Some((code, detail)) => {
-            let after = DeadLetter { attempt_is_open: false, code: code.clone(), detail: detail.clone(), ..known.clone() };
+            let after =
+                DeadLetter { attempt_is_open: false, code: code.clone(), detail: detail.clone(), ..known.clone() };
             (DeadLetterChange::RedriveFailed, after)
         }
         None => {
@@ -267,8 +265,11 @@ fn discard_dead_letter(set: &WorkingSet, discard: &DiscardDeadLetter) -> Decided
     if known.status != DeadLetterStatus::Waiting || known.attempt_is_open {
         return Ok(dead_letter_changed(DeadLetterChange::Nothing, known.clone(), None));
     }
-    let dead_letter =
-        DeadLetter { status: DeadLetterStatus::Discarded, discard_reason: Some(discard.reason.clone()), ..known.clone() };
+    let dead_letter = DeadLetter {
+        status: DeadLetterStatus::Discarded,
+        discard_reason: Some(discard.reason.clone()),
+        ..known.clone()
+    };
     Ok(dead_letter_changed(DeadLetterChange::Discarded, dead_letter, None))
 }
 
