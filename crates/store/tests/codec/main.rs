@@ -1,0 +1,8 @@
+//! The codec: what is written is read back, what is damaged is an error, and the format stays what it is.
+
+mod any;
+mod damage;
+mod golden;
+mod identity;
+mod sample;
+mod size;
