@@ -1,1 +1,144 @@
-//! bank
+//! The bank's use cases: who may ask what, which shard decides it, under which idempotency key.
+//!
+//! Everything goes through one door, [`Bank::submit`] and its siblings, whether it came from a request, a file or a
+//! timer. There is no HTTP here, no runtime, no clock and no thread: futures that any executor can poll, and ports for
+//! the rest. Nothing here decides about money; the rule book does, behind `store::Store`.
+
+pub mod dead_letter;
+pub mod digest;
+pub mod error;
+pub mod event;
+pub mod ingest;
+pub mod journal;
+pub mod line;
+pub mod ports;
+pub mod profile;
+pub mod read;
+pub mod sealing;
+pub mod slot_map;
+pub mod submit;
+pub mod timer;
+pub mod token;
+pub mod transfer;
+
+use digest::Digests;
+use ledger::account::SystemAccount;
+use ledger::event::{Channel, Context};
+use ledger::ids::{AccountId, CustomerId, ShardId, slot};
+use ledger::time::Timestamp;
+use ledger::token::Role;
+use ports::{Env, Keyring};
+use sealing::PayloadKey;
+use slot_map::SlotMap;
+use std::sync::Arc;
+use store::Store;
+use token::TokenCache;
+
+/// Who asks, what they may do, and how it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The name a token was given; the namespace of idempotency keys.
+    pub principal: Box<str>,
+    /// What they may do.
+    pub role: Role,
+    /// The way in.
+    pub channel: Channel,
+    /// What ties this to a request elsewhere; empty when nothing does.
+    pub correlation: Box<str>,
+}
+
+impl Caller {
+    /// Whoever has the machine or the data folder: the principal `local`, who may do everything.
+    pub fn local(channel: Channel) -> Caller {
+        Caller { principal: "local".into(), role: Role::Admin, channel, correlation: "".into() }
+    }
+
+    fn context(&self) -> Arc<Context> {
+        Arc::new(Context {
+            principal: self.principal.clone(),
+            channel: self.channel,
+            correlation: self.correlation.clone(),
+            cause: None,
+        })
+    }
+}
+
+/// A bank over its shards. Cheap to share behind an `Arc`.
+pub struct Bank {
+    shards: Vec<Arc<dyn Store>>,
+    slots: SlotMap,
+    env: Arc<dyn Env>,
+    keyring: Arc<dyn Keyring>,
+    digests: Digests,
+    payload_key: PayloadKey,
+    tokens: TokenCache,
+}
+
+impl Bank {
+    /// A bank over these shards, which stand in the order of their numbers, 0 first.
+    ///
+    /// # Panics
+    /// If there is no shard, there are more than 1,024, or they are not in order: a mistake of the program, not of data.
+    pub fn new(shards: Vec<Arc<dyn Store>>, env: Arc<dyn Env>, keyring: Arc<dyn Keyring>) -> Bank {
+        let slots = SlotMap::new(shards.len()).expect("a bank has 1 to 1,024 shards");
+        let in_order = shards.iter().enumerate().all(|(index, shard)| usize::from(shard.shard().number()) == index);
+        assert!(in_order, "shards stand in the order of their numbers");
+        let digests = Digests::new(&shards[0].secret());
+        Bank { shards, slots, env, keyring, digests, payload_key: PayloadKey::default(), tokens: TokenCache::default() }
+    }
+
+    /// The shards in order.
+    pub fn shards(&self) -> &[Arc<dyn Store>] {
+        &self.shards
+    }
+
+    /// Which slots are on which shard.
+    pub fn slots(&self) -> SlotMap {
+        self.slots
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.env.now()
+    }
+
+    /// The world outside.
+    pub fn env(&self) -> &Arc<dyn Env> {
+        &self.env
+    }
+
+    /// A secret for one purpose, such as the signatures of cursors; it is the same for as long as the data exists.
+    pub fn derived_secret(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(purpose, &self.shards[0].secret())
+    }
+
+    /// The shard an account is on, if it exists. An id that no account can have counts to shard 0, which says so.
+    pub fn shard_of_account(&self, id: AccountId) -> ShardId {
+        match SystemAccount::from_id(id) {
+            Some(system) => self.known(system.shard),
+            None => self.slots.shard_of(slot(id.number())),
+        }
+    }
+
+    /// The shard a customer lives on.
+    pub fn shard_of_user(&self, id: CustomerId) -> ShardId {
+        self.slots.shard_of(slot(id.number()))
+    }
+
+    /// The shard that gave out the id of a transfer, hold, dead letter or token; shard 0 for an id that none gave out.
+    pub fn shard_of_generated(&self, id: u64) -> ShardId {
+        self.known(ShardId::of_generated(id))
+    }
+
+    /// The store of a shard.
+    ///
+    /// # Panics
+    /// If the bank has no such shard; take the number from one of the functions above, or from [`Bank::shards`].
+    pub fn store(&self, shard: ShardId) -> &Arc<dyn Store> {
+        &self.shards[usize::from(shard.number())]
+    }
+
+    fn known(&self, shard: ShardId) -> ShardId {
+        if usize::from(shard.number()) < self.shards.len() { shard } else { ShardId::default() }
+    }
+}

@@ -1,0 +1,46 @@
+//! Why the bank gave no answer. What the rule book says, rejections included, is an answer and not here.
+
+use ledger::token::Role;
+use store::Fault;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BankError {
+    /// Machinery failed; the outcome may be unknown, the same request with the same key may be sent again.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The caller may not do this.
+    #[error("this needs a token with the role `{}`", needs.name())]
+    Forbidden {
+        /// The least role that may.
+        needs: Role,
+    },
+    /// A part of the bank that does not exist yet.
+    #[error("{what} is not available yet")]
+    NotAvailableYet {
+        /// Which.
+        what: &'static str,
+    },
+    /// What was sent cannot be understood. Only profiles, events and dead letters are checked here; the rest is
+    /// checked where it is parsed.
+    #[error("{detail}")]
+    Malformed {
+        /// The stable code, such as `malformed` or `unknown_field`.
+        code: &'static str,
+        /// What is wrong, where, and what to do; nothing personal.
+        detail: String,
+    },
+}
+
+impl BankError {
+    /// The stable code of the interface.
+    pub fn code(&self) -> &'static str {
+        match self {
+            BankError::Fault(fault) if fault.retryable() => "unavailable",
+            BankError::Fault(_) => "fault",
+            BankError::Forbidden { .. } => "forbidden",
+            BankError::NotAvailableYet { .. } => "not_available_yet",
+            BankError::Malformed { code, .. } => code,
+        }
+    }
+}

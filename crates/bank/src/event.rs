@@ -1,0 +1,1 @@
+//! Reads a CloudEvent and what it says.

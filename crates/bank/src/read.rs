@@ -1,0 +1,273 @@
+//! Reads. What concerns one account, hold or transfer comes from its shard; lists over the whole bank gather from all
+//! shards and are merged, newest first.
+
+use crate::Bank;
+use ledger::account::Account;
+use ledger::currency::Currency;
+use ledger::customer::Customer;
+use ledger::hold::Hold;
+use ledger::ids::{AccountId, CustomerId, HoldId, ShardId, TransferId};
+use std::collections::{BTreeSet, VecDeque};
+use store::query::{BalanceQuery, PAGE_MAX, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use store::{Fault, Reply, Store};
+
+/// Where a list over all shards goes on, one position per shard: `Some(u64::MAX)` starts with the newest, `None` has
+/// nothing more. To be handed back as it came.
+pub type Positions = Vec<Option<u64>>;
+
+/// Part of a list over all shards.
+#[derive(Clone, Debug)]
+pub struct Merged<T> {
+    /// The items, newest first.
+    pub items: Vec<T>,
+    /// Where the next page starts; `None` when there is nothing more.
+    pub next: Option<Positions>,
+}
+
+/// The books of one shard in one currency.
+#[derive(Clone, Debug)]
+pub struct SystemBalance {
+    /// The shard.
+    pub shard: ShardId,
+    /// The currency.
+    pub currency: Currency,
+    /// The bank's own accounts, by id.
+    pub accounts: Vec<Account>,
+    /// The sum of the customers' balances, in minor units.
+    pub customers: i128,
+    /// The sum of all balances; anything but zero is an alarm.
+    pub total: i128,
+}
+
+impl Bank {
+    /// An account as it is now.
+    ///
+    /// # Errors
+    /// A fault of the shard.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Fault> {
+        self.store(self.shard_of_account(id)).account(id, self.now()).await
+    }
+
+    /// A customer; the profile is still sealed, see [`Bank::open_profile`].
+    ///
+    /// # Errors
+    /// A fault of the shard.
+    pub async fn user(&self, id: CustomerId) -> Result<Option<Customer>, Fault> {
+        self.store(self.shard_of_user(id)).customer(id).await
+    }
+
+    /// A hold as it is now.
+    ///
+    /// # Errors
+    /// A fault of the shard.
+    pub async fn hold(&self, id: HoldId) -> Result<Option<Hold>, Fault> {
+        self.store(self.shard_of_generated(id.number())).hold(id, self.now()).await
+    }
+
+    /// An account's holds, newest first.
+    ///
+    /// # Errors
+    /// A fault of the shard.
+    pub async fn holds_of(&self, account: AccountId, page: PageQuery) -> Result<Page<Hold>, Fault> {
+        self.store(self.shard_of_account(account)).holds_of(account, page, self.now()).await
+    }
+
+    /// A transfer with its reversal.
+    ///
+    /// # Errors
+    /// A fault of the shard.
+    pub async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, Fault> {
+        self.store(self.shard_of_generated(id.number())).transfer(id).await
+    }
+
+    /// An account's postings, newest version first.
+    ///
+    /// # Errors
+    /// A fault of the shard.
+    pub async fn postings(&self, query: PostingQuery) -> Result<Page<PostingRow>, Fault> {
+        self.store(self.shard_of_account(query.account)).postings(query).await
+    }
+
+    /// An account's balance at a time; `None` if there is no such account.
+    ///
+    /// # Errors
+    /// A fault of the shard.
+    pub async fn balance_at(&self, query: BalanceQuery) -> Result<Option<i128>, Fault> {
+        self.store(self.shard_of_account(query.account)).balance_at(query).await
+    }
+
+    /// All customers, newest first.
+    ///
+    /// # Errors
+    /// A fault of any shard.
+    pub async fn users(&self, limit: usize, from: Option<&Positions>) -> Result<Merged<Customer>, Fault> {
+        self.merged(limit, from, |store, page| store.customers(page), |customer| customer.created_at.microseconds())
+            .await
+    }
+
+    /// A customer's accounts on all shards, newest first.
+    ///
+    /// # Errors
+    /// A fault of any shard.
+    pub async fn accounts_of(
+        &self,
+        customer: CustomerId,
+        limit: usize,
+        from: Option<&Positions>,
+    ) -> Result<Merged<Account>, Fault> {
+        let now = self.now();
+        let opened = |account: &Account| u64::try_from(account.opened.number()).unwrap_or(0);
+        self.merged(limit, from, move |store, page| store.accounts_of(customer, page, now), opened).await
+    }
+
+    /// Transfers of all shards, newest first; those of one account come from its shard alone. `before` of the query
+    /// is not looked at.
+    ///
+    /// # Errors
+    /// A fault of any shard.
+    pub async fn transfers(
+        &self,
+        query: &TransferQuery,
+        from: Option<&Positions>,
+    ) -> Result<Merged<TransferView>, Fault> {
+        let on = query.account.map(|account| self.shard_of_account(account));
+        let booked = |view: &TransferView| view.transfer.entry.header.time.microseconds();
+        self.merged(
+            query.limit,
+            from,
+            |store, page| match on {
+                Some(shard) if shard != store.shard() => Box::pin(async { Ok(Page::empty()) }),
+                _ => store.transfers(TransferQuery { before: page.before, limit: page.limit, ..query.clone() }),
+            },
+            booked,
+        )
+        .await
+    }
+
+    /// The books of every shard and currency: the bank's own accounts beside the sum of the customers'.
+    ///
+    /// # Errors
+    /// A fault of any shard.
+    pub async fn system_balances(&self) -> Result<Vec<SystemBalance>, Fault> {
+        let mut balances = Vec::new();
+        for store in &self.shards {
+            balances.extend(consistent_balances(store.as_ref()).await?);
+        }
+        Ok(balances)
+    }
+
+    /// Part of a list that every shard has a part of. What was read of a shard and did not fit is read again for the
+    /// next page, since only a store knows where its page goes on.
+    pub(crate) async fn merged<T, F, K>(
+        &self,
+        limit: usize,
+        from: Option<&Positions>,
+        fetch: F,
+        time: K,
+    ) -> Result<Merged<T>, Fault>
+    where
+        F: for<'s> Fn(&'s dyn Store, PageQuery) -> Reply<'s, Page<T>>,
+        K: Fn(&T) -> u64,
+    {
+        let start = vec![Some(START); self.shards.len()];
+        let mut positions = from.filter(|from| from.len() == self.shards.len()).unwrap_or(&start).clone();
+        let mut parts = Vec::with_capacity(self.shards.len());
+        for (store, position) in self.shards.iter().zip(&positions) {
+            let page = match *position {
+                Some(position) => fetch(store.as_ref(), page_at(position, limit)).await?,
+                None => Page::empty(),
+            };
+            parts.push(Part { rest: page.items.into(), taken: 0, next: page.next });
+        }
+        let items = newest(&mut parts, limit, time);
+        for (index, part) in parts.iter().enumerate() {
+            let Some(position) = positions[index] else { continue };
+            positions[index] = match (part.rest.is_empty(), part.taken) {
+                (true, _) => part.next,
+                (false, 0) => Some(position),
+                (false, taken) => after_items(self.shards[index].as_ref(), &fetch, position, taken).await?,
+            };
+        }
+        let next = positions.iter().any(Option::is_some).then_some(positions);
+        Ok(Merged { items, next })
+    }
+}
+
+/// The position before the newest item; no id is this large.
+const START: u64 = u64::MAX;
+
+/// How often balances that moved while they were read are read again.
+const CONSISTENT_READS_MAX: usize = 100;
+
+/// What a shard contributed to a page.
+struct Part<T> {
+    rest: VecDeque<T>,
+    taken: usize,
+    next: Option<u64>,
+}
+
+fn page_at(position: u64, limit: usize) -> PageQuery {
+    PageQuery { before: (position != START).then_some(position), limit, status: None }
+}
+
+/// Takes the newest items of all parts. Each part is in its shard's order, which is kept.
+fn newest<T>(parts: &mut [Part<T>], limit: usize, time: impl Fn(&T) -> u64) -> Vec<T> {
+    let mut items = Vec::with_capacity(limit.min(PAGE_MAX));
+    while items.len() < limit {
+        let newest = parts.iter_mut().filter(|part| !part.rest.is_empty()).rev();
+        let Some(part) = newest.max_by_key(|part| part.rest.front().map(&time)) else { break };
+        items.extend(part.rest.pop_front());
+        part.taken += 1;
+        // What a short page hides may be newer than what the other shards still have.
+        if part.rest.is_empty() && part.next.is_some() {
+            break;
+        }
+    }
+    items
+}
+
+/// Where a shard's list goes on after so many items from a position.
+async fn after_items<T, F>(store: &dyn Store, fetch: &F, position: u64, items: usize) -> Result<Option<u64>, Fault>
+where
+    F: for<'s> Fn(&'s dyn Store, PageQuery) -> Reply<'s, Page<T>>,
+{
+    let (mut position, mut left) = (position, items);
+    while 0 < left {
+        let page = fetch(store, page_at(position, left)).await?;
+        left = left.saturating_sub(page.items.len());
+        match page.next {
+            Some(next) => position = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(position))
+}
+
+/// A shard's books at one instant: they are read in two steps, so they are read again while entries come in between
+/// and the figures do not fit.
+async fn consistent_balances(store: &dyn Store) -> Result<Vec<SystemBalance>, Fault> {
+    let mut reads = 0;
+    loop {
+        let head = store.head();
+        let (accounts, customers) = (store.system_accounts().await?, store.customer_sums().await?);
+        let balances = balances_of(store.shard(), &accounts, &customers);
+        let is_even = balances.iter().all(|balance| balance.total == 0);
+        reads += 1;
+        if is_even || head == store.head() || reads == CONSISTENT_READS_MAX {
+            return Ok(balances);
+        }
+    }
+}
+
+fn balances_of(shard: ShardId, accounts: &[Account], customers: &[(Currency, i128)]) -> Vec<SystemBalance> {
+    let currencies =
+        accounts.iter().map(|account| account.currency).chain(customers.iter().map(|(currency, _)| *currency));
+    let currencies: BTreeSet<Currency> = currencies.collect();
+    let balance = |currency: Currency| {
+        let accounts: Vec<Account> = accounts.iter().filter(|account| account.currency == currency).cloned().collect();
+        let customers = customers.iter().filter(|(other, _)| *other == currency).map(|(_, sum)| *sum).sum();
+        let total = accounts.iter().map(|account| account.balance).sum::<i128>() + customers;
+        SystemBalance { shard, currency, accounts, customers, total }
+    };
+    currencies.into_iter().map(balance).collect()
+}

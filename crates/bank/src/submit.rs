@@ -1,0 +1,332 @@
+//! The one door: every command goes through here, whoever asks and whatever the way in.
+//!
+//! 1. May the caller ask this? 2. Which shard decides it, and to what does its key belong? 3. Submit, and wait until
+//! the answer is durable. A rejection is an answer; only what is no answer is an error.
+
+use crate::digest::{Namespace, Scope};
+use crate::error::BankError;
+use crate::{Bank, Caller};
+use futures_util::future::join_all;
+use ledger::command::{Command, OpenAccount, UpdateCustomer};
+use ledger::event::{Context, Key};
+use ledger::ids::{AccountId, HoldId, ShardId, TransferId, slot};
+use ledger::token::Role;
+use ledger::transfer::{Transfer, TransferKind};
+use std::sync::Arc;
+use store::{Answer, Fault, Request, SUBMISSION_MAX, Submission};
+
+/// What is said of a transfer whose accounts live on several shards.
+pub(crate) const BETWEEN_SHARDS: &str = "moving money between accounts of different shards";
+
+/// An idempotency key as the client sent it, and the fingerprint of what the client said with it.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientKey<'a> {
+    /// 1 to 255 visible ASCII characters; checked where it is parsed.
+    pub text: &'a str,
+    /// Made by [`Bank::fingerprint`].
+    pub fingerprint: u128,
+}
+
+/// The answer to one item of a batch, or why there is none.
+pub type ItemAnswer = Result<Answer, BankError>;
+
+/// Where a command is decided, and to what its key belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) shard: ShardId,
+    pub(crate) scope: Scope,
+}
+
+impl Bank {
+    /// The fingerprint of what a client said: the operation, such as `POST /transfers`, the ids of its path, and the body
+    /// in a form in which the order of JSON's fields and spaces makes no difference.
+    pub fn fingerprint(&self, operation: &str, path: &[u64], canonical: &[u8]) -> u128 {
+        self.digests.fingerprint(operation, path, canonical)
+    }
+
+    /// Decides one command, an atomic batch among them. A dry run ignores the key.
+    ///
+    /// # Errors
+    /// [`BankError::Forbidden`] if the caller's role does not allow it, [`BankError::NotAvailableYet`] if it names
+    /// accounts of several shards, [`BankError::Fault`] if machinery failed and the same should be sent again.
+    pub async fn submit(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        command: Command,
+        dry_run: bool,
+    ) -> Result<Answer, BankError> {
+        check_role(caller, &command)?;
+        let key = key.filter(|_| !dry_run);
+        let home = self.home(caller, key, &command).await?;
+        let command = self.with_known_customer(command, home.shard).await?;
+        let key = key.map(|key| self.key(caller, home.scope, key));
+        self.submit_one(caller.context(), home.shard, Request { key, command }, dry_run).await
+    }
+
+    /// Moves money in several transfers, all or none.
+    ///
+    /// # Errors
+    /// As [`Bank::submit`].
+    pub async fn submit_atomic(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        transfers: Vec<Transfer>,
+        dry_run: bool,
+    ) -> Result<Answer, BankError> {
+        self.submit(caller, key, Command::Batch(transfers.into()), dry_run).await
+    }
+
+    /// Decides many commands, each by itself; those of a shard in their order. The answers align with the items, index
+    /// by index. When a shard fails, its items hear of the fault and the others their answers.
+    pub async fn submit_batch(
+        &self,
+        caller: &Caller,
+        items: Vec<(Option<ClientKey<'_>>, Command)>,
+        dry_run: bool,
+    ) -> Vec<ItemAnswer> {
+        let mut batches: Vec<ShardBatch> = self.shards.iter().map(|_| ShardBatch::default()).collect();
+        let mut answers: Vec<Option<ItemAnswer>> = Vec::new();
+        answers.resize_with(items.len(), || None);
+        for (index, (key, command)) in items.into_iter().enumerate() {
+            match self.request(caller, key.filter(|_| !dry_run), command).await {
+                Ok((shard, request)) => batches[usize::from(shard.number())].push(index, request),
+                Err(error) => answers[index] = Some(Err(error)),
+            }
+        }
+        let context = caller.context();
+        let submitted = self.shards.iter().zip(batches).filter(|(_, batch)| !batch.requests.is_empty());
+        let submitted = submitted.map(|(store, batch)| {
+            let (context, indexes) = (context.clone(), batch.indexes);
+            async move { (indexes, submit_in_parts(store.as_ref(), &context, batch.requests, dry_run).await) }
+        });
+        for (indexes, shard_answers) in join_all(submitted).await {
+            for (index, answer) in indexes.into_iter().zip(shard_answers) {
+                answers[index] = Some(answer.map_err(BankError::from));
+            }
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered().into()))).collect()
+    }
+
+    async fn request(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        command: Command,
+    ) -> Result<(ShardId, Request), BankError> {
+        check_role(caller, &command)?;
+        let home = self.home(caller, key, &command).await?;
+        let command = self.with_known_customer(command, home.shard).await?;
+        let key = key.map(|key| self.key(caller, home.scope, key));
+        Ok((home.shard, Request { key, command }))
+    }
+
+    /// Submits one request to a shard.
+    pub(crate) async fn submit_one(
+        &self,
+        context: Arc<Context>,
+        shard: ShardId,
+        request: Request,
+        dry_run: bool,
+    ) -> Result<Answer, BankError> {
+        let submission = Submission { context, requests: vec![request], dry_run };
+        let mut answers = self.store(shard).submit(submission).await?;
+        answers.pop().ok_or_else(|| unanswered().into())
+    }
+
+    fn key(&self, caller: &Caller, scope: Scope, key: ClientKey<'_>) -> Key {
+        let digest = self.digests.key(Namespace::Principal(&caller.principal), scope, key.text.as_bytes());
+        Key { digest, fingerprint: key.fingerprint }
+    }
+
+    /// Where a command is decided and to what its key belongs.
+    async fn home(&self, caller: &Caller, key: Option<ClientKey<'_>>, command: &Command) -> Result<Home, BankError> {
+        match command {
+            Command::Transfer(transfer) => self.home_of_transfers(std::slice::from_ref(transfer)),
+            Command::Batch(transfers) => self.home_of_transfers(transfers),
+            Command::Reverse(reverse) => Ok(self.home_of_reversed(reverse.transfer).await?),
+            Command::PlaceHold(hold) => self.home_with(hold.from, hold.to),
+            Command::CaptureHold(capture) => {
+                let home = self.home_of_hold(capture.hold).await?;
+                self.stays(home, capture.to)
+            }
+            Command::VoidHold(hold) | Command::ExpireHold(hold) => Ok(self.home_of_hold(*hold).await?),
+            Command::RegisterCustomer(register) => Ok(match register.id {
+                Some(id) => Home { shard: self.shard_of_user(id), scope: Scope::User(id) },
+                None => Home { shard: self.drawn_shard(caller, key), scope: Scope::Text },
+            }),
+            Command::UpdateCustomer(update) => {
+                Ok(Home { shard: self.shard_of_user(update.id), scope: Scope::User(update.id) })
+            }
+            Command::OpenAccount(open) => Ok(self.home_of_opening(open)),
+            Command::ChangeTerms(change) => Ok(self.home_of_account(change.account)),
+            Command::Freeze(freeze) => Ok(self.home_of_account(freeze.account)),
+            Command::Unfreeze(account) | Command::Close(account) => Ok(self.home_of_account(*account)),
+            Command::BeginRedrive(redrive) => Ok(self.home_of_letter(redrive.dead_letter)),
+            Command::FinishRedrive(redrive) => Ok(self.home_of_letter(redrive.dead_letter)),
+            Command::DiscardDeadLetter(discard) => Ok(self.home_of_letter(discard.dead_letter)),
+            Command::RevokeToken(token) => Ok(Home { shard: ShardId::default(), scope: Scope::Token(*token) }),
+            Command::OpenSystemAccount(_)
+            | Command::CreateToken(_)
+            | Command::RecordDeadLetter(_)
+            | Command::Ingest(_) => Ok(Home { shard: ShardId::default(), scope: Scope::Text }),
+        }
+    }
+
+    /// Of transfers the first account debited counts; for a deposit the one credited.
+    pub(crate) fn home_of_transfers(&self, transfers: &[Transfer]) -> Result<Home, BankError> {
+        let Some((first, leg)) = transfers.first().and_then(|first| Some((first, first.legs.first()?))) else {
+            return Ok(Home { shard: ShardId::default(), scope: Scope::Text });
+        };
+        let account = if first.kind == TransferKind::Deposit { leg.to } else { leg.from };
+        let home = self.home_of_account(account);
+        let legs = || transfers.iter().flat_map(|transfer| transfer.legs.iter());
+        let stays = |id: AccountId| self.shard_of_account(id) == home.shard;
+        let all_stay = self.shards.len() == 1 || legs().all(|leg| stays(leg.from) && stays(leg.to));
+        if all_stay { Ok(home) } else { Err(BankError::NotAvailableYet { what: BETWEEN_SHARDS }) }
+    }
+
+    fn home_of_account(&self, id: AccountId) -> Home {
+        Home { shard: self.shard_of_account(id), scope: Scope::Account(id) }
+    }
+
+    fn home_with(&self, account: AccountId, other: Option<AccountId>) -> Result<Home, BankError> {
+        self.stays(self.home_of_account(account), other)
+    }
+
+    fn stays(&self, home: Home, other: Option<AccountId>) -> Result<Home, BankError> {
+        match other {
+            Some(other) if self.shard_of_account(other) != home.shard => {
+                Err(BankError::NotAvailableYet { what: BETWEEN_SHARDS })
+            }
+            Some(_) | None => Ok(home),
+        }
+    }
+
+    async fn home_of_hold(&self, id: HoldId) -> Result<Home, Fault> {
+        let shard = self.shard_of_generated(id.number());
+        let hold = self.store(shard).hold(id, self.now()).await?;
+        Ok(Home { shard, scope: hold.map_or(Scope::Hold(id), |hold| Scope::Account(hold.from)) })
+    }
+
+    async fn home_of_reversed(&self, id: TransferId) -> Result<Home, Fault> {
+        let shard = self.shard_of_generated(id.number());
+        let original = self.store(shard).transfer(id).await?;
+        let debited = original.and_then(|view| Some(view.transfer.transferred()?.postings.first()?.account));
+        Ok(Home { shard, scope: debited.map_or(Scope::Transfer(id), Scope::Account) })
+    }
+
+    fn home_of_opening(&self, open: &OpenAccount) -> Home {
+        match open.id {
+            Some(id) => self.home_of_account(id),
+            None => Home { shard: self.shard_of_user(open.customer), scope: Scope::User(open.customer) },
+        }
+    }
+
+    fn home_of_letter(&self, id: ledger::ids::DeadLetterId) -> Home {
+        Home { shard: self.shard_of_generated(id.number()), scope: Scope::DeadLetter(id) }
+    }
+
+    /// The shard for something new whose id the bank chooses: that of its key, so that a retry finds it, else any.
+    fn drawn_shard(&self, caller: &Caller, key: Option<ClientKey<'_>>) -> ShardId {
+        let mut low = [0; 8];
+        match key {
+            Some(key) => low.copy_from_slice(&self.key(caller, Scope::Text, key).digest.to_le_bytes()[..8]),
+            None if self.shards.len() == 1 => {}
+            None => self.env.fill(&mut low),
+        }
+        self.slots.shard_of(slot(u64::from_le_bytes(low)))
+    }
+
+    /// An account's customer may live on another shard, whose rows the deciding shard cannot see. When there is no such
+    /// customer, the command becomes one that the deciding shard rejects for that very reason, so that the rejection is
+    /// recorded under the key like every other.
+    pub(crate) async fn with_known_customer(&self, command: Command, decided_on: ShardId) -> Result<Command, Fault> {
+        let Command::OpenAccount(open) = &command else { return Ok(command) };
+        let shard = self.shard_of_user(open.customer);
+        if shard == decided_on || self.store(shard).customer(open.customer).await?.is_some() {
+            return Ok(command);
+        }
+        Ok(unknown_customer(open))
+    }
+}
+
+/// What a shard rejects because it has no such customer. Only for a customer of another shard.
+pub(crate) fn unknown_customer(open: &OpenAccount) -> Command {
+    Command::UpdateCustomer(Box::new(UpdateCustomer { id: open.customer, changes: Vec::new() }))
+}
+
+#[derive(Default)]
+struct ShardBatch {
+    indexes: Vec<usize>,
+    requests: Vec<Request>,
+}
+
+impl ShardBatch {
+    fn push(&mut self, index: usize, request: Request) {
+        self.indexes.push(index);
+        self.requests.push(request);
+    }
+}
+
+/// Submits requests in their order, as many at once as a submission may have. After a fault the rest is not tried.
+async fn submit_in_parts(
+    store: &dyn store::Store,
+    context: &Arc<Context>,
+    mut requests: Vec<Request>,
+    dry_run: bool,
+) -> Vec<Result<Answer, Fault>> {
+    let mut answers = Vec::with_capacity(requests.len());
+    while !requests.is_empty() {
+        let rest = if SUBMISSION_MAX < requests.len() { requests.split_off(SUBMISSION_MAX) } else { Vec::new() };
+        let count = requests.len();
+        let submission = Submission { context: context.clone(), requests, dry_run };
+        match store.submit(submission).await {
+            Ok(part) => answers.extend(part.into_iter().map(Ok)),
+            Err(fault) => {
+                answers.resize_with(answers.len() + count + rest.len(), || Err(fault.clone()));
+                return answers;
+            }
+        }
+        requests = rest;
+    }
+    answers
+}
+
+/// A store that answers fewer requests than it was asked breaks its contract.
+fn unanswered() -> Fault {
+    Fault::Unavailable { reason: "the store gave fewer answers than it was asked for".to_string() }
+}
+
+/// The least role that may ask this.
+fn least_role(command: &Command) -> Role {
+    let admins = match command {
+        Command::Transfer(transfer) => transfer.forced,
+        Command::Batch(transfers) => transfers.iter().any(|transfer| transfer.forced),
+        Command::Reverse(reverse) => reverse.forced,
+        Command::OpenSystemAccount(_)
+        | Command::CreateToken(_)
+        | Command::RevokeToken(_)
+        | Command::DiscardDeadLetter(_) => true,
+        _ => false,
+    };
+    if admins { Role::Admin } else { Role::Teller }
+}
+
+fn check_role(caller: &Caller, command: &Command) -> Result<(), BankError> {
+    allow(caller, least_role(command))
+}
+
+/// Whether the caller's role is at least this one.
+///
+/// # Errors
+/// [`BankError::Forbidden`] if it is not.
+pub(crate) fn allow(caller: &Caller, needs: Role) -> Result<(), BankError> {
+    let allowed = match needs {
+        Role::Admin => caller.role == Role::Admin,
+        Role::Teller => caller.role != Role::Auditor,
+        Role::Auditor => true,
+    };
+    if allowed { Ok(()) } else { Err(BankError::Forbidden { needs }) }
+}
