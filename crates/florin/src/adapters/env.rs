@@ -1,0 +1,118 @@
+//! The machine's clock, randomness and waiting.
+
+use bank::ports::{Boxed, Env};
+use ledger::time::Timestamp;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How far the wall clock may leave monotonic time before it is held.
+const JUMP_MAX_US: u64 = 5_000_000;
+
+/// The machine this runs on. Its clock never goes back, and a wall clock that jumps is held: time then goes on at the
+/// pace of the monotonic clock until the wall clock is within 5 s of it again.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    clock: Mutex<Clock>,
+}
+
+#[derive(Debug)]
+struct Clock {
+    /// Microseconds since 1970 and the monotonic time when the wall clock was believed last.
+    believed_us: u64,
+    believed_at: Instant,
+    last_us: u64,
+    is_held: bool,
+}
+
+impl Machine {
+    #[expect(clippy::disallowed_methods, reason = "this is where the bank's time comes from")]
+    pub(crate) fn new() -> Machine {
+        let now_us = wall_us();
+        let clock = Clock { believed_us: now_us, believed_at: Instant::now(), last_us: now_us, is_held: false };
+        Machine { clock: Mutex::new(clock) }
+    }
+}
+
+impl Env for Machine {
+    #[expect(clippy::disallowed_methods, reason = "this is where the bank's time comes from")]
+    fn now(&self) -> Timestamp {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_us = clock.observe(wall_us(), Instant::now());
+        Timestamp::from_microseconds(now_us).unwrap_or(Timestamp::MAX)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("a machine without randomness cannot run a bank");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where the bank waits")]
+    fn sleep(&self, microseconds: u64) -> Boxed<'_, ()> {
+        Box::pin(tokio::time::sleep(Duration::from_micros(microseconds)))
+    }
+}
+
+impl Clock {
+    fn observe(&mut self, wall_us: u64, at: Instant) -> u64 {
+        let elapsed_us = u64::try_from(at.saturating_duration_since(self.believed_at).as_micros()).unwrap_or(u64::MAX);
+        let expected_us = self.believed_us.saturating_add(elapsed_us);
+        let jumped = JUMP_MAX_US < wall_us.abs_diff(expected_us);
+        if jumped != self.is_held {
+            self.is_held = jumped;
+            let off_us = wall_us.abs_diff(expected_us);
+            if jumped {
+                tracing::error!(off_us, "the wall clock jumped; it is held until it is right again: check the machine's time");
+            } else {
+                tracing::warn!("the wall clock is right again");
+            }
+        }
+        if !jumped {
+            self.believed_us = wall_us;
+            self.believed_at = at;
+        }
+        self.last_us = self.last_us.max(if jumped { expected_us } else { wall_us });
+        self.last_us
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the bank's time comes from")]
+fn wall_us() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START_US: u64 = 1_800_000_000_000_000;
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do to count from")]
+    fn clock() -> (Clock, Instant) {
+        let start = Instant::now();
+        (Clock { believed_us: START_US, believed_at: start, last_us: START_US, is_held: false }, start)
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let (mut clock, start) = clock();
+        assert_eq!(clock.observe(START_US + 100, start + Duration::from_micros(100)), START_US + 100);
+        assert_eq!(clock.observe(START_US - 1_000_000, start + Duration::from_micros(200)), START_US + 100);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_held_at_monotonic_pace_until_it_is_right_again() {
+        let (mut clock, start) = clock();
+        let ten_days_us = 864_000_000_000;
+        assert_eq!(clock.observe(START_US + ten_days_us, start + Duration::from_micros(500)), START_US + 500);
+        assert_eq!(clock.observe(START_US + ten_days_us + 500, start + Duration::from_micros(1000)), START_US + 1000);
+        assert!(clock.is_held);
+        assert_eq!(clock.observe(START_US + 2000, start + Duration::from_micros(1500)), START_US + 2000);
+        assert!(!clock.is_held);
+    }
+
+    #[test]
+    fn small_corrections_of_the_clock_are_followed() {
+        let (mut clock, start) = clock();
+        assert_eq!(clock.observe(START_US + 2_000_000, start + Duration::from_micros(100)), START_US + 2_000_000);
+    }
+}

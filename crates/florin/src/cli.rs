@@ -1,0 +1,317 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+/// A bank's transaction system: customers, accounts, transfers and holds, applied exactly once.
+///
+/// Results go to stdout, logs and progress to stderr. Exit codes: 0 success; 1 the answer is "no" (a check failed,
+/// something was dead-lettered); 2 wrong usage; 3 a fault.
+#[derive(Debug, Parser)]
+#[command(name = "florin", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes, before or after its name.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The data folder [default: florin-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// A configuration file (TOML); every key also as FLORIN_SECTION__KEY in the environment
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object on the last line of stdout instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log errors only, show no progress
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log more
+    #[arg(long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// Everything that can be asked of the program.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Take a real bank's year through the whole system, and check the result
+    Demo,
+    /// Run the bank: HTTP API, documentation, metrics
+    Serve(Serve),
+    /// Read CloudEvents from files (NDJSON or a JSON array; .gz and .zst welcome)
+    Ingest(Ingest),
+    /// Check everything that is stored against everything else
+    Verify,
+    /// Look after the events that did not take effect
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Make, list and revoke API tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Measure durable transfers per second
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// See [`Command::Serve`].
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 picks a free one [default: 127.0.0.1:7878]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Shards of a new data folder, or what the folder must have [default: what it has, else 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<NonZeroU16>,
+    /// Ask nobody for a token; only on a loopback address
+    #[arg(long)]
+    pub(crate) no_auth: bool,
+}
+
+/// The way through a running server.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Remote {
+    /// Work through the server at this address instead of the data folder
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// A file with the API token for the server
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// See [`Command::Ingest`].
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// Files to read in this order; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// Where a dead letter stands.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Status {
+    /// For a person to decide
+    Waiting,
+    /// A later attempt took effect
+    Redriven,
+    /// A person decided that it never shall
+    Discarded,
+}
+
+impl Status {
+    /// The word for it on the wire.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Status::Waiting => "waiting",
+            Status::Redriven => "redriven",
+            Status::Discarded => "discarded",
+        }
+    }
+}
+
+/// See [`Command::DeadLetters`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List them, newest first
+    List {
+        /// Only those that stand here
+        #[arg(long)]
+        status: Option<Status>,
+        /// Most to list
+        #[arg(long, default_value = "50", value_name = "N")]
+        limit: NonZeroUsize,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show one with what was sent
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Submit one again, as a new attempt
+    Redrive {
+        /// Its id
+        id: String,
+        /// Data (JSON) in place of what was sent
+        #[arg(long, value_name = "JSON")]
+        data: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Decide that one shall never take effect
+    Discard {
+        /// Its id
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// What the bearer of a token may do.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Role {
+    /// Everything
+    Admin,
+    /// All but tokens and discarding
+    Teller,
+    /// Reading
+    Auditor,
+}
+
+impl From<Role> for ledger::token::Role {
+    fn from(role: Role) -> ledger::token::Role {
+        match role {
+            Role::Admin => ledger::token::Role::Admin,
+            Role::Teller => ledger::token::Role::Teller,
+            Role::Auditor => ledger::token::Role::Auditor,
+        }
+    }
+}
+
+/// See [`Command::Token`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token; it is shown once and stored hashed
+    Create {
+        /// The principal it speaks for; a replaced token keeps the name
+        #[arg(long)]
+        name: String,
+        /// What its bearer may do
+        #[arg(long)]
+        role: Role,
+        /// How long it is valid, such as 12h or 30d [default: for ever]
+        #[arg(long, value_name = "TIME", value_parser = duration_in_seconds)]
+        expires: Option<u64>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List all tokens
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// End a token
+    Revoke {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// See [`Command::Bench`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// The engine alone, in this process, in a new data folder
+    Engine(BenchEngine),
+    /// A running server, over HTTP
+    Http(BenchHttp),
+}
+
+/// See [`Bench::Engine`].
+#[derive(Debug, Args)]
+pub(crate) struct BenchEngine {
+    /// How many transfers
+    #[arg(long, value_name = "N")]
+    pub(crate) transfers: NonZeroU64,
+    /// Between how many accounts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100_000_000))]
+    pub(crate) accounts: u64,
+    /// Transfers a submission
+    #[arg(long, default_value = "8192", value_name = "N", value_parser = batch_size)]
+    pub(crate) batch: usize,
+}
+
+/// See [`Bench::Http`].
+#[derive(Debug, Args)]
+pub(crate) struct BenchHttp {
+    /// The server
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: String,
+    /// A file with an API token, where the server asks for one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Clients at the same time
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) clients: u16,
+    /// Transfers a request; 1 sends single transfers
+    #[arg(long, value_name = "N", default_value = "1", value_parser = batch_size)]
+    pub(crate) batch: usize,
+    /// How long
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: u64,
+    /// Between how many accounts
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    pub(crate) accounts: u64,
+}
+
+fn batch_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(size) if (1..=store::SUBMISSION_MAX).contains(&size) => Ok(size),
+        _ => Err(format!("a batch has 1 to {} transfers", store::SUBMISSION_MAX)),
+    }
+}
+
+/// `90s`, `15m`, `12h` or `30d` in seconds, at most a thousand years.
+fn duration_in_seconds(text: &str) -> Result<u64, String> {
+    let unit_seconds = match text.as_bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 3600,
+        Some(b'd') => 86_400,
+        _ => 0,
+    };
+    let number: Option<u64> = text.get(..text.len().saturating_sub(1)).and_then(|digits| digits.parse().ok());
+    match number.and_then(|number| number.checked_mul(unit_seconds)) {
+        Some(seconds @ 1..=31_557_600_000) if !text.starts_with('+') => Ok(seconds),
+        _ => Err("write a number and s, m, h or d, such as 30d".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_subcommand() {
+        for arguments in [["florin", "--data", "x", "--json", "verify"], ["florin", "verify", "--json", "--data", "x"]] {
+            let cli = Cli::try_parse_from(arguments).expect("valid arguments");
+            assert!(cli.global.json && cli.global.data == Some("x".into()));
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(["90s", "15m", "12h", "30d"].map(duration_in_seconds), [Ok(90), Ok(900), Ok(43_200), Ok(2_592_000)]);
+        for text in ["", "d", "30", "0d", "-1d", "+1d", "1.5h", "30 d", "99999999999999999999d", "é"] {
+            assert!(duration_in_seconds(text).is_err(), "{text}");
+        }
+    }
+}

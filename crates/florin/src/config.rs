@@ -1,0 +1,177 @@
+//! The configuration: a TOML file, the environment on top of it, the command line on top of both. The environment is
+//! read here and nowhere else.
+
+use crate::failure::Failure;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+const PREFIX: &str = "FLORIN_";
+const SEPARATOR: &str = "__";
+
+/// Everything that can be configured. Unknown keys are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The data folder.
+    pub(crate) data: Data,
+    /// `florin serve`.
+    pub(crate) serve: Serve,
+    /// The commands that work through a running server.
+    pub(crate) client: Client,
+    /// What is logged, and how.
+    pub(crate) log: Log,
+}
+
+/// Section `data`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Data {
+    /// The data folder.
+    pub(crate) folder: PathBuf,
+    /// The file of the key that wraps the customers' keys; `master.key` in the data folder without it.
+    pub(crate) master_key_file: Option<PathBuf>,
+}
+
+impl Default for Data {
+    fn default() -> Data {
+        Data { folder: "florin-data".into(), master_key_file: None }
+    }
+}
+
+/// Section `serve`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Serve {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Shards of a new data folder.
+    pub(crate) shards: Option<NonZeroU16>,
+    /// How often holds are looked through for those whose time is over, in milliseconds.
+    pub(crate) hold_expiry_interval_ms: u64,
+}
+
+impl Default for Serve {
+    fn default() -> Serve {
+        Serve { listen: SocketAddr::from(([127, 0, 0, 1], 7878)), shards: None, hold_expiry_interval_ms: 1000 }
+    }
+}
+
+/// Section `client`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Client {
+    /// The server to work through.
+    pub(crate) url: Option<String>,
+    /// A file with the API token for it.
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Section `log`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// What is logged: a level such as `info`, or directives such as `info,web=debug`.
+    pub(crate) filter: Option<String>,
+    /// How a line of the log looks.
+    pub(crate) format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Reads the file, if one is named, and the environment.
+///
+/// # Errors
+/// Wrong usage, naming the key and where it stands.
+pub(crate) fn load(file: Option<&Path>) -> Result<Config, Failure> {
+    let table = match file {
+        Some(file) => read(file)?,
+        None => Table::new(),
+    };
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    with_environment(table, variables)
+}
+
+fn read(file: &Path) -> Result<Table, Failure> {
+    let place = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read the configuration {place}: {error}"), "name an existing file after --config"))?;
+    let table: Table = text
+        .parse()
+        .map_err(|error| Failure::usage(format!("the configuration {place} is not TOML: {error}"), "correct the line it names"))?;
+    parse(&table).map_err(|error| Failure::usage(format!("the configuration {place} is wrong: {error}"), "correct or remove the key"))?;
+    Ok(table)
+}
+
+fn parse(table: &Table) -> Result<Config, String> {
+    Config::deserialize(table.clone()).map_err(|error| error.to_string().trim_end().to_owned())
+}
+
+fn with_environment(mut table: Table, variables: impl Iterator<Item = (String, String)>) -> Result<Config, Failure> {
+    for (name, text) in variables {
+        let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|path| path.split_once(SEPARATOR)) else { continue };
+        let (section, key) = (section.to_lowercase(), key.to_lowercase());
+        // The type is the key's business: what does not fit as text may fit as a number or a truth value.
+        let mut candidates = vec![Value::String(text.clone())];
+        candidates.extend(text.parse::<i64>().ok().map(Value::Integer));
+        candidates.extend(text.parse::<bool>().ok().map(Value::Boolean));
+        let mut refusal = String::new();
+        let accepted = candidates.into_iter().find_map(|value| {
+            let mut changed = table.clone();
+            let Value::Table(entries) = changed.entry(section.clone()).or_insert_with(|| Value::Table(Table::new())) else {
+                return None;
+            };
+            entries.insert(key.clone(), value);
+            parse(&changed).map_err(|error| refusal = error).ok().map(|_| changed)
+        });
+        table = accepted.ok_or_else(|| {
+            Failure::usage(format!("the environment variable {name} is wrong: {refusal}"), "correct it or unset it")
+        })?;
+    }
+    parse(&table).map_err(|error| Failure::usage(error, "correct the configuration"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>().into_iter()
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let file: Table = "[serve]\nlisten = '127.0.0.1:1'\nshards = 2\n".parse().expect("TOML");
+        let variables = [("FLORIN_SERVE__LISTEN", "127.0.0.1:2"), ("FLORIN_LOG__FORMAT", "json"), ("OTHER__KEY", "x"), ("FLORIN_BIN", "x")];
+        let config = with_environment(file, environment(&variables)).expect("a valid configuration");
+        assert_eq!(config.serve.listen.port(), 2);
+        assert_eq!(config.serve.shards.map(NonZeroU16::get), Some(2));
+        assert_eq!(config.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn numbers_and_texts_come_from_the_same_kind_of_variable() {
+        let variables = [("FLORIN_SERVE__HOLD_EXPIRY_INTERVAL_MS", "250"), ("FLORIN_DATA__FOLDER", "7")];
+        let config = with_environment(Table::new(), environment(&variables)).expect("a valid configuration");
+        assert_eq!((config.serve.hold_expiry_interval_ms, config.data.folder), (250, PathBuf::from("7")));
+    }
+
+    #[test]
+    fn unknown_keys_and_values_of_the_wrong_kind_are_refused_by_name() {
+        for (name, value) in [("FLORIN_SERVE__LISTN", "x"), ("FLORIN_NOWHERE__KEY", "x"), ("FLORIN_SERVE__LISTEN", "here")] {
+            let failure = with_environment(Table::new(), environment(&[(name, value)])).expect_err("a refusal");
+            assert!(failure.what.contains(name), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How a command ends when it does not succeed: the exit code, what was wrong, and what to do next.
+
+use std::fmt;
+
+/// The exit codes besides 0. Scripts rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// The answer is "no": a check failed, something was dead-lettered or refused.
+    No = 1,
+    /// The command was used wrongly.
+    Usage = 2,
+    /// Machinery failed.
+    Fault = 3,
+}
+
+/// Why a command stops. Both texts are whole clauses for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) status: ExitStatus,
+    /// What was wrong and where.
+    pub(crate) what: String,
+    /// What to do next; empty when `what` says it.
+    pub(crate) next: String,
+}
+
+impl Failure {
+    pub(crate) fn no(what: impl Into<String>, next: impl Into<String>) -> Failure {
+        Failure { status: ExitStatus::No, what: what.into(), next: next.into() }
+    }
+
+    pub(crate) fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure {
+        Failure { status: ExitStatus::Usage, what: what.into(), next: next.into() }
+    }
+
+    pub(crate) fn fault(what: impl Into<String>, next: impl Into<String>) -> Failure {
+        Failure { status: ExitStatus::Fault, what: what.into(), next: next.into() }
+    }
+
+    /// A fault with its whole chain of causes.
+    pub(crate) fn caused_by(error: &dyn std::error::Error, next: impl Into<String>) -> Failure {
+        let mut what = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            what.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Failure::fault(what, next)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if self.next.is_empty() { Ok(()) } else { write!(f, "; {}", self.next) }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<store::Fault> for Failure {
+    fn from(fault: store::Fault) -> Failure {
+        Failure::caused_by(&fault, "")
+    }
+}

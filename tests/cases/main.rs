@@ -1,0 +1,17 @@
+//! Cases that cost other ledgers money, each as a claim about this one, tested over HTTP against the real program. The
+//! comment above a test names the case; tests without one are neighbours of the case before.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod amounts;
+mod answers;
+mod batches;
+mod expectations;
+mod history;
+mod holds;
+mod keys;
+mod legs;
+mod races;
+mod reversals;
+mod stored_data;

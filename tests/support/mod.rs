@@ -1,0 +1,8 @@
+//! What the tests of the whole program share: a bank started as a child process, a small HTTP client, and helpers that
+//! say what they expect. Nothing here knows the program from the inside.
+
+#![allow(dead_code, reason = "every test program uses its own part of this")]
+
+pub mod bank;
+pub mod http;
+pub mod program;
