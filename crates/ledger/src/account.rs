@@ -216,7 +216,7 @@ impl SystemAccount {
     /// Whether it exists without having been opened: one of each standard kind, and a clearing account per shard.
     pub fn is_standard(self) -> bool {
         match self.kind {
-            SystemKind::Clearing => self.ordinal != self.shard.number(),
+            SystemKind::Clearing => ShardId::new(self.ordinal).is_some_and(|other| other != self.shard),
             SystemKind::Cash | SystemKind::Expense | SystemKind::Income | SystemKind::Suspense => self.ordinal == 0,
             SystemKind::Atm | SystemKind::Correspondent | SystemKind::Other => false,
         }

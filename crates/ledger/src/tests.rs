@@ -1,1 +1,17 @@
-//! Rule tables.
+//! The rules, as tables, and what holds whatever happens, as properties.
+
+mod audit;
+mod bank;
+mod check;
+mod rows;
+mod script;
+
+mod accounts;
+mod batches;
+mod dead_letters;
+mod holds;
+mod limits;
+mod precedence;
+mod reversals;
+mod status;
+mod transfers;
