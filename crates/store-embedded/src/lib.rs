@@ -8,13 +8,31 @@
 
 pub mod checkpoint;
 pub mod disk;
+pub mod engine;
 pub mod error;
 pub mod filter;
 pub mod folder;
+pub mod health;
+pub mod index;
+pub mod indexer;
+pub mod journal;
 pub mod merge;
+pub mod payload;
+pub mod published;
+pub mod publisher;
+pub mod recovery;
 pub mod run;
 pub mod segment;
+pub mod sequencer;
+pub mod shard;
+pub mod snapshot;
 pub mod sort;
+pub mod tail;
+pub mod verify;
+pub mod writer;
 
 mod aside;
 mod bytes;
+mod pool;
+mod query;
+mod resolver;

@@ -152,6 +152,11 @@ impl ChunkTable {
         length(sequence - first_sequence) / CHUNK_ENTRIES
     }
 
+    /// The id given out last before a block whose payload begins like this.
+    pub fn first_ids_before(prefix: &[u8]) -> u64 {
+        get_u64(prefix, 12)
+    }
+
     /// The chunk whose entries were given this id, if any was.
     pub fn chunk_of_id(&self, id: u64) -> Option<usize> {
         (0..self.len()).rev().find(|chunk| self.ids_before(*chunk) < id)

@@ -113,7 +113,7 @@ pub enum Answer {
     /// It was decided before; this is its entry.
     Replayed(EntryRef),
     /// It was rejected without a key, or it was a dry run: there is no entry.
-    Unrecorded(Outcome),
+    Unrecorded(Box<Outcome>),
     /// Its key was used for something else.
     KeyReused,
 }

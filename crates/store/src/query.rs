@@ -75,7 +75,10 @@ impl Filter {
         };
         self.since.is_none_or(|since| since <= time)
             && self.until.is_none_or(|until| time < until)
-            && self.reference.as_deref().is_none_or(|reference| note.and_then(|note| note.reference.as_deref()) == Some(reference))
+            && self
+                .reference
+                .as_deref()
+                .is_none_or(|reference| note.and_then(|note| note.reference.as_deref()) == Some(reference))
             && self.metadata.iter().all(|(key, value)| has(key, value))
     }
 }
@@ -102,7 +105,7 @@ pub struct PostingQuery {
     pub side: Option<Side>,
     /// Further conditions.
     pub filter: Filter,
-    /// `next` of the page before, which is a version.
+    /// `next` of the page before.
     pub before: Option<u64>,
     /// 1 to [`PAGE_MAX`].
     pub limit: usize,
@@ -159,7 +162,12 @@ pub fn postings_on(entry: &EntryRef, account: AccountId) -> Vec<PostingRow> {
     let mut rows = Vec::new();
     for (transfer, transferred) in transfers_of(&entry.outcome).iter().enumerate() {
         let on_account = transferred.postings.iter().enumerate().filter(|(_, posting)| posting.account == account);
-        rows.extend(on_account.map(|(index, _)| PostingRow { transfer: TransferRef { entry: entry.clone(), index: transfer }, index }));
+        rows.extend(
+            on_account.map(|(index, _)| PostingRow {
+                transfer: TransferRef { entry: entry.clone(), index: transfer },
+                index,
+            }),
+        );
     }
     rows.reverse();
     rows

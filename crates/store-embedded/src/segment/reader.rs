@@ -15,6 +15,11 @@ use std::path::Path;
 /// The rest of a file is searched in steps of this size; a multiple of the alignment of blocks.
 const SEARCH_STEP_BYTES: u64 = 1 << 20;
 
+/// Headers are looked for in windows of this size.
+const HEADER_WINDOW_BYTES: u64 = 64 << 10;
+/// Bytes of a payload that are looked at together with its block's header. No payload is shorter.
+pub const PAYLOAD_PREFIX_BYTES: usize = 20;
+
 /// How the blocks of a segment end. In a segment that has a successor only `CleanEnd` is right: blocks are synced before
 /// the next segment begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +97,42 @@ impl SegmentReader {
     /// The blocks from an offset, which must continue `start`.
     pub fn blocks_from(&self, offset: u64, start: ChainPoint) -> BlockCursor<'_> {
         BlockCursor { reader: self, offset, chain: start, end: None }
+    }
+
+    /// The file, for reading parts of a block whose header is known.
+    pub fn file(&self) -> &DiskFile {
+        &self.file
+    }
+
+    /// The header of the last block that begins at or behind `offset` (where a block must begin) and for which
+    /// `precedes` holds, its own checksum verified; `None` if it does not hold for the first. Reads windows of headers,
+    /// not payloads; `precedes` also sees the first [`PAYLOAD_PREFIX_BYTES`] of the payload, unverified. It holds for no
+    /// block behind one for which it does not.
+    pub fn last_header(
+        &self,
+        offset: u64,
+        precedes: impl Fn(&BlockHeader, &[u8]) -> bool,
+    ) -> Result<Option<BlockHeader>, StorageError> {
+        let (mut at, mut found) = (offset, None);
+        loop {
+            let mut window = vec![0; length(HEADER_WINDOW_BYTES.min(self.length.saturating_sub(at)))];
+            self.file.read_exact_at(&mut window, at)?;
+            let mut used = 0;
+            while let Some(bytes) = window.get(used..used + BLOCK_HEADER_BYTES + PAYLOAD_PREFIX_BYTES) {
+                let (header, prefix) = bytes.split_at(BLOCK_HEADER_BYTES);
+                let Some(raw) = RawBlockHeader::parse(header) else { return Ok(found) };
+                let header = raw.at(self.header.segment, at + used as u64);
+                if !precedes(&header, prefix) {
+                    return Ok(found);
+                }
+                used += length(header.location.length);
+                found = Some(header);
+            }
+            if used == 0 || window.len() < length(HEADER_WINDOW_BYTES) {
+                return Ok(found);
+            }
+            at += used as u64;
+        }
     }
 
     /// One block by its location, its checksums verified (not its place in the chain); the payload replaces what is in

@@ -1,0 +1,287 @@
+//! Reads of a shard. What is in memory is answered at once; what needs the disk runs on the shard's pool.
+//!
+//! Runs and tails cover consecutive ranges of entries. So a list, newest first, walks the growing tail, the frozen ones,
+//! then the runs from the newest to the oldest, and stops when its page is full.
+
+use crate::error::StorageError;
+use crate::index::{DatedRow, Family, metadata_digest, reference_digest};
+use crate::published::Published;
+use crate::run::Direction;
+use ledger::ids::{AccountId, Sequence, TransferId};
+use ledger::time::Timestamp;
+use std::ops::ControlFlow;
+use store::query::{
+    BalanceQuery, Filter, Page, PostingQuery, PostingRow, TimeAxis, TransferQuery, TransferView, postings_on,
+};
+use store::{EntryRef, TransferRef, transfers_of};
+
+/// Most entries that one page looks at. A page that stops there is short but says where to go on.
+const ENTRIES_PER_PAGE_MAX: usize = 20_000;
+/// Bits of a position that count the postings of an entry that were listed already.
+const SKIP_BITS: u32 = 20;
+
+type Read<T> = Result<T, StorageError>;
+type Visit<'a> = &'a mut dyn FnMut(Sequence) -> Read<ControlFlow<()>>;
+
+/// Where a list of postings goes on: an entry, and how many of its postings were listed.
+#[derive(Clone, Copy)]
+struct Position {
+    sequence: Sequence,
+    skip: usize,
+}
+
+impl Position {
+    fn unpack(packed: u64) -> Position {
+        let skip = usize::try_from(packed & ((1 << SKIP_BITS) - 1)).unwrap_or(0);
+        Position { sequence: packed >> SKIP_BITS, skip }
+    }
+
+    fn pack(self) -> u64 {
+        (self.sequence << SKIP_BITS) | (self.skip as u64 & ((1 << SKIP_BITS) - 1))
+    }
+}
+
+/// An account's postings, newest version first.
+pub(crate) fn postings(published: &Published, query: &PostingQuery) -> Read<Page<PostingRow>> {
+    let head = published.head();
+    let start = query.before.map_or(Position { sequence: head, skip: 0 }, Position::unpack);
+    let mut page = Page::empty();
+    let mut loader = published.loader();
+    let mut looked_at = 0;
+    let mut visit = |sequence: Sequence| {
+        looked_at += 1;
+        let Some(entry) = loader.entry(sequence)? else { return Ok(ControlFlow::Continue(())) };
+        let skip = if sequence == start.sequence { start.skip } else { 0 };
+        for (place, row) in postings_on(&entry, query.account).into_iter().enumerate().skip(skip) {
+            if page.items.len() == query.limit {
+                page.next = Some(Position { sequence, skip: place }.pack());
+                return Ok(ControlFlow::Break(()));
+            }
+            if passes(&row, query) {
+                page.items.push(row);
+            }
+        }
+        if looked_at == ENTRIES_PER_PAGE_MAX {
+            page.next = Some(Position { sequence: sequence - 1, skip: 0 }.pack());
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    candidates(published, Some(query.account), &query.filter, start.sequence.min(head), &mut visit)?;
+    Ok(page)
+}
+
+fn passes(row: &PostingRow, query: &PostingQuery) -> bool {
+    let Some((posting, transferred, entry)) = row.parts() else { return false };
+    query.side.is_none_or(|side| side == posting.side) && query.filter.passes(transferred, entry.header.time)
+}
+
+/// Transfers, newest first.
+pub(crate) fn transfers(published: &Published, query: &TransferQuery) -> Read<Page<TransferView>> {
+    let head = published.head();
+    let before = query.before.and_then(TransferId::new);
+    let start = match before {
+        Some(id) => published.transfer(id)?.map_or(0, |transfer| transfer.entry.header.sequence),
+        None => head,
+    };
+    let mut page = Page::empty();
+    let mut loader = published.loader();
+    let mut looked_at = 0;
+    let (mut last_id, mut last_listed) = (None, None);
+    let mut visit = |sequence: Sequence| {
+        looked_at += 1;
+        let Some(entry) = loader.entry(sequence)? else { return Ok(ControlFlow::Continue(())) };
+        for index in (0..transfers_of(&entry.outcome).len()).rev() {
+            let transfer = TransferRef { entry: entry.clone(), index };
+            let Some(transferred) = transfer.transferred() else { continue };
+            last_id = Some(transferred.id.number());
+            if before.is_some_and(|before| before <= transferred.id) || !is_wanted(&transfer, query) {
+                continue;
+            }
+            if page.items.len() == query.limit {
+                page.next = last_listed;
+                return Ok(ControlFlow::Break(()));
+            }
+            last_listed = last_id;
+            page.items.push(view(published, transfer));
+        }
+        if ENTRIES_PER_PAGE_MAX <= looked_at && last_id.is_some() {
+            page.next = last_id;
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    candidates(published, query.account, &query.filter, start.min(head), &mut visit)?;
+    Ok(page)
+}
+
+fn is_wanted(transfer: &TransferRef, query: &TransferQuery) -> bool {
+    let Some(transferred) = transfer.transferred() else { return false };
+    query.account.is_none_or(|account| transferred.postings.iter().any(|posting| posting.account == account))
+        && query.filter.passes(transferred, transfer.entry.header.time)
+}
+
+/// A transfer with its reversal as it is known now.
+pub(crate) fn view(published: &Published, transfer: TransferRef) -> TransferView {
+    let id = transfer.transferred().map(|transferred| transferred.id);
+    let reversed_by = id.and_then(|id| published.state().set.reversal(id));
+    TransferView { transfer, reversed_by }
+}
+
+/// Visits, in descending order up to `last`, the entries that may have what is asked for: by note where the filter has
+/// one, else by account, else all.
+fn candidates(
+    published: &Published,
+    account: Option<AccountId>,
+    filter: &Filter,
+    last: Sequence,
+    visit: Visit<'_>,
+) -> Read<()> {
+    let note = filter.reference.as_deref().map(reference_digest);
+    let note = note.or_else(|| filter.metadata.first().map(|(key, value)| metadata_digest(key, value)));
+    match (note, account) {
+        (Some(digest), _) => noted(published, digest, last, visit),
+        (None, Some(account)) => of_account(published, account, last, visit),
+        (None, None) => {
+            for sequence in (1..=last).rev() {
+                if visit(sequence)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Visits an account's entries in descending order, up to `last`.
+fn of_account(published: &Published, account: AccountId, last: Sequence, visit: Visit<'_>) -> Read<()> {
+    // The tails first: an entry that moves to the runs meanwhile is then in both, never in neither.
+    let newer: Vec<Sequence> = {
+        let state = published.state();
+        state.tails.newest_first().flat_map(|tail| tail.entries_of(account, last + 1)).collect()
+    };
+    let runs = published.runs();
+    let covered = runs.covered;
+    for sequence in newer.into_iter().filter(|sequence| covered < *sequence) {
+        if visit(sequence)?.is_break() {
+            return Ok(());
+        }
+    }
+    let (lowest, highest) = (row_key(account, 0), row_key(account, last));
+    for run in runs.of(Family::Postings).iter().rev().filter(|run| run.covers().first <= last) {
+        let mut cursor = run.between(&lowest, &highest, Direction::Backward)?;
+        while let Some(row) = cursor.next_row()? {
+            if visit(last_word(row))?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn noted(published: &Published, digest: u128, last: Sequence, visit: Visit<'_>) -> Read<()> {
+    let newer: Vec<Sequence> = {
+        let state = published.state();
+        state.tails.newest_first().flat_map(|tail| tail.entries_noted(digest, last + 1)).collect()
+    };
+    let runs = published.runs();
+    let covered = runs.covered;
+    for sequence in newer.into_iter().filter(|sequence| covered < *sequence) {
+        if visit(sequence)?.is_break() {
+            return Ok(());
+        }
+    }
+    let key = |sequence: Sequence| [&digest.to_be_bytes()[..], &sequence.to_be_bytes()].concat();
+    for run in runs.of(Family::Notes).iter().rev().filter(|run| run.covers().first <= last) {
+        if !run.may_contain(&digest.to_be_bytes()) {
+            continue;
+        }
+        let mut cursor = run.between(&key(0), &key(last), Direction::Backward)?;
+        while let Some(row) = cursor.next_row()? {
+            if visit(last_word(row))?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn row_key(account: AccountId, sequence: Sequence) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&account.number().to_be_bytes());
+    key[8..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// The big-endian number at the end of a row.
+fn last_word(row: &[u8]) -> u64 {
+    row.last_chunk().map_or(0, |word| u64::from_be_bytes(*word))
+}
+
+/// An account's balance at a time.
+///
+/// By booking time it is the balance after the last posting booked until then. By value date it is that, and what was
+/// booked later with a value date until then: a value date is never after the booking.
+pub(crate) fn balance_at(published: &Published, query: &BalanceQuery) -> Read<Option<i128>> {
+    if published.state().set.account(query.account).is_none() {
+        return Ok(None);
+    }
+    let last = last_entry_at(published, query.at)?;
+    let mut booked = 0;
+    let mut loader = published.loader();
+    of_account(published, query.account, last, &mut |sequence| {
+        let Some(entry) = loader.entry(sequence)? else { return Ok(ControlFlow::Continue(())) };
+        booked = balance_after(&entry, query.account);
+        Ok(ControlFlow::Break(()))
+    })?;
+    match query.axis {
+        TimeAxis::Booking => Ok(Some(booked)),
+        TimeAxis::Effective => Ok(Some(booked + dated_until(published, query, last)?)),
+    }
+}
+
+fn balance_after(entry: &EntryRef, account: AccountId) -> i128 {
+    let rows = postings_on(entry, account);
+    rows.first().and_then(PostingRow::parts).map_or(0, |(posting, _, _)| posting.balance_after)
+}
+
+/// The last entry booked at or before a time; 0 if there is none.
+fn last_entry_at(published: &Published, at: Timestamp) -> Read<Sequence> {
+    let mut loader = published.loader();
+    let (mut low, mut high) = (0, published.head());
+    while low < high {
+        let middle = high - (high - low) / 2;
+        let is_until = loader.entry(middle)?.is_some_and(|entry| entry.header.time <= at);
+        if is_until {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(low)
+}
+
+/// The sum of postings after an entry whose value date is at or before the time asked for.
+fn dated_until(published: &Published, query: &BalanceQuery, after: Sequence) -> Read<i128> {
+    let counts = |row: &DatedRow| row.effective_at <= query.at && after < row.sequence;
+    let newer: Vec<DatedRow> = {
+        let state = published.state();
+        let head = state.set.sequence;
+        let rows = state.tails.newest_first().flat_map(|tail| tail.dated_of(query.account));
+        rows.filter(|row| counts(row) && row.sequence <= head).copied().collect()
+    };
+    let runs = published.runs();
+    let mut sum: i128 = newer.iter().filter(|row| runs.covered < row.sequence).map(|row| row.signed).sum();
+    let account = query.account.number().to_be_bytes();
+    let highest = [&account[..], &query.at.microseconds().to_be_bytes()].concat();
+    for run in runs.of(Family::Dated) {
+        if run.covers().last <= after || !run.may_contain(&account) {
+            continue;
+        }
+        let mut cursor = run.between(&account, &highest, Direction::Forward)?;
+        while let Some(row) = cursor.next_row()? {
+            sum += DatedRow::decode(row).filter(counts).map_or(0, |row| row.signed);
+        }
+    }
+    Ok(sum)
+}

@@ -1,0 +1,378 @@
+//! One shard as a [`Store`].
+
+use crate::disk::Disk;
+use crate::error::StorageError;
+use crate::folder::ShardFolder;
+use crate::health::{Health, Resolved};
+use crate::index::Runs;
+use crate::pool::Pool;
+use crate::published::Published;
+use crate::sequencer::{Job, Message};
+use crate::writer::chain;
+use crate::{query, resolver, snapshot, verify};
+use ledger::account::Account;
+use ledger::currency::Currency;
+use ledger::customer::Customer;
+use ledger::dead_letter::{DeadLetter, DeadLetterStatus};
+use ledger::hold::Hold;
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::time::Timestamp;
+use ledger::token::Token;
+use ledger::working_set::WorkingSet;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use store::report::{Progress, Stats, VerifyReport};
+use store::{Answer, EntryRef, Fault, Reply, Store, Submission};
+use tokio::sync::oneshot;
+
+/// Most requests waiting to be sequenced.
+const QUEUE_MAX: u64 = 65_536;
+/// Frozen tails beyond which the shard lets its clients wait: indexes cannot keep up, or have no room.
+const FROZEN_MAX: usize = 16;
+
+/// The way into a shard's sequencer.
+#[derive(Debug)]
+pub struct Intake {
+    jobs: Mutex<Option<Sender<Message>>>,
+    published: Arc<Published>,
+    health: Arc<Health>,
+    resolved: Arc<Resolved>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shard {
+    id: ShardId,
+    secret: [u8; 32],
+    intake: Arc<Intake>,
+    pool: Arc<Pool>,
+    disk: Disk,
+    folder: ShardFolder,
+}
+
+impl Intake {
+    /// The way to the sequencer that receives from `jobs`.
+    pub(crate) fn new(
+        jobs: Sender<Message>,
+        published: Arc<Published>,
+        health: Arc<Health>,
+        resolved: Arc<Resolved>,
+    ) -> Intake {
+        Intake { jobs: Mutex::new(Some(jobs)), published, health, resolved }
+    }
+
+    fn send(&self, job: Job) {
+        let generation = job.generation;
+        let requests = job.submission.requests.len() as u64;
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_sent = jobs.as_ref().is_some_and(|jobs| jobs.send(Message::Job(Box::new(job))).is_ok());
+        if !is_sent {
+            self.gave_up(generation, requests);
+        }
+    }
+
+    /// Looks up what the disk knows, then sends. A failed read is a fault, never "not found".
+    fn resolve(&self, runs: &Runs, submission: Submission, generation: u64, reply: crate::sequencer::Reply) {
+        let found = resolver::known_keys(&self.published, runs, &submission)
+            .and_then(|keys| Ok((keys, resolver::named_transfers(&self.published, &submission)?)));
+        match found {
+            Ok((keys, transfers)) => self.send(Job { submission, keys, transfers, generation, reply }),
+            Err(error) => {
+                self.gave_up(generation, submission.requests.len() as u64);
+                let _gone = reply.send(Err(fault(&error)));
+            }
+        }
+    }
+
+    fn gave_up(&self, generation: u64, requests: u64) {
+        self.resolved.leave(generation);
+        self.health.queued.fetch_sub(requests, Ordering::Relaxed);
+    }
+
+    /// Takes note of so many requests, unless the shard cannot take them now.
+    fn admit(&self, requests: u64) -> Result<(), Fault> {
+        let health = &self.health;
+        if health.poisoned().is_some() {
+            return Err(health.unavailable());
+        }
+        if FROZEN_MAX <= health.frozen_tails.load(Ordering::Relaxed) {
+            let waits_for_room = health.index_waits_for_room.load(Ordering::Relaxed);
+            return Err(if waits_for_room { Fault::NoSpace } else { Fault::Overloaded });
+        }
+        if QUEUE_MAX < health.queued.fetch_add(requests, Ordering::Relaxed) + requests {
+            health.queued.fetch_sub(requests, Ordering::Relaxed);
+            return Err(Fault::Overloaded);
+        }
+        Ok(())
+    }
+}
+
+impl Shard {
+    /// A shard whose stages are running.
+    pub(crate) fn new(
+        id: ShardId,
+        secret: [u8; 32],
+        intake: Arc<Intake>,
+        pool: Arc<Pool>,
+        disk: Disk,
+        folder: ShardFolder,
+    ) -> Shard {
+        Shard { id, secret, intake, pool, disk, folder }
+    }
+
+    /// What the stages tell of themselves.
+    pub(crate) fn health(&self) -> &Health {
+        &self.intake.health
+    }
+
+    /// Takes nothing more; what was submitted is finished.
+    pub(crate) fn stop(&self) {
+        let jobs = self.intake.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(jobs) = jobs {
+            let _ended = jobs.send(Message::Stop);
+        }
+    }
+
+    /// Writes a checkpoint of what is published.
+    pub(crate) fn checkpoint(&self) -> Result<(), StorageError> {
+        snapshot::write(&self.disk, &self.folder.checkpoints, &self.intake.published).map(drop)
+    }
+
+    /// Writes a checkpoint; without room it waits for the next time, any other failure ends the shard.
+    pub(crate) fn checkpoint_in_background(&self, reserve_bytes: u64) {
+        let room = self.disk.free_bytes(&self.folder.checkpoints);
+        if room.is_ok_and(|free| free < reserve_bytes) {
+            return;
+        }
+        match self.checkpoint() {
+            Ok(()) | Err(StorageError::NoSpace { .. }) => {}
+            Err(error) => self.intake.health.poison(format!("a checkpoint cannot be written: {}", chain(&error))),
+        }
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Published) -> Result<T, StorageError> + Send + 'static,
+    ) -> Reply<'_, T> {
+        let (sender, receiver) = oneshot::channel();
+        let published = self.intake.published.clone();
+        self.pool.run(move || {
+            let _gone = sender.send(read(&published).map_err(|error| fault(&error)));
+        });
+        Box::pin(async move {
+            receiver.await.unwrap_or_else(|_| Err(Fault::Unavailable { reason: "a read failed".into() }))
+        })
+    }
+
+    fn look<'a, T: Send + 'a>(&self, look: impl FnOnce(&WorkingSet) -> T) -> Reply<'a, T> {
+        let found = look(&self.intake.published.state().set);
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+fn fault(error: &StorageError) -> Fault {
+    match error {
+        StorageError::Corrupt { .. } | StorageError::NewerFormat { .. } => Fault::Corrupt { detail: chain(error) },
+        StorageError::NoSpace { .. } => Fault::NoSpace,
+        _ => Fault::Unavailable { reason: chain(error) },
+    }
+}
+
+/// An account as a reader sees it at `now`.
+fn seen(set: &WorkingSet, account: &Account, now: Timestamp) -> Account {
+    Account { held: set.held(account, now), ..account.clone() }
+}
+
+/// A page of a list that is in memory, newest last.
+fn page<T, R>(
+    length: usize,
+    query: PageQuery,
+    get: impl Fn(usize) -> Option<T>,
+    keep: impl Fn(T) -> Option<R>,
+) -> Page<R> {
+    let start =
+        query.before.and_then(|before| usize::try_from(before).ok()).map_or(length, |before| before.min(length));
+    let mut items = Vec::new();
+    for place in (0..start).rev() {
+        let Some(item) = get(place).and_then(&keep) else { continue };
+        if items.len() == query.limit {
+            return Page { items, next: Some(place as u64 + 1) };
+        }
+        items.push(item);
+    }
+    Page { items, next: None }
+}
+
+impl Store for Shard {
+    fn shard(&self) -> ShardId {
+        self.id
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        self.secret
+    }
+
+    fn submit(&self, submission: Submission) -> Reply<'_, Vec<Answer>> {
+        if submission.requests.is_empty() {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
+        let intake = self.intake.clone();
+        if let Err(fault) = intake.admit(submission.requests.len() as u64) {
+            return Box::pin(std::future::ready(Err(fault)));
+        }
+        let (reply, answers) = oneshot::channel();
+        let (generation, runs) = intake.resolved.enter(|| {
+            let runs = intake.published.runs();
+            (runs.generation, runs)
+        });
+        if resolver::needs_disk(&runs, &submission) {
+            let intake = intake.clone();
+            self.pool.run(move || intake.resolve(&runs, submission, generation, reply));
+        } else {
+            intake.send(Job { submission, keys: Vec::new(), transfers: Vec::new(), generation, reply });
+        }
+        Box::pin(async move { answers.await.unwrap_or_else(|_| Err(intake.health.unavailable())) })
+    }
+
+    fn account(&self, id: AccountId, now: Timestamp) -> Reply<'_, Option<Account>> {
+        self.look(|set| set.account(id).map(|account| seen(set, account, now)))
+    }
+
+    fn customer(&self, id: CustomerId) -> Reply<'_, Option<Customer>> {
+        self.look(|set| set.customer(id).cloned())
+    }
+
+    fn customers(&self, query: PageQuery) -> Reply<'_, Page<Customer>> {
+        self.look(|set| {
+            page(set.customers.len(), query, |place| set.customers.iter().nth(place), |row| Some(row.clone()))
+        })
+    }
+
+    fn accounts_of(&self, customer: CustomerId, query: PageQuery, now: Timestamp) -> Reply<'_, Page<Account>> {
+        self.look(|set| {
+            let ids = set.accounts_of(customer);
+            page(ids.len(), query, |place| ids.get(place), |id| set.account(*id).map(|account| seen(set, account, now)))
+        })
+    }
+
+    fn system_accounts(&self) -> Reply<'_, Vec<Account>> {
+        self.look(|set| {
+            let used = |account: &&Account| account.is_system() && 0 < account.revision;
+            let mut accounts: Vec<Account> = set.accounts.iter().filter(used).cloned().collect();
+            accounts.sort_by_key(|account| account.id);
+            accounts
+        })
+    }
+
+    fn customer_sums(&self) -> Reply<'_, Vec<(Currency, i128)>> {
+        self.look(|set| {
+            let mut sums = BTreeMap::new();
+            for account in set.accounts.iter().filter(|account| !account.is_system()) {
+                *sums.entry(account.currency).or_insert(0) += account.balance;
+            }
+            sums.into_iter().collect()
+        })
+    }
+
+    fn hold(&self, id: HoldId, now: Timestamp) -> Reply<'_, Option<Hold>> {
+        self.look(|set| set.hold(id).map(|hold| hold.seen_at(now)))
+    }
+
+    fn holds_of(&self, account: AccountId, query: PageQuery, now: Timestamp) -> Reply<'_, Page<Hold>> {
+        self.look(|set| {
+            let ids = set.holds_of(account);
+            page(ids.len(), query, |place| ids.get(place), |id| set.hold(*id).map(|hold| hold.seen_at(now)))
+        })
+    }
+
+    fn transfer(&self, id: TransferId) -> Reply<'_, Option<TransferView>> {
+        self.read(move |published| Ok(published.transfer(id)?.map(|transfer| query::view(published, transfer))))
+    }
+
+    fn transfers(&self, query: TransferQuery) -> Reply<'_, Page<TransferView>> {
+        self.read(move |published| query::transfers(published, &query))
+    }
+
+    fn postings(&self, query: PostingQuery) -> Reply<'_, Page<PostingRow>> {
+        self.read(move |published| query::postings(published, &query))
+    }
+
+    fn balance_at(&self, query: BalanceQuery) -> Reply<'_, Option<i128>> {
+        self.read(move |published| query::balance_at(published, &query))
+    }
+
+    fn dead_letter(&self, id: DeadLetterId) -> Reply<'_, Option<(DeadLetter, EntryRef, EntryRef)>> {
+        self.read(move |published| {
+            let Some(row) = published.state().set.dead_letters.get(id.number()).cloned() else { return Ok(None) };
+            let mut loader = published.loader();
+            let first = loader.entry(row.recorded_by)?;
+            let latest = loader.entry(row.data_from)?;
+            Ok(first.zip(latest).map(|(first, latest)| (row, first, latest)))
+        })
+    }
+
+    fn dead_letters(&self, query: PageQuery) -> Reply<'_, Page<DeadLetter>> {
+        let wanted = |row: &DeadLetter| query.status.is_none_or(|status| status == row.status);
+        self.look(|set| {
+            let letters = &set.dead_letters;
+            page(letters.len(), query, |place| letters.iter().nth(place), |row| wanted(row).then(|| row.clone()))
+        })
+    }
+
+    fn tokens(&self) -> Reply<'_, Vec<Token>> {
+        self.look(|set| set.tokens.iter().rev().cloned().collect())
+    }
+
+    fn entries(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
+        self.read(move |published| {
+            let mut loader = published.loader();
+            let mut entries = Vec::new();
+            for sequence in query.after.saturating_add(1)..=query.after.saturating_add(query.limit as u64) {
+                let Some(entry) = loader.entry(sequence)? else { break };
+                entries.push(entry);
+            }
+            Ok(entries)
+        })
+    }
+
+    fn head(&self) -> Sequence {
+        self.intake.published.head()
+    }
+
+    fn due_holds(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<HoldId>> {
+        self.look(|set| {
+            let due = set.accounts.iter().filter(|account| account.next_expiry <= now);
+            due.flat_map(|account| set.due_holds(account.id, now)).take(limit).collect()
+        })
+    }
+
+    fn verify(&self, progress: Arc<dyn Progress>) -> Reply<'_, VerifyReport> {
+        let (disk, folder) = (self.disk.clone(), self.folder.clone());
+        self.read(move |published| Ok(verify::verify(&disk, &folder, published, &*progress)))
+    }
+
+    fn stats(&self) -> Stats {
+        let (batch_size, sync_us) = self.intake.health.histograms();
+        let state = self.intake.published.state();
+        let waiting =
+            state.set.dead_letters.iter().filter(|row| row.status == DeadLetterStatus::Waiting).count() as u64;
+        Stats {
+            commits: self.intake.health.commits.load(Ordering::Relaxed),
+            entries: self.intake.health.entries.load(Ordering::Relaxed),
+            transfers: state.transfers,
+            batch_size,
+            sync_us,
+            queue_depth: self.intake.health.queued.load(Ordering::Relaxed),
+            index_lag: state.tails.len(),
+            dead_letters_waiting: waiting,
+            sums: state.set.sums(),
+            accounts: state.set.accounts.len() as u64,
+            keys_in_memory: self.intake.health.keys_in_memory.load(Ordering::Relaxed),
+            poison_commands: self.intake.health.poison_commands.load(Ordering::Relaxed),
+            poisoned: self.intake.health.poisoned().map(str::to_string),
+        }
+    }
+}
