@@ -5,6 +5,7 @@ mod bank;
 mod check;
 mod rows;
 mod script;
+mod story;
 
 mod accounts;
 mod batches;
@@ -12,6 +13,7 @@ mod dead_letters;
 mod holds;
 mod limits;
 mod precedence;
+mod properties;
 mod reversals;
 mod status;
 mod transfers;

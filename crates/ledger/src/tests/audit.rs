@@ -2,6 +2,7 @@
 //! rule book's.
 
 use crate::account::Account;
+use crate::amount::Amount;
 use crate::event::{Entry, Event, HoldChange, Outcome};
 use crate::hold::{Hold, HoldStatus};
 use crate::ids::{AccountId, HoldId, TransferId};
@@ -20,8 +21,10 @@ pub(super) fn audit(bank: &Bank) {
     for account in bank.set.accounts.iter() {
         audit_account(bank, &books, account);
     }
-    if let Some(entry) = bank.journal.last() {
-        transfers_of(&entry.outcome).iter().for_each(|transferred| audit_funds(bank, transferred));
+    // Rows are those after the whole entry, so a forced transfer of a batch excuses the ordinary ones beside it.
+    let transfers = bank.journal.last().map_or(&[][..], |entry| transfers_of(&entry.outcome));
+    if transfers.iter().all(|transferred| !transferred.forced) {
+        transfers.iter().for_each(|transferred| audit_funds(bank, transferred));
     }
 }
 
@@ -129,13 +132,22 @@ fn audit_account(bank: &Bank, books: &Books, account: &Account) {
 
 /// No ordinary debit leaves less than nothing. A capture takes what its hold set apart, whatever was forced since.
 fn audit_funds(bank: &Bank, transferred: &Transferred) {
-    if transferred.forced || transferred.kind == TransferKind::Capture {
+    if transferred.kind == TransferKind::Capture {
         return;
     }
     for (id, net) in nets(transferred) {
         let account = bank.set.account(id).expect("an account with postings");
         if net < 0 && !account.is_system() {
             assert!(0 <= bank.set.available(account, bank.time), "account {id} was overdrawn by {:?}", transferred.id);
+            let (limits, (_, of_day, of_month)) =
+                (account.limits.as_deref().copied().unwrap_or_default(), account.debits.parts());
+            let within =
+                |limit: Option<Amount>, used: u128| limit.is_none_or(|limit| used <= u128::from(limit.minor_units()));
+            assert!(transferred.kind == TransferKind::Reversal || within(limits.daily_debit, of_day), "limit of a day");
+            assert!(
+                transferred.kind == TransferKind::Reversal || within(limits.monthly_debit, of_month),
+                "limit of a month"
+            );
         }
     }
 }
