@@ -12,6 +12,7 @@ use ledger::customer::ProfileField;
 use ledger::ids::{AccountId, CLIENT_ID_END, CustomerId};
 use ledger::time::{Day, Timestamp};
 use ledger::transfer::Note;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::str::FromStr;
 
@@ -93,6 +94,21 @@ pub(crate) fn unreadable(event: &[u8], failure: Failure) -> ReadEvent {
     read_event(KeyFacts::of_beginning(event), Err(failure))
 }
 
+/// An event with other data in it; `None` if it is no JSON object.
+pub(crate) fn with_data(event: &[u8], data: &RawValue) -> Option<Vec<u8>> {
+    let fields = Fields::of(event).ok()?;
+    let kept = fields.all().filter(|(name, _)| *name != "data").chain([("data", data)]);
+    let mut text = Vec::with_capacity(event.len() + data.get().len());
+    for (name, value) in kept {
+        text.push(if text.is_empty() { b'{' } else { b',' });
+        serde_json::to_writer(&mut text, name).ok()?;
+        text.push(b':');
+        text.extend_from_slice(value.get().as_bytes());
+    }
+    text.push(b'}');
+    Some(text)
+}
+
 fn read_event(facts: KeyFacts, said: Result<Said, Failure>) -> ReadEvent {
     let scope = match facts.home {
         Some(("user_id", id)) => id.parse().map_or(Scope::Text, Scope::User),
@@ -110,7 +126,9 @@ struct Wrongs {
 
 impl Wrongs {
     fn note(&mut self, code: &'static str, detail: impl Into<String>) {
-        let rank = |code| ["malformed", "unknown_field", "amount_invalid", "currency_unknown"].iter().position(|known| *known == code);
+        let rank = |code| {
+            ["malformed", "unknown_field", "amount_invalid", "currency_unknown"].iter().position(|known| *known == code)
+        };
         if self.first.as_ref().is_none_or(|first| rank(code) < rank(first.code)) {
             self.first = Some(Failure::new(code, detail));
         }
@@ -177,7 +195,13 @@ fn check_content_type(fields: &Fields<'_>, wrongs: &mut Wrongs) {
     }
 }
 
-fn read_data(kind: &str, data: &Fields<'_>, effective_at: Option<Timestamp>, today: Day, wrongs: &mut Wrongs) -> Option<Said> {
+fn read_data(
+    kind: &str,
+    data: &Fields<'_>,
+    effective_at: Option<Timestamp>,
+    today: Day,
+    wrongs: &mut Wrongs,
+) -> Option<Said> {
     if let Some(name) = data.repeated() {
         wrongs.note(MALFORMED, format!("`{name}` of `data` is there twice"));
     }
@@ -253,7 +277,13 @@ fn read_opening(data: &Fields<'_>, wrongs: &mut Wrongs) -> Option<Said> {
         Some(_) => read_amount(data, "overdraft_limit", currency, Amount::parse_or_zero, wrongs),
         None => Some(Amount::ZERO),
     };
-    Some(Said::Open { id: id?, customer: customer?, kind: kind?, currency: currency?, overdraft_limit: overdraft_limit? })
+    Some(Said::Open {
+        id: id?,
+        customer: customer?,
+        kind: kind?,
+        currency: currency?,
+        overdraft_limit: overdraft_limit?,
+    })
 }
 
 fn read_currency(data: &Fields<'_>, wrongs: &mut Wrongs) -> Option<Currency> {
@@ -261,7 +291,10 @@ fn read_currency(data: &Fields<'_>, wrongs: &mut Wrongs) -> Option<Currency> {
     match code.parse() {
         Ok(currency) => Some(currency),
         Err(_) => {
-            wrongs.note("currency_unknown", "`currency` is no currency of ISO 4217 with minor units; use three capital letters such as EUR");
+            wrongs.note(
+                "currency_unknown",
+                "`currency` is no currency of ISO 4217 with minor units; use three capital letters such as EUR",
+            );
             None
         }
     }
@@ -303,7 +336,8 @@ fn read_note(data: &Fields<'_>, wrongs: &mut Wrongs) -> Option<Box<Note>> {
     let metadata = match data.get("metadata") {
         Some(metadata) => {
             let entries = read_metadata(metadata.get().as_bytes());
-            let must = "`metadata` must map at most 32 keys of 1 to 64 bytes to texts of at most 512 bytes, each key once";
+            let must =
+                "`metadata` must map at most 32 keys of 1 to 64 bytes to texts of at most 512 bytes, each key once";
             wrongs.value(entries, must).unwrap_or_default()
         }
         None => Box::default(),
@@ -318,7 +352,7 @@ type Metadata = Box<[(Box<str>, Box<str>)]>;
 
 fn read_metadata(metadata: &[u8]) -> Option<Metadata> {
     let fields = Fields::of(metadata).ok()?;
-    let read = |(key, value): (&str, &serde_json::value::RawValue)| {
+    let read = |(key, value): (&str, &RawValue)| {
         let value = text(value).filter(|value| value.len() <= METADATA_VALUE_BYTES_MAX)?;
         let is_key = (1..=METADATA_KEY_BYTES_MAX).contains(&key.len());
         is_key.then(|| (Box::from(key), Box::from(value.as_ref())))

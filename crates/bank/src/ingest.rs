@@ -1,11 +1,38 @@
 //! Queued events: nobody waits for their answers, so what does not take effect becomes a dead letter.
+//!
+//! Events are taken in parts of up to a thousand. Each part is 1. read and sealed, 2. turned into requests, each with the
+//! key of its source, id and home, 3. submitted, shard by shard in the order of the events. While a part is submitted,
+//! the next is read. Parts are submitted one after the other, so that events of a shard take effect in their order.
 
+use crate::digest::{EVENT_FINGERPRINT, Namespace, Scope};
 use crate::error::BankError;
+use crate::event::{self, Failure, ReadEvent, Said};
+use crate::sealing::{EVENT_PURPOSE, EVENTS_PER_PAYLOAD_KEY, Sealer};
+use crate::submit::{ShardBatch, allow, submit_batches, unknown_customer};
+use crate::transfer::{Terms, transfer};
 use crate::{Bank, Caller};
-use ledger::ids::{DeadLetterId, TransferId};
+use futures_util::future::join;
+use ledger::command::{Command, Ingest, OpenAccount, RecordDeadLetter};
+use ledger::customer::Sealed;
+use ledger::event::{Context, Event, Key, Outcome};
+use ledger::ids::{CustomerId, DeadLetterId, ShardId, TransferId};
+use ledger::rejection::Rejection;
+use ledger::token::Role;
+use ledger::transfer::{LegAmount, TransferKind};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use store::{Answer, Fault, Request, transfers_of};
 
 /// Most bytes of one event.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
+/// How much of an event that is too long is kept.
+pub const EVENT_BYTES_KEPT: usize = 1024;
+/// Most bytes of events that are submitted together.
+const PART_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The first byte of a payload: the whole event follows.
+pub(crate) const WHOLE: u8 = 0;
+/// The first byte of a payload: only the beginning of the event follows.
+pub(crate) const BEGINNING: u8 = 1;
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +98,17 @@ pub fn events_of_array(text: &[u8]) -> Option<Vec<&[u8]>> {
     Some(elements.into_iter().map(|element| element.get().as_bytes()).collect())
 }
 
+/// An event ready to be submitted.
+struct Prepared {
+    id: Option<Box<str>>,
+    shard: ShardId,
+    request: Request,
+    /// The customer who is made known by it.
+    registers: Option<CustomerId>,
+    /// The source and the scope of its key, where it has one.
+    key: Option<(Box<str>, Scope)>,
+}
+
 impl Bank {
     /// Takes events in order; any number, each as its own text (longer than [`EVENT_BYTES_MAX`]: a dead letter). The
     /// results align with the events. After a fault the same events may be sent again: those done count as replayed.
@@ -84,7 +122,275 @@ impl Bank {
         caller: &Caller,
         events: &[E],
     ) -> Result<Vec<EventResult>, BankError> {
-        let _ = (caller, events);
-        Err(BankError::NotAvailableYet { what: "events" })
+        allow(caller, Role::Teller)?;
+        let context = caller.context();
+        let mut results = Vec::with_capacity(events.len());
+        let mut prepared: (&[E], Vec<Prepared>) = (&[], Vec::new());
+        let mut rest = events;
+        loop {
+            let (part, after) = rest.split_at(part_length(rest));
+            rest = after;
+            let (submitting, ready) = prepared;
+            let (submitted, preparing) = join(self.submit_part(&context, submitting, ready), self.prepare(part)).await;
+            results.extend(submitted?);
+            prepared = (part, preparing?);
+            if part.is_empty() {
+                return Ok(results);
+            }
+        }
     }
+
+    /// Reads the events of a part and seals what may have to be kept of them.
+    async fn prepare<E: AsRef<[u8]>>(&self, part: &[E]) -> Result<Vec<Prepared>, Fault> {
+        if part.is_empty() {
+            return Ok(Vec::new());
+        }
+        let today = self.now().day();
+        let read: Vec<ReadEvent> = part
+            .iter()
+            .map(|event| match event.as_ref() {
+                event if EVENT_BYTES_MAX < event.len() => event::unreadable(&event[..EVENT_BYTES_MAX], too_large()),
+                event => event::read(event, today),
+            })
+            .collect();
+        let profile_sealers = self.profile_sealers(&read).await?;
+        let payload_sealer = self.payload_sealer(part.len()).await?;
+        let prepared = part.iter().zip(read).enumerate().map(|(index, (event, read))| {
+            let payload = self.payload(&payload_sealer, event.as_ref());
+            self.prepare_one(read, profile_sealers.get(&index), payload)
+        });
+        Ok(prepared.collect())
+    }
+
+    /// A fresh key for each registration that will store its profile, by the event's place.
+    async fn profile_sealers(&self, read: &[ReadEvent]) -> Result<HashMap<usize, Sealer>, Fault> {
+        let mut places = Vec::new();
+        for (index, event) in read.iter().enumerate() {
+            if let Ok(Said::Register { id, .. }) = &event.said
+                && self.needs_sealing(Some(*id)).await?
+            {
+                places.push(index);
+            }
+        }
+        if places.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys = self.keyring.fresh_keys(places.len()).await?;
+        Ok(places.into_iter().zip(keys).map(|(place, (id, key))| (place, Sealer::new(id, &key))).collect())
+    }
+
+    /// What is kept of an event, sealed.
+    pub(crate) fn payload(&self, sealer: &Sealer, event: &[u8]) -> Sealed {
+        let (form, kept) = match event {
+            event if EVENT_BYTES_MAX < event.len() => (BEGINNING, &event[..EVENT_BYTES_KEPT]),
+            event => (WHOLE, event),
+        };
+        sealer.seal(self.env.as_ref(), EVENT_PURPOSE, &[&[form], kept].concat())
+    }
+
+    fn prepare_one(&self, read: ReadEvent, profile_sealer: Option<&Sealer>, payload: Sealed) -> Prepared {
+        let shard = self.shard_of_scope(read.scope);
+        let key = read.source.zip(read.id.as_deref()).map(|(source, id)| {
+            let digest = self.digests.key(Namespace::Source(&source), read.scope, id.as_bytes());
+            (Key { digest, fingerprint: EVENT_FINGERPRINT }, source)
+        });
+        let registers = match &read.said {
+            Ok(Said::Register { id, .. }) => Some(*id),
+            _ => None,
+        };
+        let command = match read.said.and_then(|said| self.command_of(said, profile_sealer)) {
+            Ok((_, command)) => Command::Ingest(Box::new(Ingest { command, payload })),
+            Err(failure) => dead_letter(&failure, payload),
+        };
+        let (key, source) = key.unzip();
+        let request = Request { key, command };
+        Prepared { id: read.id, shard, request, registers, key: source.map(|source| (source, read.scope)) }
+    }
+
+    /// The command that an event asks for, and the shard that decides it. Without a sealer a registration leaves its
+    /// profile out, see [`Bank::needs_sealing`].
+    pub(crate) fn command_of(
+        &self,
+        said: Said,
+        profile_sealer: Option<&Sealer>,
+    ) -> Result<(ShardId, Command), Failure> {
+        let transfer = match said {
+            Said::Register { id, profile } => {
+                return Ok((self.shard_of_user(id), self.registration(Some(id), &profile, profile_sealer)));
+            }
+            Said::Open { id, customer, kind, currency, overdraft_limit } => {
+                let open = OpenAccount { id: Some(id), customer, kind, currency, overdraft_limit };
+                return Ok((self.shard_of_account(id), Command::OpenAccount(open)));
+            }
+            Said::Deposit { to, movement } => self.deposit(to, None, terms(movement)).map_err(|no| rejected(&no))?,
+            Said::Withdrawal { from, movement } => {
+                self.withdrawal(from, None, terms(movement)).map_err(|no| rejected(&no))?
+            }
+            Said::Transfer { from, to, movement } => transfer(TransferKind::Transfer, from, to, terms(movement)),
+        };
+        match self.home_of_transfers(std::slice::from_ref(&transfer)) {
+            Ok(home) => Ok((home.shard, Command::Transfer(transfer))),
+            Err(error) => Err(Failure::new("not_available_yet", error.to_string())),
+        }
+    }
+
+    /// Submits a part and tells what became of each event.
+    async fn submit_part<E: AsRef<[u8]>>(
+        &self,
+        context: &Arc<Context>,
+        events: &[E],
+        prepared: Vec<Prepared>,
+    ) -> Result<Vec<EventResult>, BankError> {
+        let mut answers: Vec<Option<Answer>> = Vec::new();
+        answers.resize_with(prepared.len(), || None);
+        let mut batches = ShardBatch::per_shard(&self.shards);
+        let mut registered = BTreeSet::new();
+        let mut known = Vec::with_capacity(prepared.len());
+        for (index, mut event) in prepared.into_iter().enumerate() {
+            if let Some(customer) = self.customer_elsewhere(&event) {
+                // Whoever is registered by this very part must be so before the account is opened.
+                if registered.contains(&customer) {
+                    self.collect(
+                        context,
+                        std::mem::replace(&mut batches, ShardBatch::per_shard(&self.shards)),
+                        &mut answers,
+                    )
+                    .await?;
+                    registered.clear();
+                }
+                if self.user(customer).await?.is_none() {
+                    reject_customer(&mut event.request.command);
+                }
+            }
+            registered.extend(event.registers);
+            batches[usize::from(event.shard.number())].push(index, event.request);
+            known.push((event.id, event.key));
+        }
+        self.collect(context, batches, &mut answers).await?;
+        let mut results = Vec::with_capacity(known.len());
+        for (((id, key), answer), event) in known.into_iter().zip(answers).zip(events) {
+            let answer = answer.ok_or_else(unanswered)?;
+            let outcome = match outcome_of(&answer) {
+                Some(outcome) => outcome,
+                None => self.bury(context, event.as_ref(), id.as_deref().zip(key), &answer).await?,
+            };
+            results.push(EventResult { id, outcome });
+        }
+        Ok(results)
+    }
+
+    async fn collect(
+        &self,
+        context: &Arc<Context>,
+        batches: Vec<ShardBatch>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), Fault> {
+        for (index, answer) in submit_batches(&self.shards, context, batches, false).await {
+            answers[index] = Some(answer?);
+        }
+        Ok(())
+    }
+
+    /// The customer of an account to be opened, if another shard knows the customer.
+    fn customer_elsewhere(&self, event: &Prepared) -> Option<CustomerId> {
+        let Command::Ingest(ingest) = &event.request.command else { return None };
+        let Command::OpenAccount(open) = &ingest.command else { return None };
+        (self.shard_of_user(open.customer) != event.shard).then_some(open.customer)
+    }
+
+    /// An event that made the rule book fail left its key with that rejection and nothing else. It becomes a dead letter
+    /// like every event that took no effect, once.
+    async fn bury(
+        &self,
+        context: &Arc<Context>,
+        event: &[u8],
+        key: Option<(&str, (Box<str>, Scope))>,
+        answer: &Answer,
+    ) -> Result<EventOutcome, BankError> {
+        let (shard, key) = match key {
+            Some((id, (source, scope))) => {
+                let digest = self.digests.key(Namespace::Poison(&source), scope, id.as_bytes());
+                (self.shard_of_scope(scope), Some(Key { digest, fingerprint: EVENT_FINGERPRINT }))
+            }
+            None => (ShardId::default(), None),
+        };
+        let payload = self.payload(&self.payload_sealer(1).await?, event);
+        let command = dead_letter(&rejected(&Rejection::InvariantBroken), payload);
+        let buried = self.submit_one(context.clone(), shard, Request { key, command }, false).await?;
+        let outcome = outcome_of(&buried).ok_or_else(unanswered)?;
+        Ok(if matches!(answer, Answer::Replayed(_)) { EventOutcome::Replayed { transfer: None } } else { outcome })
+    }
+
+    fn shard_of_scope(&self, scope: Scope) -> ShardId {
+        match scope {
+            Scope::Account(id) => self.shard_of_account(id),
+            Scope::User(id) => self.shard_of_user(id),
+            _ => ShardId::default(),
+        }
+    }
+}
+
+/// How many events belong to the next part.
+fn part_length<E: AsRef<[u8]>>(events: &[E]) -> usize {
+    let mut bytes = 0;
+    let fits = |event: &&E| {
+        bytes += event.as_ref().len();
+        bytes <= PART_BYTES_MAX
+    };
+    // The first fits always, however long it is: only its beginning is kept.
+    events.iter().take(EVENTS_PER_PAYLOAD_KEY).take_while(fits).count().max(1).min(events.len())
+}
+
+fn terms(movement: event::Movement) -> Terms {
+    Terms {
+        currency: movement.currency,
+        amount: LegAmount::Exactly(movement.amount),
+        forced: false,
+        effective_at: movement.effective_at,
+        note: movement.note,
+    }
+}
+
+pub(crate) fn too_large() -> Failure {
+    Failure::new("body_too_large", "the event is longer than 64 KiB; its beginning was kept")
+}
+
+fn rejected(rejection: &Rejection) -> Failure {
+    Failure::new(rejection.code(), rejection.to_string())
+}
+
+fn dead_letter(failure: &Failure, payload: Sealed) -> Command {
+    let (code, detail) = (failure.code.into(), failure.detail.as_str().into());
+    Command::RecordDeadLetter(Box::new(RecordDeadLetter { code, detail, payload }))
+}
+
+/// Makes an opening what its shard rejects because there is no such customer.
+fn reject_customer(command: &mut Command) {
+    if let Command::Ingest(ingest) = command
+        && let Command::OpenAccount(open) = &ingest.command
+    {
+        ingest.command = unknown_customer(open);
+    }
+}
+
+/// What became of an event; `None` if it made the rule book fail.
+fn outcome_of(answer: &Answer) -> Option<EventOutcome> {
+    let outcome = match answer {
+        Answer::Recorded(entry) | Answer::Replayed(entry) => &entry.outcome,
+        Answer::Unrecorded(outcome) => outcome,
+        Answer::KeyReused => return Some(EventOutcome::Replayed { transfer: None }),
+    };
+    let Outcome::Event(event) = outcome else { return None };
+    let transfer = transfers_of(outcome).first().map(|transferred| transferred.id);
+    Some(match (answer, event) {
+        (Answer::Replayed(_), _) => EventOutcome::Replayed { transfer },
+        (_, Event::DeadLetterChanged(changed)) => {
+            EventOutcome::DeadLettered { dead_letter: changed.dead_letter.id, code: changed.dead_letter.code.clone() }
+        }
+        _ => EventOutcome::Accepted { transfer },
+    })
+}
+
+fn unanswered() -> Fault {
+    Fault::Unavailable { reason: "the store left an event without an answer".to_string() }
 }

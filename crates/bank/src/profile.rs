@@ -59,7 +59,10 @@ impl PlainProfile {
             ProfileField::Locale => (is_locale(value), "a language tag such as cs-CZ, at most 35 characters"),
         };
         if !is_fine {
-            return Err(BankError::Malformed { code: "malformed", detail: format!("`{}` must be {must}", field.name()) });
+            return Err(BankError::Malformed {
+                code: "malformed",
+                detail: format!("`{}` must be {must}", field.name()),
+            });
         }
         self.fields.insert(field, value.to_string());
         Ok(())
@@ -154,7 +157,12 @@ impl Bank {
     }
 
     /// The command of a registration; without a sealer the profile stays out, see [`Bank::needs_sealing`].
-    pub(crate) fn registration(&self, id: Option<CustomerId>, profile: &PlainProfile, sealer: Option<&Sealer>) -> Command {
+    pub(crate) fn registration(
+        &self,
+        id: Option<CustomerId>,
+        profile: &PlainProfile,
+        sealer: Option<&Sealer>,
+    ) -> Command {
         let fields = profile.fields.iter().map(|(field, value)| (*field, value.as_str()));
         let registered_as = self.digests.registration(fields);
         let profile = sealer.map(|sealer| profile.sealed(self, sealer)).unwrap_or_default();
@@ -201,7 +209,8 @@ impl Bank {
         }
         let mut profile = PlainProfile::default();
         for (field, envelope) in &customer.profile {
-            let damaged = || Fault::Corrupt { detail: format!("`{}` of user {} cannot be opened", field.name(), customer.id) };
+            let damaged =
+                || Fault::Corrupt { detail: format!("`{}` of user {} cannot be opened", field.name(), customer.id) };
             let id = sealing::key_of(envelope).ok_or_else(damaged)?;
             let Some(Some(key)) = keys.get(&id) else { continue };
             let value = sealing::open(envelope, key, field.name()).ok_or_else(damaged)?;
@@ -258,7 +267,10 @@ mod tests {
     fn a_year_of_age_is_full_on_the_birthday() {
         let born = profile(ProfileField::DateOfBirth, "1980-11-21").expect("a birth");
         let age_on = |year, month, day| born.age(Day::from_date(year, month, day).expect("a day"));
-        assert_eq!([age_on(2026, 11, 20), age_on(2026, 11, 21), age_on(1980, 11, 21), age_on(1979, 1, 1)], [Some(45), Some(46), Some(0), None]);
+        assert_eq!(
+            [age_on(2026, 11, 20), age_on(2026, 11, 21), age_on(1980, 11, 21), age_on(1979, 1, 1)],
+            [Some(45), Some(46), Some(0), None]
+        );
     }
 
     #[test]

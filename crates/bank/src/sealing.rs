@@ -40,7 +40,9 @@ impl Sealer {
         let mut sealed = content.to_vec();
         let associated = Aad::from(associated(purpose, self.id));
         let nonce_used = Nonce::assume_unique_for_key(nonce);
-        self.key.seal_in_place_append_tag(nonce_used, associated, &mut sealed).expect("a content is far below the 64 GiB AES-GCM can seal");
+        self.key
+            .seal_in_place_append_tag(nonce_used, associated, &mut sealed)
+            .expect("a content is far below the 64 GiB AES-GCM can seal");
         let mut envelope = Vec::with_capacity(HEADER + sealed.len());
         envelope.push(VERSION);
         envelope.extend_from_slice(&self.id.0);

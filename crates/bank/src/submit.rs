@@ -13,7 +13,7 @@ use ledger::ids::{AccountId, HoldId, ShardId, TransferId, slot};
 use ledger::token::Role;
 use ledger::transfer::{Transfer, TransferKind};
 use std::sync::Arc;
-use store::{Answer, Fault, Request, SUBMISSION_MAX, Submission};
+use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
 
 /// What is said of a transfer whose accounts live on several shards.
 pub(crate) const BETWEEN_SHARDS: &str = "moving money between accounts of different shards";
@@ -86,7 +86,7 @@ impl Bank {
         items: Vec<(Option<ClientKey<'_>>, Command)>,
         dry_run: bool,
     ) -> Vec<ItemAnswer> {
-        let mut batches: Vec<ShardBatch> = self.shards.iter().map(|_| ShardBatch::default()).collect();
+        let mut batches = ShardBatch::per_shard(&self.shards);
         let mut answers: Vec<Option<ItemAnswer>> = Vec::new();
         answers.resize_with(items.len(), || None);
         for (index, (key, command)) in items.into_iter().enumerate() {
@@ -95,16 +95,8 @@ impl Bank {
                 Err(error) => answers[index] = Some(Err(error)),
             }
         }
-        let context = caller.context();
-        let submitted = self.shards.iter().zip(batches).filter(|(_, batch)| !batch.requests.is_empty());
-        let submitted = submitted.map(|(store, batch)| {
-            let (context, indexes) = (context.clone(), batch.indexes);
-            async move { (indexes, submit_in_parts(store.as_ref(), &context, batch.requests, dry_run).await) }
-        });
-        for (indexes, shard_answers) in join_all(submitted).await {
-            for (index, answer) in indexes.into_iter().zip(shard_answers) {
-                answers[index] = Some(answer.map_err(BankError::from));
-            }
+        for (index, answer) in submit_batches(&self.shards, &caller.context(), batches, dry_run).await {
+            answers[index] = Some(answer.map_err(BankError::from));
         }
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered().into()))).collect()
     }
@@ -257,22 +249,43 @@ pub(crate) fn unknown_customer(open: &OpenAccount) -> Command {
     Command::UpdateCustomer(Box::new(UpdateCustomer { id: open.customer, changes: Vec::new() }))
 }
 
+/// Requests for one shard, with their places among those of all shards.
 #[derive(Default)]
-struct ShardBatch {
+pub(crate) struct ShardBatch {
     indexes: Vec<usize>,
     requests: Vec<Request>,
 }
 
 impl ShardBatch {
-    fn push(&mut self, index: usize, request: Request) {
+    /// Nothing yet for each shard.
+    pub(crate) fn per_shard(shards: &[Arc<dyn Store>]) -> Vec<ShardBatch> {
+        shards.iter().map(|_| ShardBatch::default()).collect()
+    }
+
+    pub(crate) fn push(&mut self, index: usize, request: Request) {
         self.indexes.push(index);
         self.requests.push(request);
     }
 }
 
+/// Submits to all shards at once; the answers come with their places.
+pub(crate) async fn submit_batches(
+    shards: &[Arc<dyn Store>],
+    context: &Arc<Context>,
+    batches: Vec<ShardBatch>,
+    dry_run: bool,
+) -> impl Iterator<Item = (usize, Result<Answer, Fault>)> {
+    let submitted =
+        shards.iter().zip(batches).filter(|(_, batch)| !batch.requests.is_empty()).map(|(store, batch)| async move {
+            let answers = submit_in_parts(store.as_ref(), context, batch.requests, dry_run).await;
+            batch.indexes.into_iter().zip(answers)
+        });
+    join_all(submitted).await.into_iter().flatten()
+}
+
 /// Submits requests in their order, as many at once as a submission may have. After a fault the rest is not tried.
 async fn submit_in_parts(
-    store: &dyn store::Store,
+    store: &dyn Store,
     context: &Arc<Context>,
     mut requests: Vec<Request>,
     dry_run: bool,

@@ -185,7 +185,12 @@ impl Bank {
     ///
     /// # Errors
     /// As [`Bank::submit`].
-    pub async fn revoke_token(&self, caller: &Caller, key: Option<ClientKey<'_>>, id: TokenId) -> Result<Answer, BankError> {
+    pub async fn revoke_token(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        id: TokenId,
+    ) -> Result<Answer, BankError> {
         let answer = self.submit(caller, key, Command::RevokeToken(id), false).await;
         self.tokens.forget();
         answer

@@ -62,7 +62,8 @@ impl Bank {
     }
 }
 
-fn transfer(kind: TransferKind, from: AccountId, to: AccountId, terms: Terms) -> Transfer {
+/// A transfer of one leg.
+pub(crate) fn transfer(kind: TransferKind, from: AccountId, to: AccountId, terms: Terms) -> Transfer {
     let legs = Legs::One([Leg { from, to, amount: terms.amount }]);
     Transfer {
         kind,

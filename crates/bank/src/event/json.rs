@@ -1,10 +1,11 @@
 //! JSON objects as their fields' own texts, and the few facts that make an event's key, which are told even of an
 //! event that breaks off or is no JSON further on.
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The fields of an object in their order, each value as its own text.
@@ -43,9 +44,9 @@ impl<'a> Fields<'a> {
 
     /// The first name that is there twice, shortened.
     pub(crate) fn repeated(&self) -> Option<String> {
-        let is_repeated = |index: usize| self.fields[..index].iter().any(|(earlier, _)| *earlier == self.fields[index].0);
-        let index = (0..self.fields.len()).find(|index| is_repeated(*index))?;
-        Some(self.fields[index].0.chars().take(64).collect())
+        let mut seen = BTreeSet::new();
+        let (name, _) = self.fields.iter().find(|(name, _)| !seen.insert(name.as_ref()))?;
+        Some(name.chars().take(64).collect())
     }
 }
 
@@ -112,7 +113,11 @@ impl KeyFacts {
         drop(Beginning { found: &mut found, depth: Depth::Event }.deserialize(&mut deserializer));
         let home = HOMES.into_iter().zip(found.homes).find_map(|(name, value)| Some((name, value?)));
         let known = |text: Option<Option<String>>| text.flatten().filter(|text| !text.is_empty());
-        KeyFacts { source: known(found.source), id: known(found.id), home: home.and_then(|(name, value)| Some((name, value?))) }
+        KeyFacts {
+            source: known(found.source),
+            id: known(found.id),
+            home: home.and_then(|(name, value)| Some((name, value?))),
+        }
     }
 }
 
