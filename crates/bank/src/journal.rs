@@ -1,12 +1,23 @@
 //! The journal for whoever follows: each entry as a CloudEvent, in order. It tells ids, amounts and the names of
-//! changed fields, and nothing personal.
+//! changed fields, and nothing personal: no profile, no names of tokens, no reasons that people wrote.
 
 use crate::Bank;
+use ledger::account::{Account, AccountKind, FreezeKind, Status};
+use ledger::amount::Decimal;
+use ledger::currency::Currency;
+use ledger::event::{
+    AccountChange, CustomerChange, CustomerChanged, DeadLetterChange, DeadLetterChanged, Entry, Event, HoldChange,
+    Outcome,
+};
+use ledger::hold::Hold;
 use ledger::ids::{Sequence, ShardId};
-use serde::Serialize;
+use ledger::transfer::{Posting, Side, Transferred};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use store::Fault;
+use store::query::{EntryQuery, PAGE_MAX};
 
-/// One entry as a CloudEvent. Serialises to its JSON form.
+/// One entry as a CloudEvent. Serialises to its JSON form, with the shard and the sequence as extension attributes.
 #[derive(Clone, Debug, Serialize)]
 pub struct JournalEvent {
     /// Always `1.0`.
@@ -22,11 +33,17 @@ pub struct JournalEvent {
     pub time: String,
     /// Always `application/json`.
     pub datacontenttype: &'static str,
-    /// What happened.
-    pub data: serde_json::Value,
-    /// The entry's place in the shard's journal.
-    #[serde(skip)]
+    /// The shard's number.
+    pub shard: u16,
+    /// The entry's place in the shard's journal; a text in JSON.
+    #[serde(serialize_with = "as_text")]
     pub sequence: Sequence,
+    /// What happened.
+    pub data: Value,
+}
+
+fn as_text<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
 }
 
 impl Bank {
@@ -40,7 +57,174 @@ impl Bank {
         after: Sequence,
         limit: usize,
     ) -> Result<Option<Vec<JournalEvent>>, Fault> {
-        let _ = (shard, after, limit);
-        Ok(None)
+        let Some(store) = self.shards.get(usize::from(shard.number())) else { return Ok(None) };
+        let entries = store.entries(EntryQuery { after, limit: limit.clamp(1, PAGE_MAX) }).await?;
+        Ok(Some(entries.iter().map(|entry| journal_event(shard, entry)).collect()))
     }
+}
+
+fn journal_event(shard: ShardId, entry: &Entry) -> JournalEvent {
+    let (kind, data) = match &entry.outcome {
+        Outcome::Event(event) => told(event),
+        Outcome::Rejection { index, rejection } => {
+            ("florin.command.rejected", json!({ "code": rejection.code(), "index": index }))
+        }
+    };
+    JournalEvent {
+        specversion: "1.0",
+        id: format!("{shard}-{}", entry.header.sequence),
+        source: format!("florin/shard/{shard}"),
+        kind,
+        time: entry.header.time.to_string(),
+        datacontenttype: "application/json",
+        shard: shard.number(),
+        sequence: entry.header.sequence,
+        data,
+    }
+}
+
+fn told(event: &Event) -> (&'static str, Value) {
+    match event {
+        Event::Transferred(transferred) => ("florin.transfer.succeeded", transfer(transferred)),
+        Event::BatchTransferred(transfers) => {
+            let transfers: Vec<Value> = transfers.iter().map(transfer).collect();
+            ("florin.batch.succeeded", json!({ "transfers": transfers }))
+        }
+        Event::HoldCaptured(captured) => {
+            let data = json!({ "hold": hold(&captured.hold), "transfer": transfer(&captured.transferred) });
+            ("florin.hold.captured", data)
+        }
+        Event::HoldChanged(changed) => {
+            let kind = match changed.change {
+                HoldChange::Placed => "florin.hold.placed",
+                HoldChange::Voided => "florin.hold.voided",
+                HoldChange::Expired => "florin.hold.expired",
+                HoldChange::Nothing => "florin.hold.unchanged",
+            };
+            (kind, hold(&changed.hold))
+        }
+        Event::AccountChanged(changed) => {
+            let kind = match changed.change {
+                AccountChange::Opened => "florin.account.opened",
+                AccountChange::TermsChanged => "florin.account.terms_changed",
+                AccountChange::Frozen => "florin.account.frozen",
+                AccountChange::Unfrozen => "florin.account.unfrozen",
+                AccountChange::Closed => "florin.account.closed",
+                AccountChange::Nothing => "florin.account.unchanged",
+            };
+            (kind, account(&changed.account))
+        }
+        Event::CustomerChanged(changed) => user(changed),
+        Event::DeadLetterChanged(changed) => dead_letter(changed),
+        Event::TokenChanged(token) => {
+            let kind = if token.revoked { "florin.token.revoked" } else { "florin.token.created" };
+            (kind, json!({ "token_id": token.id.to_string(), "role": token.role.name() }))
+        }
+    }
+}
+
+fn user(changed: &CustomerChanged) -> (&'static str, Value) {
+    let customer = &changed.customer;
+    let data = json!({ "user_id": customer.id.to_string(), "revision": customer.revision });
+    match &changed.change {
+        CustomerChange::Registered => ("florin.user.registered", data),
+        CustomerChange::Nothing => ("florin.user.unchanged", data),
+        CustomerChange::Updated(fields) => {
+            let fields: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+            let data = json!({ "user_id": customer.id.to_string(), "revision": customer.revision, "fields": fields });
+            ("florin.user.updated", data)
+        }
+    }
+}
+
+fn dead_letter(changed: &DeadLetterChanged) -> (&'static str, Value) {
+    let kind = match changed.change {
+        DeadLetterChange::Recorded => "florin.dead_letter.recorded",
+        DeadLetterChange::RedriveBegun => "florin.dead_letter.redrive_begun",
+        DeadLetterChange::RedriveFailed => "florin.dead_letter.redrive_failed",
+        DeadLetterChange::Redriven => "florin.dead_letter.redriven",
+        DeadLetterChange::Discarded => "florin.dead_letter.discarded",
+        DeadLetterChange::Nothing => "florin.dead_letter.unchanged",
+    };
+    let letter = &changed.dead_letter;
+    let data = json!({
+        "dead_letter_id": letter.id.to_string(),
+        "status": letter.status.name(),
+        "code": letter.code,
+        "attempts": letter.attempts,
+    });
+    (kind, data)
+}
+
+fn transfer(transferred: &Transferred) -> Value {
+    let currency = transferred.currency;
+    let note = transferred.note.as_deref();
+    let metadata = note.map(|note| note.metadata.iter().map(|(key, value)| (key.to_string(), Value::from(&**value))));
+    json!({
+        "transfer_id": transferred.id.to_string(),
+        "type": transferred.kind.name(),
+        "currency": currency.code(),
+        "amount": decimal(transferred.amount().try_into().unwrap_or(i128::MAX), currency),
+        "effective_at": transferred.effective_at.to_string(),
+        "forced": transferred.forced,
+        "hold_id": transferred.hold.map(|hold| hold.to_string()),
+        "reverses": transferred.reverses.map(|reversed| reversed.transfer.to_string()),
+        "reference": note.and_then(|note| note.reference.as_deref()),
+        "metadata": metadata.map(|entries| Value::Object(entries.collect())).unwrap_or_else(|| json!({})),
+        "postings": transferred.postings.iter().map(|side| posting(side, currency)).collect::<Vec<Value>>(),
+    })
+}
+
+fn posting(posting: &Posting, currency: Currency) -> Value {
+    let side = match posting.side {
+        Side::Debit => "debit",
+        Side::Credit => "credit",
+    };
+    json!({
+        "account_id": posting.account.to_string(),
+        "side": side,
+        "amount": decimal(posting.amount.signed(), currency),
+        "balance_after": decimal(posting.balance_after, currency),
+        "version": posting.version,
+    })
+}
+
+fn hold(hold: &Hold) -> Value {
+    json!({
+        "hold_id": hold.id.to_string(),
+        "from": hold.from.to_string(),
+        "to": hold.to.map(|to| to.to_string()),
+        "amount": decimal(hold.amount.signed(), hold.currency),
+        "captured": decimal(hold.captured.signed(), hold.currency),
+        "currency": hold.currency.code(),
+        "status": hold.status.name(),
+        "expires_at": hold.expires_at.map(|expires_at| expires_at.to_string()),
+    })
+}
+
+fn account(account: &Account) -> Value {
+    let status = match account.status {
+        Status::Active => "active",
+        Status::Frozen(FreezeKind::Debit | FreezeKind::Full) => "frozen",
+        Status::Closed => "closed",
+    };
+    let kind = match account.kind {
+        AccountKind::Checking => "checking",
+        AccountKind::Savings => "savings",
+        AccountKind::System(kind) => kind.name(),
+    };
+    json!({
+        "account_id": account.id.to_string(),
+        "user_id": account.customer.map(|customer| customer.to_string()),
+        "type": kind,
+        "currency": account.currency.code(),
+        "status": status,
+        "overdraft_limit": decimal(account.overdraft_limit.signed(), account.currency),
+        "version": account.version,
+        "revision": account.revision,
+    })
+}
+
+fn decimal(minor_units: i128, currency: Currency) -> String {
+    Decimal { minor_units, scale: currency.scale() }.to_string()
 }
