@@ -1,1 +1,140 @@
-//! conformance
+//! The suite that every engine passes: what a [`Store`](crate::Store) promises, claim by claim.
+//!
+//! An engine's tests call it with one line, naming a function that makes a [`Fixture`]:
+//!
+//! ```ignore
+//! store::conformance_suite!(fresh_shard);
+//!
+//! fn fresh_shard(clock: store::model::Clock) -> Box<dyn store::conformance::Fixture> { ... }
+//! ```
+//!
+//! Each claim becomes a test of its own, on a fresh and empty shard 0 that owns every slot. A claim is an async function
+//! that panics where the store does not keep it. Nothing here needs a runtime: [`block_on`] drives the futures.
+
+pub mod ask;
+pub mod batches;
+pub mod bench;
+pub mod dead_letters;
+pub mod holds;
+pub mod keys;
+pub mod money;
+pub mod paging;
+pub mod queries;
+pub mod reopening;
+pub mod tokens;
+pub mod workload;
+
+use crate::Store;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+/// A shard under test.
+pub trait Fixture: Send {
+    /// The store.
+    fn store(&self) -> &dyn Store;
+
+    /// Closes the store as a clean shutdown does, and opens it again on the same data with the same clock.
+    fn reopen(&mut self);
+
+    /// Brings what the engine does in the background to an end, where it does such things: indexes, checkpoints.
+    fn settle(&mut self) {}
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future on this thread.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// Makes a test of every claim. Takes the name of a function from a [`Clock`](crate::model::Clock) to a boxed
+/// [`Fixture`](crate::conformance::Fixture).
+#[macro_export]
+macro_rules! conformance_suite {
+    ($make:path) => {
+        $crate::conformance_suite! { $make;
+            money:
+                answers_align_with_their_requests,
+                what_was_answered_is_seen_by_the_next_read,
+                a_dry_run_changes_nothing,
+                a_dry_run_says_what_would_happen,
+                versions_have_no_gaps,
+                balances_of_each_currency_sum_to_zero,
+                transfers_in_both_directions_at_once_lose_nothing,
+                a_transfer_is_reversed_once,
+                a_chain_is_reversed_though_its_middle_is_empty,
+                time_never_goes_back;
+            keys:
+                the_same_key_and_meaning_replays_the_same_entry,
+                a_key_with_another_meaning_is_reused_and_moves_nothing,
+                a_rejection_is_final_for_its_key,
+                a_rejection_without_a_key_leaves_no_entry,
+                a_key_repeated_inside_one_submission_replays,
+                the_same_keys_from_many_threads_have_one_effect_each,
+                a_command_that_breaks_the_rule_book_is_rejected_for_good;
+            batches:
+                an_atomic_batch_is_one_entry,
+                a_transfer_of_a_batch_may_spend_what_an_earlier_one_brought,
+                an_atomic_batch_that_fails_at_any_transfer_leaves_nothing,
+                a_transfer_that_fails_at_any_leg_leaves_nothing;
+            holds:
+                a_hold_reserves_until_it_ends,
+                a_due_hold_reserves_nothing_though_nobody_recorded_it,
+                a_command_records_first_that_holds_are_due,
+                one_of_many_captures_takes_effect,
+                due_holds_are_listed_until_they_are_recorded;
+            queries:
+                postings_are_what_a_full_scan_finds,
+                transfers_are_what_a_full_scan_finds,
+                balances_at_a_time_add_up_on_both_axes,
+                entries_come_in_order_without_gaps,
+                what_does_not_exist_is_not_found,
+                only_accounts_of_the_bank_that_are_used_are_listed,
+                counters_agree_with_the_journal;
+            paging:
+                paging_gives_each_posting_and_transfer_once,
+                paging_gives_each_row_of_a_list_once,
+                a_list_that_grows_does_not_disturb_its_pages;
+            dead_letters:
+                an_event_that_is_rejected_becomes_a_dead_letter,
+                an_event_sent_again_makes_no_second_dead_letter,
+                a_redrive_is_one_attempt_at_a_time,
+                dead_letters_are_listed_by_status;
+            tokens:
+                a_revoked_token_is_listed_as_such,
+                a_customer_registered_again_is_the_same,
+                changes_of_an_account_are_seen_and_counted;
+            reopening:
+                every_row_is_as_it_was,
+                old_keys_have_their_old_answers,
+                no_id_is_given_twice,
+                a_reversal_stays_the_only_one,
+                history_goes_on_without_a_seam,
+                verification_finds_nothing_wrong;
+        }
+    };
+    ($make:path; $($module:ident: $($claim:ident),+;)+) => {$($(
+        #[test]
+        fn $claim() {
+            let mut bench = $crate::conformance::bench::Bench::new($make);
+            $crate::conformance::block_on($crate::conformance::$module::$claim(&mut bench));
+        }
+    )+)+};
+}

@@ -66,7 +66,7 @@ impl std::fmt::Debug for MemoryStore {
 struct State {
     set: WorkingSet,
     entries: Vec<EntryRef>,
-    submissions: u64,
+    commits: u64,
     poison_commands: u64,
 }
 
@@ -82,7 +82,7 @@ impl MemoryStore {
     /// When the entries are no journal of the shard.
     pub fn from_entries(identity: Identity, clock: Clock, entries: Vec<EntryRef>) -> MemoryStore {
         let set = replayed(&identity, &entries);
-        let state = State { set, entries, submissions: 0, poison_commands: 0 };
+        let state = State { set, entries, commits: 0, poison_commands: 0 };
         MemoryStore { identity, clock, state: Mutex::new(state) }
     }
 
@@ -98,9 +98,10 @@ impl MemoryStore {
 
     fn decide_all(&self, submission: &Submission) -> Vec<Answer> {
         let state = &mut *self.state();
-        state.submissions += 1;
-        let requests = submission.requests.iter();
-        requests.map(|request| self.decide(state, submission, request)).collect()
+        let head = state.set.sequence;
+        let answers = submission.requests.iter().map(|request| self.decide(state, submission, request)).collect();
+        state.commits += u64::from(head < state.set.sequence);
+        answers
     }
 
     fn decide(&self, state: &mut State, submission: &Submission, request: &Request) -> Answer {

@@ -115,7 +115,7 @@ impl State {
     fn stats(&self) -> Stats {
         let waiting = self.set.dead_letters.iter().filter(|row| row.status == DeadLetterStatus::Waiting).count();
         Stats {
-            commits: self.submissions,
+            commits: self.commits,
             entries: self.entries.len() as u64,
             transfers: self.all_transfers().count() as u64,
             dead_letters_waiting: waiting as u64,
