@@ -119,7 +119,7 @@ pub struct Sequencer {
     pub seed: u64,
     /// Entries after which a tail becomes runs.
     pub run_entries: u64,
-    /// A test's hook.
+    /// A test's hook, called before a command that was not answered before.
     pub before_apply: Option<BeforeApply>,
     /// Entries since the tail last became runs.
     pub entries_in_tail: u64,
@@ -317,7 +317,9 @@ impl Sequencer {
             entries.push(Entry { header, outcome });
             return Planned::Recorded(entries.len() - 1);
         }
-        if let Some(hook) = &self.before_apply {
+        if let Some(hook) = &self.before_apply
+            && request.key.is_none_or(|key| set.keys.get(key.digest).is_none())
+        {
             hook(&request.command);
         }
         for_each_account(set, &request.command, |set, account| expire_due(set, now, account, entries, expired));
