@@ -301,7 +301,8 @@ mod tests {
 
     #[test]
     fn global_options_stand_before_or_after_the_subcommand() {
-        for arguments in [["florin", "--data", "x", "--json", "verify"], ["florin", "verify", "--json", "--data", "x"]] {
+        for arguments in [["florin", "--data", "x", "--json", "verify"], ["florin", "verify", "--json", "--data", "x"]]
+        {
             let cli = Cli::try_parse_from(arguments).expect("valid arguments");
             assert!(cli.global.json && cli.global.data == Some("x".into()));
         }

@@ -23,6 +23,27 @@ pub(crate) struct Config {
     pub(crate) client: Client,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// Faults of the disk, for tests.
+    #[cfg(feature = "faults")]
+    pub(crate) faults: Faults,
+}
+
+/// Section `faults`, of programs built to be tested.
+#[cfg(feature = "faults")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Faults {
+    /// Which operations of the disk fail, and how.
+    #[serde(deserialize_with = "fault_plan")]
+    pub(crate) plan: Option<store_embedded::disk::fault::FaultPlan>,
+}
+
+#[cfg(feature = "faults")]
+fn fault_plan<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<store_embedded::disk::fault::FaultPlan>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 /// Section `data`.
@@ -99,18 +120,25 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Failure> {
         Some(file) => read(file)?,
         None => Table::new(),
     };
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     with_environment(table, variables)
 }
 
 fn read(file: &Path) -> Result<Table, Failure> {
     let place = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::usage(format!("cannot read the configuration {place}: {error}"), "name an existing file after --config"))?;
-    let table: Table = text
-        .parse()
-        .map_err(|error| Failure::usage(format!("the configuration {place} is not TOML: {error}"), "correct the line it names"))?;
-    parse(&table).map_err(|error| Failure::usage(format!("the configuration {place} is wrong: {error}"), "correct or remove the key"))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::usage(
+            format!("cannot read the configuration {place}: {error}"),
+            "name an existing file after --config",
+        )
+    })?;
+    let table: Table = text.parse().map_err(|error| {
+        Failure::usage(format!("the configuration {place} is not TOML: {error}"), "correct the line it names")
+    })?;
+    parse(&table).map_err(|error| {
+        Failure::usage(format!("the configuration {place} is wrong: {error}"), "correct or remove the key")
+    })?;
     Ok(table)
 }
 
@@ -120,7 +148,9 @@ fn parse(table: &Table) -> Result<Config, String> {
 
 fn with_environment(mut table: Table, variables: impl Iterator<Item = (String, String)>) -> Result<Config, Failure> {
     for (name, text) in variables {
-        let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|path| path.split_once(SEPARATOR)) else { continue };
+        let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|path| path.split_once(SEPARATOR)) else {
+            continue;
+        };
         let (section, key) = (section.to_lowercase(), key.to_lowercase());
         // The type is the key's business: what does not fit as text may fit as a number or a truth value.
         let mut candidates = vec![Value::String(text.clone())];
@@ -129,7 +159,8 @@ fn with_environment(mut table: Table, variables: impl Iterator<Item = (String, S
         let mut refusal = String::new();
         let accepted = candidates.into_iter().find_map(|value| {
             let mut changed = table.clone();
-            let Value::Table(entries) = changed.entry(section.clone()).or_insert_with(|| Value::Table(Table::new())) else {
+            let Value::Table(entries) = changed.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()))
+            else {
                 return None;
             };
             entries.insert(key.clone(), value);
@@ -153,7 +184,12 @@ mod tests {
     #[test]
     fn the_environment_overrides_the_file() {
         let file: Table = "[serve]\nlisten = '127.0.0.1:1'\nshards = 2\n".parse().expect("TOML");
-        let variables = [("FLORIN_SERVE__LISTEN", "127.0.0.1:2"), ("FLORIN_LOG__FORMAT", "json"), ("OTHER__KEY", "x"), ("FLORIN_BIN", "x")];
+        let variables = [
+            ("FLORIN_SERVE__LISTEN", "127.0.0.1:2"),
+            ("FLORIN_LOG__FORMAT", "json"),
+            ("OTHER__KEY", "x"),
+            ("FLORIN_BIN", "x"),
+        ];
         let config = with_environment(file, environment(&variables)).expect("a valid configuration");
         assert_eq!(config.serve.listen.port(), 2);
         assert_eq!(config.serve.shards.map(NonZeroU16::get), Some(2));
@@ -169,7 +205,9 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_values_of_the_wrong_kind_are_refused_by_name() {
-        for (name, value) in [("FLORIN_SERVE__LISTN", "x"), ("FLORIN_NOWHERE__KEY", "x"), ("FLORIN_SERVE__LISTEN", "here")] {
+        for (name, value) in
+            [("FLORIN_SERVE__LISTN", "x"), ("FLORIN_NOWHERE__KEY", "x"), ("FLORIN_SERVE__LISTEN", "here")]
+        {
             let failure = with_environment(Table::new(), environment(&[(name, value)])).expect_err("a refusal");
             assert!(failure.what.contains(name), "{failure}");
         }

@@ -22,19 +22,21 @@ pub(crate) struct Failure {
     pub(crate) what: String,
     /// What to do next; empty when `what` says it.
     pub(crate) next: String,
+    /// Whether it says that what is stored is damaged.
+    pub(crate) is_damage: bool,
 }
 
 impl Failure {
     pub(crate) fn no(what: impl Into<String>, next: impl Into<String>) -> Failure {
-        Failure { status: ExitStatus::No, what: what.into(), next: next.into() }
+        Failure { status: ExitStatus::No, what: what.into(), next: next.into(), is_damage: false }
     }
 
     pub(crate) fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure {
-        Failure { status: ExitStatus::Usage, what: what.into(), next: next.into() }
+        Failure { status: ExitStatus::Usage, what: what.into(), next: next.into(), is_damage: false }
     }
 
     pub(crate) fn fault(what: impl Into<String>, next: impl Into<String>) -> Failure {
-        Failure { status: ExitStatus::Fault, what: what.into(), next: next.into() }
+        Failure { status: ExitStatus::Fault, what: what.into(), next: next.into(), is_damage: false }
     }
 
     /// A fault with its whole chain of causes.
@@ -60,6 +62,7 @@ impl std::error::Error for Failure {}
 
 impl From<store::Fault> for Failure {
     fn from(fault: store::Fault) -> Failure {
-        Failure::caused_by(&fault, "")
+        let is_damage = matches!(fault, store::Fault::Corrupt { .. });
+        Failure { is_damage, ..Failure::caused_by(&fault, "") }
     }
 }

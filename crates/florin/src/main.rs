@@ -2,8 +2,74 @@
 
 mod adapters;
 mod cli;
+mod client;
+mod commands;
 mod config;
+mod door;
+mod event_file;
 mod failure;
 mod output;
+mod program;
 
-fn main() {}
+use clap::Parser;
+use cli::{Cli, Command};
+use config::LogFormat;
+use failure::Failure;
+use output::Output;
+use program::Program;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            Output::new(&cli.global).failure(&failure);
+            ExitCode::from(failure.status as u8)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    let done = |()| ExitCode::SUCCESS;
+    match &cli.command {
+        Command::Completions { shell } => return commands::documents::completions(*shell).map(done),
+        Command::Man => return commands::documents::man().map(done),
+        _ => {}
+    }
+    let program = Program::new(&cli.global)?;
+    start_logging(cli, &program)?;
+    match &cli.command {
+        Command::Demo => commands::demo::run(&program),
+        Command::Serve(command) => commands::serve::run(&program, command).map(done),
+        Command::Ingest(command) => commands::ingest::run(&program, command),
+        Command::Verify => commands::verify::run(&program),
+        Command::DeadLetters(command) => commands::dead_letters::run(&program, command),
+        Command::Token(command) => commands::token::run(&program, command).map(done),
+        Command::Bench(command) => commands::bench::run(&program, command).map(done),
+        Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Logs go to stderr: all that matters of a server, of other commands only what is wrong.
+fn start_logging(cli: &Cli, program: &Program) -> Result<(), Failure> {
+    let global = &cli.global;
+    let default = match &cli.command {
+        _ if global.quiet => "error",
+        _ if global.verbose => "debug",
+        Command::Serve(_) => "info",
+        _ => "warn",
+    };
+    let filter = program.config.log.filter.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::usage(format!("log.filter is wrong: {error}"), "write a level such as info, or info,web=debug")
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match program.config.log.format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

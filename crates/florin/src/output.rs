@@ -60,6 +60,15 @@ impl Output {
         }
     }
 
+    /// A count without a known end that shows on a terminal only.
+    pub(crate) fn spinner(self, step: &str) -> ProgressBar {
+        let bar = self.progress(step, 0);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {human_pos} {per_sec}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+
     /// A bar that shows on a terminal only.
     pub(crate) fn progress(self, step: &str, total: u64) -> ProgressBar {
         if self.quiet || !std::io::stderr().is_terminal() {
@@ -79,7 +88,9 @@ fn write_line(text: &str) -> Result<(), Failure> {
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         // Whoever read our results has heard enough, as `head` does.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::fault(format!("cannot write to stdout: {error}"), "check where it is redirected to")),
+        Err(error) => {
+            Err(Failure::fault(format!("cannot write to stdout: {error}"), "check where it is redirected to"))
+        }
         Ok(()) => Ok(()),
     }
 }

@@ -60,7 +60,10 @@ impl Clock {
             self.is_held = jumped;
             let off_us = wall_us.abs_diff(expected_us);
             if jumped {
-                tracing::error!(off_us, "the wall clock jumped; it is held until it is right again: check the machine's time");
+                tracing::error!(
+                    off_us,
+                    "the wall clock jumped; it is held until it is right again: check the machine's time"
+                );
             } else {
                 tracing::warn!("the wall clock is right again");
             }

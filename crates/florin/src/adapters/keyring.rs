@@ -100,7 +100,9 @@ impl Keyring for KeyringFile {
 }
 
 /// Waits for the disk on a thread that may wait.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Fault::Unavailable { reason: format!("the keyring's task did not end: {error}") }),
@@ -284,13 +286,15 @@ fn check_header(header: &[u8; RECORD], master: &LessSafeKey, path: &Path, master
     }
     let version = state_of(header);
     if VERSION < version {
-        let what = format!("the keyring {} has format version {version}, this program knows up to {VERSION}", path.display());
+        let what =
+            format!("the keyring {} has format version {version}, this program knows up to {VERSION}", path.display());
         return Err(Failure::fault(what, "use a newer program"));
     }
     match unseal(master, MAGIC, &header[16..28], &header[28..28 + SEALED]) {
         Some(_) => Ok(()),
         None => {
-            let what = format!("the master key in {} does not fit the keyring {}", master_path.display(), path.display());
+            let what =
+                format!("the master key in {} does not fit the keyring {}", master_path.display(), path.display());
             Err(Failure::fault(what, "put the master key back that the keyring was made with"))
         }
     }

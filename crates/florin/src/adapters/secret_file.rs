@@ -12,7 +12,10 @@ use std::path::Path;
 /// A fault that names the file.
 pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<(), Failure> {
     write(path, contents).map_err(|error| {
-        Failure::fault(format!("cannot write {}: {error}", path.display()), "check the folder's permissions and its disk")
+        Failure::fault(
+            format!("cannot write {}: {error}", path.display()),
+            "check the folder's permissions and its disk",
+        )
     })
 }
 

@@ -1,0 +1,10 @@
+//! What each command does.
+
+pub(crate) mod bench;
+pub(crate) mod dead_letters;
+pub(crate) mod demo;
+pub(crate) mod documents;
+pub(crate) mod ingest;
+pub(crate) mod serve;
+pub(crate) mod token;
+pub(crate) mod verify;

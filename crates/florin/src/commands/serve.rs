@@ -1,0 +1,133 @@
+//! `florin serve`: the bank over HTTP, until it is told to stop.
+//!
+//! Promises: its first and only line on stdout says where it listens, once it does. A new bank has an admin token, in a
+//! file of mode 0600, before anybody can ask it anything. A first SIGTERM (or Ctrl-C) stops accepting, finishes what is
+//! under way, writes a checkpoint and ends with 0; a second one ends at once.
+
+use crate::adapters::env::Machine;
+use crate::adapters::secret_file;
+use crate::cli::Serve;
+use crate::failure::{ExitStatus, Failure};
+use crate::program::{OpenBank, Program};
+use bank::ports::Env;
+use bank::token::TokenText;
+use bank::{Bank, Caller};
+use ledger::event::Channel;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use web::{App, Settings};
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`Failure`] says.
+pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
+    let listen = command.listen.unwrap_or(program.config.serve.listen);
+    if command.no_auth && !listen.ip().is_loopback() {
+        return Err(Failure::usage(
+            format!("--no-auth lets everybody who reaches {listen} move money"),
+            "listen on a loopback address such as 127.0.0.1:7878, or leave --no-auth out and use tokens",
+        ));
+    }
+    let open = program.open_bank(command.shards)?;
+    let served = program.runtime.block_on(async {
+        make_first_token(&open, program.folder()).await?;
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            Failure::fault(
+                format!("cannot listen on {listen}: {error}"),
+                "choose another address with --listen; port 0 picks a free one",
+            )
+        })?;
+        let stop = Stop::listen()?;
+        serve(&open, listener, command.no_auth, program.config.serve.hold_expiry_interval_ms, stop).await
+    });
+    let closed = open.shut_down();
+    served.and(closed)
+}
+
+async fn serve(
+    open: &OpenBank,
+    listener: TcpListener,
+    no_auth: bool,
+    expiry_interval_ms: u64,
+    stop: Stop,
+) -> Result<(), Failure> {
+    let unusable =
+        |error: std::io::Error| Failure::fault(format!("the listening socket failed: {error}"), "start again");
+    let address = listener.local_addr().map_err(unusable)?;
+    let settings = Settings { no_auth, is_loopback: address.ip().is_loopback(), ..Settings::default() };
+    let app = App::new(open.bank.clone(), settings);
+    let expiring = tokio::spawn(expire_holds(open.bank.clone(), open.env.clone(), expiry_interval_ms));
+    let mut stdout = std::io::stdout();
+    // Whoever started this may not want to know where it listens; it serves all the same.
+    _ = writeln!(stdout, "florin is listening on http://{address}").and_then(|()| stdout.flush());
+    let served = web::server::serve(listener, app, stop.first()).await.map_err(unusable);
+    expiring.abort();
+    served
+}
+
+/// A worker without input: it records, again and again, that holds whose time is over have expired.
+async fn expire_holds(bank: Arc<Bank>, env: Arc<Machine>, interval_ms: u64) {
+    loop {
+        env.sleep(interval_ms.max(10) * 1000).await;
+        match bank.expire_due_holds().await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "holds expired"),
+            Err(fault) => tracing::warn!("holds could not be expired: {fault}"),
+        }
+    }
+}
+
+/// A bank without any token gets one for its operator. The file is there before the token counts, so that no crash
+/// leaves a bank that nobody can use.
+async fn make_first_token(open: &OpenBank, folder: &Path) -> Result<(), Failure> {
+    let operator = Caller::local(Channel::Timer);
+    if !open.bank.tokens(&operator).await?.is_empty() {
+        return Ok(());
+    }
+    let token = TokenText::generate(open.env.as_ref());
+    let path = folder.join("admin.token");
+    secret_file::create(&path, format!("{}\n", token.as_str()).as_bytes())?;
+    if open.bank.create_first_admin_token(&token).await? {
+        tracing::info!("wrote the token of the new bank's operator to {}", path.display());
+    }
+    Ok(())
+}
+
+/// The signals that end the program.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Stop, Failure> {
+        let refused = |error: std::io::Error| {
+            Failure::fault(format!("cannot listen for signals: {error}"), "check the limits of this machine")
+        };
+        Ok(Stop {
+            terminate: signal(SignalKind::terminate()).map_err(refused)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(refused)?,
+        })
+    }
+
+    /// Waits for the first signal, and has the second one end the program at once.
+    async fn first(mut self) {
+        self.next().await;
+        tracing::info!("stopping: finishing what is under way; a second signal ends at once");
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(ExitStatus::Fault as i32);
+        });
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `florin token`: makes, lists and revokes API tokens.
+
+use crate::adapters::env::Machine;
+use crate::cli::{Role, Token};
+use crate::door::{Door, fresh_key};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::program::Program;
+use bank::ports::Env;
+use serde_json::{Value, json};
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`Failure`] says.
+pub(crate) fn run(program: &Program, command: &Token) -> Result<(), Failure> {
+    match command {
+        Token::Create { name, role, expires, remote } => {
+            let mut door = Door::open(program, remote)?;
+            let result = create(program.output, &mut door, name, *role, *expires);
+            door.close().and(result)
+        }
+        Token::List { remote } => {
+            let mut door = Door::open(program, remote)?;
+            let result = list(program.output, &mut door);
+            door.close().and(result)
+        }
+        Token::Revoke { id, remote } => {
+            crate::door::check_id(id)?;
+            let mut door = Door::open(program, remote)?;
+            let result = door.call("DELETE", &format!("/api/v1/tokens/{id}"), None, None);
+            door.close()?;
+            result?;
+            program.output.line(format!("revoked token {id}"))?;
+            program.output.object(&json!({"token_id": id, "revoked": true}))
+        }
+    }
+}
+
+fn create(output: Output, door: &mut Door, name: &str, role: Role, expires_s: Option<u64>) -> Result<(), Failure> {
+    let role = ledger::token::Role::from(role).name();
+    let mut body = json!({"name": name, "role": role});
+    if let Some(expires_s) = expires_s {
+        body["expires_at"] =
+            Machine::new().now().saturating_add(expires_s.saturating_mul(1_000_000)).to_string().into();
+    }
+    let token = door.call("POST", "/api/v1/tokens", Some(&fresh_key()), Some(&body))?;
+    output.line(text(&token["token"]))?;
+    output
+        .note(&format!("This is the token of {name} ({role}). It is not shown again: keep it in a file of mode 0600."));
+    output.object(&token)
+}
+
+fn list(output: Output, door: &mut Door) -> Result<(), Failure> {
+    let tokens = door.call("GET", "/api/v1/tokens", None, None)?;
+    let items = tokens["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    output.line(format!("{:<20} {:<20} {:<8} {:<28} {}", "ID", "NAME", "ROLE", "EXPIRES", "STATUS"))?;
+    for item in items {
+        let expires = if item["expires_at"].is_null() { "never" } else { text(&item["expires_at"]) };
+        let status = if item["revoked"] == true { "revoked" } else { "valid" };
+        let (id, name, role) = (text(&item["token_id"]), text(&item["name"]), text(&item["role"]));
+        output.line(format!("{id:<20} {name:<20} {role:<8} {expires:<28} {status}"))?;
+    }
+    output.object(&tokens)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

@@ -1,0 +1,185 @@
+//! What every command starts with: configuration, way out, runtime, and the bank in its data folder.
+
+use crate::adapters::env::Machine;
+use crate::adapters::keyring::KeyringFile;
+use crate::cli::{Global, Remote};
+use crate::client::Server;
+use crate::config::Config;
+use crate::failure::{ExitStatus, Failure};
+use crate::output::Output;
+use bank::Bank;
+use bank::error::BankError;
+use bank::ports::Env;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store_embedded::engine::{Engine, Options};
+use store_embedded::error::StorageError;
+use tokio::runtime::Runtime;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The configuration, the command line's part included.
+    pub(crate) config: Config,
+    /// The way out.
+    pub(crate) output: Output,
+    /// What futures run on.
+    pub(crate) runtime: Runtime,
+}
+
+/// A bank over its data folder, which stays locked until it is shut down.
+pub(crate) struct OpenBank {
+    /// The bank.
+    pub(crate) bank: Arc<Bank>,
+    /// Its clock, randomness and waiting.
+    pub(crate) env: Arc<Machine>,
+    engine: Engine,
+}
+
+impl Program {
+    /// Reads the configuration and starts the runtime.
+    ///
+    /// # Errors
+    /// Wrong usage, or a fault of the machine.
+    pub(crate) fn new(global: &Global) -> Result<Program, Failure> {
+        let mut config = crate::config::load(global.config.as_deref())?;
+        if let Some(folder) = &global.data {
+            config.data.folder.clone_from(folder);
+        }
+        let runtime = Runtime::new().map_err(|error| {
+            Failure::fault(format!("cannot start threads: {error}"), "check the limits of this machine")
+        })?;
+        Ok(Program { config, output: Output::new(global), runtime })
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.config.data.folder
+    }
+
+    /// The server to work through, if the command line or the configuration names one.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub(crate) fn server(&self, remote: &Remote) -> Result<Option<Server>, Failure> {
+        let client = &self.config.client;
+        let token_file = remote.token_file.as_deref().or(client.token_file.as_deref());
+        match remote.url.as_deref().or(client.url.as_deref()) {
+            Some(url) => Server::new(url, token_file).map(Some),
+            None if remote.token_file.is_some() => {
+                Err(Failure::usage("--token-file is for a server, but no --url is given", "add --url http://HOST:PORT"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Opens the bank, or makes a new one where there is none. A number of shards must be the folder's.
+    ///
+    /// # Errors
+    /// As the engine and the keyring say.
+    pub(crate) fn open_bank(&self, shards: Option<NonZeroU16>) -> Result<OpenBank, Failure> {
+        let folder = self.folder();
+        let env = Arc::new(Machine::new());
+        let engine = open_engine(folder, shards.or(self.config.serve.shards), &env, &self.config)?;
+        for note in engine.notes() {
+            tracing::warn!("{note}");
+        }
+        let stores = engine.stores();
+        let is_new = stores.iter().all(|shard| shard.head() == 0);
+        let keyring = self.open_keyring(folder, is_new)?;
+        let bank = Arc::new(Bank::new(stores, env.clone(), Arc::new(keyring)));
+        Ok(OpenBank { bank, env, engine })
+    }
+
+    /// Opens the bank in a folder that must have one already.
+    ///
+    /// # Errors
+    /// As [`Program::open_bank`]; wrong usage where there is no bank.
+    pub(crate) fn open_existing_bank(&self) -> Result<OpenBank, Failure> {
+        self.expect_bank()?;
+        self.open_bank(None)
+    }
+
+    /// # Errors
+    /// Wrong usage where there is no bank.
+    pub(crate) fn expect_bank(&self) -> Result<(), Failure> {
+        let folder = self.folder();
+        if folder.join("format").exists() {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            format!("there is no bank in {}", folder.display()),
+            "name its folder with --data DIR, or make one with `florin demo` or `florin serve`",
+        ))
+    }
+
+    fn open_keyring(&self, folder: &Path, is_new: bool) -> Result<KeyringFile, Failure> {
+        let path = folder.join("keyring");
+        let master: PathBuf = self.config.data.master_key_file.clone().unwrap_or_else(|| folder.join("master.key"));
+        if !is_new && !path.exists() {
+            let what = format!("the bank has data, but its keyring {} is missing", path.display());
+            return Err(Failure::fault(what, "put the keyring and its master key back from the backup"));
+        }
+        KeyringFile::open(&path, &master)
+    }
+}
+
+impl OpenBank {
+    /// Finishes what was begun, writes a checkpoint and unlocks the folder.
+    ///
+    /// # Errors
+    /// A fault of the engine.
+    pub(crate) fn shut_down(self) -> Result<(), Failure> {
+        Ok(self.engine.shut_down()?)
+    }
+}
+
+impl From<BankError> for Failure {
+    fn from(error: BankError) -> Failure {
+        match error {
+            BankError::Fault(fault) => fault.into(),
+            BankError::Malformed { .. } => Failure::usage(error.to_string(), "correct it and run the command again"),
+            BankError::Forbidden { .. } | BankError::NotAvailableYet { .. } => Failure::no(error.to_string(), ""),
+        }
+    }
+}
+
+/// The one place that names an engine. Without a number of shards an existing folder keeps its own, a new one gets one.
+fn open_engine(
+    folder: &Path,
+    shards: Option<NonZeroU16>,
+    env: &Arc<Machine>,
+    config: &Config,
+) -> Result<Engine, StorageError> {
+    let mut randomness = [0; 48];
+    env.fill(&mut randomness);
+    let clock = Arc::clone(env);
+    let mut options = Options::new(Arc::new(move || clock.now()), randomness);
+    options.shards = shards.map_or(1, NonZeroU16::get);
+    #[cfg(feature = "faults")]
+    {
+        options.faults = config.faults.plan.clone();
+    }
+    #[cfg(not(feature = "faults"))]
+    let _ = config;
+    match Engine::open(folder, &options) {
+        Err(StorageError::ShardCountDiffers { folder: known, .. }) if shards.is_none() => {
+            options.shards = u16::try_from(known).unwrap_or(options.shards);
+            Engine::open(folder, &options)
+        }
+        opened => opened,
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Failure {
+        let failure = Failure::caused_by(&error, "");
+        let status = match error {
+            StorageError::ShardCountDiffers { .. } | StorageError::NotDataFolder { .. } => ExitStatus::Usage,
+            _ => ExitStatus::Fault,
+        };
+        let is_damage = matches!(error, StorageError::Corrupt { .. });
+        Failure { status, is_damage, ..failure }
+    }
+}
