@@ -131,7 +131,7 @@ pub(crate) fn transfer(number: u64, from: u64, to: u64, cents: u64) -> Request {
         to: account(to),
         amount: LegAmount::Exactly(Amount::new(cents).expect("an amount")),
     };
-    let note = (number % 3 == 0).then(|| {
+    let note = number.is_multiple_of(3).then(|| {
         let metadata = Box::new([("group".into(), format!("{}", number % 7).into())]);
         Box::new(Note { reference: Some(format!("order-{}", number % 11).into()), metadata })
     });
@@ -140,7 +140,8 @@ pub(crate) fn transfer(number: u64, from: u64, to: u64, cents: u64) -> Request {
         currency: euro(),
         legs: Legs::One([leg]),
         forced: false,
-        effective_at: (number % 5 == 0)
+        effective_at: number
+            .is_multiple_of(5)
             .then(|| Timestamp::from_microseconds(START_US - number * 1_000_000).expect("a time")),
         note,
     };
