@@ -12,7 +12,7 @@ use crate::command::{CaptureHold, Command, PlaceHold, Reverse};
 use crate::currency::Currency;
 use crate::event::{Event, Header, HoldCaptured, HoldChange, HoldChanged, Outcome};
 use crate::hold::{Hold, HoldStatus};
-use crate::ids::{AccountId, HoldId, TransferId};
+use crate::ids::{AccountId, HoldId, SYSTEM_ID_START, TransferId};
 use crate::limit::LimitKind;
 use crate::record::record_transferred;
 use crate::rejection::Rejection;
@@ -92,7 +92,11 @@ fn ensure_standard_accounts(set: &mut WorkingSet, command: &Command) {
 /// A clearing account gets its row from the first posting on it, never from being named.
 fn ensure_named(set: &mut WorkingSet, ids: impl Iterator<Item = AccountId>) {
     let is_clearing = |id| SystemAccount::from_id(id).is_some_and(|account| account.kind == SystemKind::Clearing);
-    ids.filter(|id| !is_clearing(*id)).for_each(|id| set.ensure_standard(id));
+    for id in ids.filter(|id| SYSTEM_ID_START <= id.number()) {
+        if set.account(id).is_none() && !is_clearing(id) {
+            set.ensure_standard(id);
+        }
+    }
 }
 
 fn find(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
@@ -142,48 +146,61 @@ fn decide_transfer(set: &WorkingSet, header: &Header, transfer: &Transfer) -> De
     judge(set, header, transfer, &terms)
 }
 
+/// A leg with its two accounts, each looked up once.
+struct Sides<'a> {
+    leg: &'a Leg,
+    from: &'a Account,
+    to: &'a Account,
+}
+
+impl<'a> Sides<'a> {
+    fn accounts(&self) -> [&'a Account; 2] {
+        [self.from, self.to]
+    }
+}
+
 /// The ladder that every movement of money climbs.
 fn judge(set: &WorkingSet, header: &Header, transfer: &Transfer, terms: &Terms<'_>) -> Decided<Transferred> {
-    let legs: &[Leg] = &transfer.legs;
-    for leg in legs {
-        find_sides(set, terms, leg)?;
-    }
-    if let Some(leg) = legs.iter().find(|leg| leg.from == leg.to) {
-        return Err(Rejection::SameAccount(leg.from));
-    }
-    check_status(set, legs, terms)?;
-    for id in legs.iter().flat_map(|leg| [leg.from, leg.to]) {
-        let account = find(set, id)?;
-        if account.currency != transfer.currency {
-            return Err(Rejection::CurrencyMismatch { account: id, currency: account.currency });
-        }
-    }
-    let effective_at = transfer.effective_at.unwrap_or(header.time);
-    if header.time < effective_at {
-        return Err(Rejection::EffectiveAtInvalid);
-    }
-    check_captured(legs, terms)?;
-    let postings = match legs {
+    let postings = match &*transfer.legs {
         [leg] => {
-            let mut nets = [net(find(set, leg.from)?), net(find(set, leg.to)?)];
-            let (debit, credit) = nets.split_at_mut(1);
-            let pair = post(set, header, leg, &mut debit[0], &mut credit[0])?;
-            check_nets(set, header, &nets, terms)?;
-            Postings::Pair(pair)
+            let sides = find_sides(set, terms, leg)?;
+            check_sides(header, std::slice::from_ref(&sides), transfer, terms)?;
+            Postings::Pair(post_leg(set, header, &sides, terms)?)
         }
-        _ => Postings::Many(post_legs(set, header, legs, terms)?),
+        legs => {
+            let sides = legs.iter().map(|leg| find_sides(set, terms, leg)).collect::<Decided<Vec<_>>>()?;
+            check_sides(header, &sides, transfer, terms)?;
+            Postings::Many(post_legs(set, header, &sides, terms)?)
+        }
     };
     Ok(Transferred {
         id: next_id(set, header),
         kind: terms.kind,
         currency: transfer.currency,
         forced: terms.forced,
-        effective_at,
+        effective_at: transfer.effective_at.unwrap_or(header.time),
         postings,
         reverses: terms.reverses,
         hold: terms.captures.map(|hold| hold.id),
         note: transfer.note.clone(),
     })
+}
+
+/// The checks before any amount is looked at, over all legs.
+fn check_sides(header: &Header, sides: &[Sides<'_>], transfer: &Transfer, terms: &Terms<'_>) -> Decided<()> {
+    if let Some(side) = sides.iter().find(|side| side.leg.from == side.leg.to) {
+        return Err(Rejection::SameAccount(side.leg.from));
+    }
+    check_status(sides, terms)?;
+    for account in sides.iter().flat_map(Sides::accounts) {
+        if account.currency != transfer.currency {
+            return Err(Rejection::CurrencyMismatch { account: account.id, currency: account.currency });
+        }
+    }
+    if transfer.effective_at.is_some_and(|effective_at| header.time < effective_at) {
+        return Err(Rejection::EffectiveAtInvalid);
+    }
+    check_captured(sides, terms)
 }
 
 fn next_id(set: &WorkingSet, header: &Header) -> TransferId {
@@ -193,23 +210,21 @@ fn next_id(set: &WorkingSet, header: &Header) -> TransferId {
 
 /// Both accounts of a leg. A deposit comes out of an account of the bank's and a withdrawal goes into one, so that
 /// neither can be a transfer between customers in disguise. A reversal goes wherever its original went.
-fn find_sides(set: &WorkingSet, terms: &Terms<'_>, leg: &Leg) -> Decided<()> {
+fn find_sides<'a>(set: &'a WorkingSet, terms: &Terms<'_>, leg: &'a Leg) -> Decided<Sides<'a>> {
     if terms.kind == TransferKind::Reversal {
-        return find(set, leg.from).and(find(set, leg.to)).map(|_| ());
+        return Ok(Sides { leg, from: find(set, leg.from)?, to: find(set, leg.to)? });
     }
     let (from, to) = (find_named(set, leg.from)?, find_named(set, leg.to)?);
     match terms.kind {
         TransferKind::Deposit if !from.is_system() => Err(Rejection::AccountNotFound(leg.from)),
         TransferKind::Withdrawal if !to.is_system() => Err(Rejection::AccountNotFound(leg.to)),
-        _ => Ok(()),
+        _ => Ok(Sides { leg, from, to }),
     }
 }
 
-fn check_status(set: &WorkingSet, legs: &[Leg], terms: &Terms<'_>) -> Decided<()> {
-    for id in legs.iter().flat_map(|leg| [leg.from, leg.to]) {
-        if find(set, id)?.status == Status::Closed {
-            return Err(Rejection::AccountClosed(id));
-        }
+fn check_status(sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<()> {
+    if let Some(closed) = sides.iter().flat_map(Sides::accounts).find(|account| account.status == Status::Closed) {
+        return Err(Rejection::AccountClosed(closed.id));
     }
     // A hold placed before a freeze may still be captured, unless the freeze is full.
     let stops_debit = |status| match status {
@@ -217,50 +232,60 @@ fn check_status(set: &WorkingSet, legs: &[Leg], terms: &Terms<'_>) -> Decided<()
         Status::Frozen(FreezeKind::Full) => true,
         Status::Active | Status::Closed => false,
     };
-    for leg in legs {
-        if stops_debit(find(set, leg.from)?.status) {
-            return Err(Rejection::AccountFrozen(leg.from));
+    for side in sides {
+        if stops_debit(side.from.status) {
+            return Err(Rejection::AccountFrozen(side.from.id));
         }
-        if find(set, leg.to)?.status == Status::Frozen(FreezeKind::Full) {
-            return Err(Rejection::AccountFrozen(leg.to));
+        if side.to.status == Status::Frozen(FreezeKind::Full) {
+            return Err(Rejection::AccountFrozen(side.to.id));
         }
     }
     Ok(())
 }
 
-fn check_captured(legs: &[Leg], terms: &Terms<'_>) -> Decided<()> {
-    let (Some(hold), [Leg { amount: LegAmount::Exactly(amount), .. }]) = (terms.captures, legs) else { return Ok(()) };
+fn check_captured(sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<()> {
+    let (Some(hold), [side]) = (terms.captures, sides) else { return Ok(()) };
     let remaining = hold.remaining();
-    if remaining < *amount {
-        return Err(Rejection::HoldAmountExceeded { hold: hold.id, remaining, currency: hold.currency });
+    match side.leg.amount {
+        LegAmount::Exactly(amount) if remaining < amount => {
+            Err(Rejection::HoldAmountExceeded { hold: hold.id, remaining, currency: hold.currency })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn net(account: &Account) -> Net<'_> {
     Net { account, balance: account.balance, version: account.version }
 }
 
+/// The postings of a single leg.
+fn post_leg(set: &WorkingSet, header: &Header, side: &Sides<'_>, terms: &Terms<'_>) -> Decided<[Posting; 2]> {
+    let mut nets = [net(side.from), net(side.to)];
+    let [debit, credit] = &mut nets;
+    let pair = post(set, header, side.leg, debit, credit)?;
+    check_nets(set, header, &nets, terms)?;
+    Ok(pair)
+}
+
 /// The postings of several legs, in order, with the balances running along.
-fn post_legs(set: &WorkingSet, header: &Header, legs: &[Leg], terms: &Terms<'_>) -> Decided<Box<[Posting]>> {
+fn post_legs(set: &WorkingSet, header: &Header, sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<Box<[Posting]>> {
     let mut nets: Vec<Net<'_>> = Vec::new();
-    let mut postings = Vec::with_capacity(legs.len() * 2);
-    for leg in legs {
-        let debit = place_of(set, &mut nets, leg.from)?;
-        let credit = place_of(set, &mut nets, leg.to)?;
-        let [debit, credit] = nets.get_disjoint_mut([debit, credit]).map_err(|_| Rejection::SameAccount(leg.from))?;
-        postings.extend(post(set, header, leg, debit, credit)?);
+    let mut postings = Vec::with_capacity(sides.len() * 2);
+    for side in sides {
+        let places = [place_of(&mut nets, side.from), place_of(&mut nets, side.to)];
+        let [debit, credit] = nets.get_disjoint_mut(places).map_err(|_| Rejection::SameAccount(side.from.id))?;
+        postings.extend(post(set, header, side.leg, debit, credit)?);
     }
     check_nets(set, header, &nets, terms)?;
     Ok(postings.into())
 }
 
-fn place_of<'a>(set: &'a WorkingSet, nets: &mut Vec<Net<'a>>, id: AccountId) -> Decided<usize> {
-    if let Some(place) = nets.iter().position(|net| net.account.id == id) {
-        return Ok(place);
+fn place_of<'a>(nets: &mut Vec<Net<'a>>, account: &'a Account) -> usize {
+    if let Some(place) = nets.iter().position(|net| net.account.id == account.id) {
+        return place;
     }
-    nets.push(net(find(set, id)?));
-    Ok(nets.len() - 1)
+    nets.push(net(account));
+    nets.len() - 1
 }
 
 /// Both postings of a leg.

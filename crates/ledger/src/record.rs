@@ -6,7 +6,9 @@
 use crate::account::Account;
 use crate::event::{AccountChange, Entry, Event, Header, HoldChange, HoldChanged, Outcome};
 use crate::hold::{Hold, HoldStatus};
-use crate::transfer::{Posting, TransferKind, Transferred};
+use crate::ids::SYSTEM_ID_START;
+use crate::limit::DebitCounter;
+use crate::transfer::{Posting, Postings, TransferKind, Transferred};
 use crate::working_set::{Reversal, WorkingSet};
 
 /// Records an outcome. From here on only assertions can fail.
@@ -71,20 +73,20 @@ fn record_event(set: &mut WorkingSet, header: &Header, event: &Event) {
 /// Records the postings of a transfer and what it counts against limits. Decides nothing.
 pub(crate) fn record_transferred(set: &mut WorkingSet, header: &Header, transferred: &Transferred) {
     set.ids.observe(transferred.id.number());
-    for posting in transferred.postings.iter() {
-        record_posting(set, posting);
+    for place in 0..transferred.postings.len() {
+        record_posting(set, header, transferred, place);
     }
     if let Some(reversed) = transferred.reverses {
         assert!(set.reversal(reversed.transfer).is_none(), "transfer {} is reversed twice", reversed.transfer);
         set.reversals.put(Reversal { transfer: reversed.transfer, by: transferred.id });
     }
-    if transferred.kind != TransferKind::Capture {
-        record_debits(set, header, transferred);
-    }
 }
 
-fn record_posting(set: &mut WorkingSet, posting: &Posting) {
-    set.ensure_standard(posting.account);
+fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferred, place: usize) {
+    let posting = &transferred.postings[place];
+    if SYSTEM_ID_START <= posting.account.number() {
+        set.ensure_standard(posting.account);
+    }
     let account = set.accounts.get_mut(posting.account.number());
     let account = account.unwrap_or_else(|| panic!("posting on account {}, which is not there", posting.account));
     account.balance += posting.signed();
@@ -92,26 +94,31 @@ fn record_posting(set: &mut WorkingSet, posting: &Posting) {
     account.revision += 1;
     assert!(account.balance == posting.balance_after, "balance of account {} differs from the journal's", account.id);
     assert!(account.version == posting.version, "version of account {} differs from the journal's", account.id);
+    if !account.is_system() {
+        account.debits = debits_after(account.debits, header, transferred, place);
+    }
 }
 
-/// Counts the net debit of each customer's account; a reversal gives back what the original counted.
-fn record_debits(set: &mut WorkingSet, header: &Header, transferred: &Transferred) {
-    let postings = &transferred.postings;
-    for (index, posting) in postings.iter().enumerate() {
-        let is_first_of_account = postings[..index].iter().all(|earlier| earlier.account != posting.account);
-        if !is_first_of_account {
-            continue;
+/// The debits counted against limits, once the net debit of an account is among them; a reversal gives back what the
+/// original counted. It counts with the account's first posting. A capture was counted when its hold was placed.
+fn debits_after(debits: DebitCounter, header: &Header, transferred: &Transferred, place: usize) -> DebitCounter {
+    if transferred.kind == TransferKind::Capture {
+        return debits;
+    }
+    let net = match &transferred.postings {
+        Postings::Pair(pair) => pair[place].signed(),
+        Postings::Many(postings) => {
+            let account = postings[place].account;
+            if postings[..place].iter().any(|earlier| earlier.account == account) {
+                return debits;
+            }
+            postings.iter().filter(|posting| posting.account == account).map(Posting::signed).sum()
         }
-        let net: i128 = postings.iter().filter(|other| other.account == posting.account).map(Posting::signed).sum();
-        let counts = if transferred.reverses.is_some() { 0 < net } else { net < 0 };
-        let Some(account) = set.accounts.get_mut(posting.account.number()) else { continue };
-        if !counts || account.is_system() {
-            continue;
-        }
-        account.debits = match transferred.reverses {
-            Some(reversed) => account.debits.on(header.day).given_back(reversed.day, net.unsigned_abs()),
-            None => account.debits.debited(header.day, net.unsigned_abs()),
-        };
+    };
+    match transferred.reverses {
+        Some(reversed) if 0 < net => debits.on(header.day).given_back(reversed.day, net.unsigned_abs()),
+        None if net < 0 => debits.debited(header.day, net.unsigned_abs()),
+        Some(_) | None => debits,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::table::{Row, Table};
 use crate::time::{Day, Timestamp};
 use crate::token::Token;
 use crate::transfer::TransferRow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Which transfer undid which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,7 @@ pub struct WorkingSet {
     pub transfers: HashMap<TransferId, TransferRow>,
     holds_of: HashMap<AccountId, Vec<HoldId>, IdHash>,
     active_holds_of: HashMap<AccountId, Vec<HoldId>, IdHash>,
+    expiries: BTreeSet<(Timestamp, HoldId)>,
     accounts_of: HashMap<CustomerId, Vec<AccountId>, IdHash>,
 }
 
@@ -117,6 +118,7 @@ impl WorkingSet {
             transfers: HashMap::new(),
             holds_of: HashMap::with_hasher(IdHash::new(seed)),
             active_holds_of: HashMap::with_hasher(IdHash::new(seed)),
+            expiries: BTreeSet::new(),
             accounts_of: HashMap::with_hasher(IdHash::new(seed)),
         }
     }
@@ -172,6 +174,16 @@ impl WorkingSet {
         }
     }
 
+    /// When the next of all active holds expires; [`Timestamp::MAX`] when none does.
+    pub fn earliest_expiry(&self) -> Timestamp {
+        self.expiries.first().map_or(Timestamp::MAX, |(expires_at, _)| *expires_at)
+    }
+
+    /// All holds whose time is over and has not been recorded so, the longest due first.
+    pub fn all_due_holds(&self, now: Timestamp) -> impl Iterator<Item = HoldId> {
+        self.expiries.iter().take_while(move |(expires_at, _)| *expires_at <= now).map(|(_, hold)| *hold)
+    }
+
     /// Makes sure that the bank's own account with this id is there, if it is one of this shard that always exists.
     /// Without postings it counts as absent wherever states are compared.
     pub fn ensure_standard(&mut self, id: AccountId) {
@@ -216,7 +228,16 @@ impl WorkingSet {
         };
         if was_active != is_active {
             let active = self.active_holds_of.entry(hold.from).or_default();
-            if is_active { active.push(hold.id) } else { active.retain(|id| *id != hold.id) }
+            let expiry = hold.expires_at.map(|expires_at| (expires_at, hold.id));
+            if is_active {
+                active.push(hold.id);
+                self.expiries.extend(expiry);
+            } else {
+                active.retain(|id| *id != hold.id);
+                if let Some(expiry) = expiry {
+                    self.expiries.remove(&expiry);
+                }
+            }
         }
         self.holds.put(hold);
     }

@@ -303,13 +303,9 @@ impl Sequencer {
     ) -> Planned {
         let set = &mut self.set;
         let Made { entries, expired } = made;
-        if submission.dry_run {
-            let header = header(set, now, submission.context.clone(), None);
-            return Planned::Unrecorded(Box::new(dry_run(set, &header, &request.command)));
-        }
         if let (true, key) = (is_culprit, request.key) {
             let outcome = Outcome::Rejection { index: 0, rejection: Rejection::InvariantBroken };
-            if key.is_none() {
+            if submission.dry_run || key.is_none() {
                 return Planned::Unrecorded(Box::new(outcome));
             }
             let header = Header { key, ..header(set, now, submission.context.clone(), None) };
@@ -317,12 +313,18 @@ impl Sequencer {
             entries.push(Entry { header, outcome });
             return Planned::Recorded(entries.len() - 1);
         }
+        if submission.dry_run {
+            let header = header(set, now, submission.context.clone(), None);
+            return Planned::Unrecorded(Box::new(dry_run(set, &header, &request.command)));
+        }
         if let Some(hook) = &self.before_apply
             && request.key.is_none_or(|key| set.keys.get(key.digest).is_none())
         {
             hook(&request.command);
         }
-        for_each_account(set, &request.command, |set, account| expire_due(set, now, account, entries, expired));
+        if set.earliest_expiry() <= now {
+            for_each_account(set, &request.command, |set, account| expire_due(set, now, account, entries, expired));
+        }
         let header = Header { key: request.key, ..header(set, now, submission.context.clone(), None) };
         match apply(set, &header, &request.command) {
             Decision::Recorded(outcome) => {

@@ -343,10 +343,7 @@ impl Store for Shard {
     }
 
     fn due_holds(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<HoldId>> {
-        self.look(|set| {
-            let due = set.accounts.iter().filter(|account| account.next_expiry <= now);
-            due.flat_map(|account| set.due_holds(account.id, now)).take(limit).collect()
-        })
+        self.look(|set| set.all_due_holds(now).take(limit).collect())
     }
 
     fn verify(&self, progress: Arc<dyn Progress>) -> Reply<'_, VerifyReport> {
