@@ -1,0 +1,12 @@
+//! What the bank promises to those who use it, claim by claim, over stores in memory.
+
+mod events;
+mod journal;
+mod keys;
+mod profiles;
+mod reads;
+mod redriving;
+mod submitting;
+mod timers;
+mod tokens;
+mod world;
