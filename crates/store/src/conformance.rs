@@ -80,7 +80,9 @@ macro_rules! conformance_suite {
                 transfers_in_both_directions_at_once_lose_nothing,
                 a_transfer_is_reversed_once,
                 a_chain_is_reversed_though_its_middle_is_empty,
-                time_never_goes_back;
+                time_never_goes_back,
+                a_submission_may_be_as_large_as_the_maximum,
+                readers_see_rows_that_belong_together;
             keys:
                 the_same_key_and_meaning_replays_the_same_entry,
                 a_key_with_another_meaning_is_reused_and_moves_nothing,
@@ -88,12 +90,15 @@ macro_rules! conformance_suite {
                 a_rejection_without_a_key_leaves_no_entry,
                 a_key_repeated_inside_one_submission_replays,
                 the_same_keys_from_many_threads_have_one_effect_each,
-                a_command_that_breaks_the_rule_book_is_rejected_for_good;
+                a_command_that_breaks_the_rule_book_is_rejected_for_good,
+                a_dry_run_that_breaks_the_rule_book_is_answered;
             batches:
                 an_atomic_batch_is_one_entry,
                 a_transfer_of_a_batch_may_spend_what_an_earlier_one_brought,
                 an_atomic_batch_that_fails_at_any_transfer_leaves_nothing,
-                a_transfer_that_fails_at_any_leg_leaves_nothing;
+                a_transfer_that_fails_at_any_leg_leaves_nothing,
+                a_transfer_of_the_largest_size_fits,
+                a_batch_of_the_largest_size_fits;
             holds:
                 a_hold_reserves_until_it_ends,
                 a_due_hold_reserves_nothing_though_nobody_recorded_it,

@@ -52,14 +52,14 @@ pub fn movement(from: u64, to: u64, minor_units: u64) -> Transfer {
     single(TransferKind::Transfer, account(from), account(to), minor_units)
 }
 
-/// A movement on a value date, with a reference and a metadata entry `shop`.
+/// A movement on a value date, with a reference and metadata.
 pub fn noted(
     transfer: Transfer,
     effective_at: Option<Timestamp>,
     reference: Option<&str>,
-    shop: Option<&str>,
+    metadata: &[(&str, &str)],
 ) -> Transfer {
-    let metadata: Box<[_]> = shop.into_iter().map(|shop| ("shop".into(), shop.into())).collect();
+    let metadata: Box<[_]> = metadata.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     let is_empty = reference.is_none() && metadata.is_empty();
     let note = (!is_empty).then(|| Box::new(Note { reference: reference.map(Box::from), metadata }));
     Transfer { effective_at, note, ..transfer }

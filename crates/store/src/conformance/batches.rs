@@ -3,8 +3,10 @@
 use super::ask;
 use super::bench::{Bench, sequence};
 use crate::transfers_of;
+use ledger::command::Command;
 use ledger::event::Outcome;
 use ledger::rejection::Rejection;
+use ledger::transfer::{BATCH_MAX, LEGS_MAX, Note, Transfer};
 
 /// Five transfers that were made together are one entry and five transfers.
 pub async fn an_atomic_batch_is_one_entry(bench: &mut Bench) {
@@ -70,4 +72,41 @@ pub async fn a_transfer_that_fails_at_any_leg_leaves_nothing(bench: &mut Bench) 
     bench.ask(ask::legs(&good)).await;
     assert_eq!(bench.balances(2).await, [840, 160]);
     assert_eq!((bench.account(1).await.version, bench.account(2).await.version), (9, 8));
+}
+
+/// The largest transfer there may be: every leg, and as much metadata as a client can send.
+pub async fn a_transfer_of_the_largest_size_fits(bench: &mut Bench) {
+    bench.open_accounts(&[1000, 0]).await;
+    let metadata = (0..32).map(|index| (format!("{index:064}").into(), "v".repeat(512).into()));
+    let note = Note { reference: Some("r".repeat(255).into()), metadata: metadata.collect() };
+    let Command::Transfer(legs) = ask::legs(&[(1, 2, 1); LEGS_MAX]) else { panic!("legs are of a transfer") };
+    let answer = bench.ask(Command::Transfer(Transfer { note: Some(Box::new(note.clone())), ..legs })).await;
+    let made = super::bench::transferred(&answer);
+    assert_eq!((made.postings.len(), made.note.as_deref()), (2 * LEGS_MAX, Some(&note)));
+    bench.reopen();
+    let view = bench.store().transfer(made.id).await.expect("the store answers").expect("the transfer is there");
+    assert_eq!(view.transfer.transferred(), Some(made));
+    assert_eq!(bench.balances(2).await, [900, 100]);
+}
+
+/// The largest atomic batch there may be is one entry, and none if its last transfer fails.
+pub async fn a_batch_of_the_largest_size_fits(bench: &mut Bench) {
+    bench.open_accounts(&[1_000_000, 0]).await;
+    let mut transfers = vec![(1, 2, 1); BATCH_MAX];
+    transfers[BATCH_MAX - 1] = (1, 2, 1_000_000);
+    let answer = bench.ask(ask::batch(&transfers)).await;
+    let Some(Outcome::Rejection { index, .. }) = answer.outcome() else {
+        panic!("the last one is too large: {answer:?}")
+    };
+    assert_eq!(usize::try_from(*index), Ok(BATCH_MAX - 1));
+    assert_eq!(bench.balances(2).await, [1_000_000, 0]);
+    transfers[BATCH_MAX - 1] = (2, 1, 1);
+    let answer = bench.ask(ask::batch(&transfers)).await;
+    let made = answer.outcome().map(transfers_of).unwrap_or_default();
+    assert_eq!(made.len(), BATCH_MAX);
+    let last = made[BATCH_MAX - 1].id;
+    bench.reopen();
+    let view = bench.store().transfer(last).await.expect("the store answers").expect("the last one can be found");
+    assert_eq!(view.transfer.index, BATCH_MAX - 1);
+    assert_eq!(bench.account(1).await.version, 1 + BATCH_MAX as u64);
 }

@@ -4,7 +4,7 @@ use super::bench::{Bench, key, rejection, sequence, submit_to, transferred};
 use super::{ask, block_on};
 use crate::codec::encode_block;
 use crate::{Answer, Request};
-use ledger::event::{Entry, Key};
+use ledger::event::{Entry, Key, Outcome};
 use ledger::rejection::Rejection;
 
 /// An entry as bytes.
@@ -160,4 +160,19 @@ pub async fn a_command_that_breaks_the_rule_book_is_rejected_for_good(bench: &mu
     assert_eq!(bench.store().stats().poison_commands, 1);
     bench.reopen();
     assert_eq!(bench.balances(2).await, [970, 30]);
+}
+
+/// Asking what such a command would do is answered, and harms nobody.
+pub async fn a_dry_run_that_breaks_the_rule_book_is_answered(bench: &mut Bench) {
+    bench.open_accounts(&[1000, 0]).await;
+    let before = bench.world().await;
+    let poison = ask::ingest(ask::batch(&[(1, 2, 5)]), b"{}");
+    let outcome = bench.dry_run(poison.clone()).await;
+    assert_eq!(outcome, Outcome::Rejection { index: 0, rejection: Rejection::InvariantBroken });
+    let answer = bench.ask_without_key(poison).await;
+    assert!(matches!(answer, Answer::Unrecorded(_)), "{answer:?}");
+    assert_eq!(rejection(&answer), Rejection::InvariantBroken);
+    assert_eq!(bench.world().await, before);
+    bench.ask(ask::transfer(1, 2, 10)).await;
+    assert_eq!(bench.balances(2).await, [990, 10]);
 }

@@ -3,9 +3,10 @@
 use super::bench::{Bench, OWNER, every_from, rejection, sequence, submit_to, transferred};
 use super::{ask, block_on};
 use crate::query::{BalanceQuery, PostingQuery, TimeAxis};
-use crate::{Answer, Request};
+use crate::{Answer, Request, SUBMISSION_MAX};
 use ledger::event::{Event, Outcome};
 use ledger::rejection::Rejection;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Answer n belongs to request n, whatever became of it.
 pub async fn answers_align_with_their_requests(bench: &mut Bench) {
@@ -214,4 +215,58 @@ pub async fn time_never_goes_back(bench: &mut Bench) {
         _ => None,
     });
     assert!(ids.is_sorted_by(|earlier, later| earlier < later), "ids grow");
+}
+
+/// As many requests as a submission may have take effect, each answered in its place.
+pub async fn a_submission_may_be_as_large_as_the_maximum(bench: &mut Bench) {
+    bench.open_accounts(&[1_000_000, 0]).await;
+    let requests = (0..SUBMISSION_MAX).map(|_| bench.request(ask::transfer(1, 2, 1))).collect();
+    let answers = bench.submit(requests).await;
+    assert_eq!(answers.len(), SUBMISSION_MAX);
+    for (version, answer) in (1..).zip(&answers) {
+        assert_eq!(transferred(answer).postings[1].version, version);
+    }
+    let moved = i128::try_from(SUBMISSION_MAX).expect("a small number");
+    assert_eq!(bench.balances(2).await, [1_000_000 - moved, moved]);
+}
+
+/// While money moves, whoever reads sees rows that belong together, and never goes back in time.
+pub async fn readers_see_rows_that_belong_together(bench: &mut Bench) {
+    bench.open_accounts(&[1_000_000, 0]).await;
+    let work: Vec<Vec<Request>> =
+        (0..100).map(|_| (0..5).map(|_| bench.request(ask::transfer(1, 2, 1))).collect()).collect();
+    let (store, now) = (bench.store(), bench.now());
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let (mut version, mut head) = (0, 0);
+                while !is_done.load(Ordering::SeqCst) {
+                    let row = block_on(store.account(ask::account(2), now)).expect("the store answers");
+                    let row = row.expect("the account is there");
+                    // Every posting brings one unit.
+                    assert_eq!(row.balance, i128::from(row.version));
+                    assert!(version <= row.version && head <= store.head(), "time goes back for a reader");
+                    (version, head) = (row.version, store.head());
+                    let query = PostingQuery {
+                        account: row.id,
+                        side: None,
+                        filter: Default::default(),
+                        before: None,
+                        limit: 1,
+                    };
+                    let page = block_on(store.postings(query)).expect("the store answers");
+                    let newest =
+                        page.items.first().and_then(|row| row.parts()).map_or(0, |(posting, _, _)| posting.version);
+                    assert!(version <= newest, "the list of postings lags behind the account");
+                    version = newest;
+                }
+            });
+        }
+        for requests in work {
+            block_on(submit_to(store, requests, false));
+        }
+        is_done.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(bench.balances(2).await, [999_500, 500]);
 }

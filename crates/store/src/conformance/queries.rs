@@ -2,7 +2,7 @@
 
 use super::ask;
 use super::bench::{Bench, START_US, every_from};
-use super::workload::{self, ACCOUNTS, REFERENCES, Random, SHOPS, before};
+use super::workload::{self, ACCOUNTS, REFERENCES, Random, before};
 use crate::query::{
     BalanceQuery, EntryQuery, Filter, PageQuery, PostingQuery, PostingRow, TimeAxis, TransferQuery, TransferView,
     postings_on,
@@ -14,23 +14,31 @@ use ledger::ids::{AccountId, DeadLetterId, HoldId, Sequence, ShardId, TransferId
 use ledger::time::Timestamp;
 use ledger::transfer::Side;
 
-/// A random time of the workload, or somewhat before or after it.
-fn time(random: &mut Random, now: Timestamp) -> Timestamp {
-    let start = START_US - workload::PAST_US;
-    let span = now.microseconds() - start;
+/// A random time of the workload, or somewhat before or after it; often the very instant of an entry.
+fn time(random: &mut Random, journal: &[EntryRef], now: Timestamp) -> Timestamp {
+    if random.one_in(2) {
+        let entry = random.of(journal);
+        let dated = transfers_of(&entry.outcome).first().map(|transferred| transferred.effective_at);
+        return dated.unwrap_or(entry.header.time);
+    }
+    let span = now.microseconds() - (START_US - workload::PAST_US);
     before(now.saturating_add(3_600_000_000), random.below(span + 7_200_000_000))
 }
 
-fn filter(random: &mut Random, now: Timestamp) -> Filter {
+fn filter(random: &mut Random, journal: &[EntryRef], now: Timestamp) -> Filter {
     Filter {
-        since: random.one_in(3).then(|| time(random, now)),
-        until: random.one_in(3).then(|| time(random, now)),
+        since: random.one_in(3).then(|| time(random, journal, now)),
+        until: random.one_in(3).then(|| time(random, journal, now)),
         axis: if random.one_in(2) { TimeAxis::Booking } else { TimeAxis::Effective },
         reference: random
             .one_in(3)
             .then(|| if random.one_in(9) { "nobody" } else { random.of(&REFERENCES) }.to_string()),
-        metadata: if random.one_in(3) { vec![("shop".into(), (*random.of(&SHOPS)).into())] } else { Vec::new() },
+        metadata: if random.one_in(3) { owned(&random.metadata()) } else { Vec::new() },
     }
+}
+
+fn owned(metadata: &[(&str, &str)]) -> Vec<(String, String)> {
+    metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 /// Which posting a row is.
@@ -52,7 +60,7 @@ pub async fn postings_are_what_a_full_scan_finds(bench: &mut Bench) {
     for _ in 0..200 {
         let account = if random.one_in(8) { ask::cash("EUR") } else { ask::account(1 + random.below(ACCOUNTS)) };
         let side = random.maybe(&[Side::Debit, Side::Credit]).copied();
-        let (filter, limit) = (filter(&mut random, bench.now()), 1 + random.below(60));
+        let (filter, limit) = (filter(&mut random, &journal, bench.now()), 1 + random.below(60));
         let limit = usize::try_from(limit).expect("a small number");
         let query = PostingQuery { account, side, filter, before: None, limit };
         let list = |before| bench.store().postings(PostingQuery { before, ..query.clone() });
@@ -81,7 +89,7 @@ pub async fn transfers_are_what_a_full_scan_finds(bench: &mut Bench) {
     let mut found = 0;
     for _ in 0..200 {
         let account = random.one_in(2).then(|| ask::account(1 + random.below(ACCOUNTS)));
-        let (filter, limit) = (filter(&mut random, bench.now()), 1 + random.below(60));
+        let (filter, limit) = (filter(&mut random, &journal, bench.now()), 1 + random.below(60));
         let limit = usize::try_from(limit).expect("a small number");
         let query = TransferQuery { account, filter, before: None, limit };
         let list = |before| bench.store().transfers(TransferQuery { before, ..query.clone() });
@@ -121,11 +129,10 @@ pub async fn balances_at_a_time_add_up_on_both_axes(bench: &mut Bench) {
     workload::run(bench, 25, 250).await;
     let journal = bench.journal().await;
     let mut random = Random::new(26);
-    for step in 0..300 {
+    for _ in 0..300 {
         let account = if random.one_in(8) { ask::cash("EUR") } else { ask::account(1 + random.below(ACCOUNTS)) };
         let axis = if random.one_in(2) { TimeAxis::Booking } else { TimeAxis::Effective };
-        // Often the very instant of an entry, which counts.
-        let at = if step % 3 == 0 { random.of(&journal).header.time } else { time(&mut random, bench.now()) };
+        let at = time(&mut random, &journal, bench.now());
         let query = BalanceQuery { account, at, axis };
         let rows: Vec<_> = journal.iter().flat_map(|entry| postings_on(entry, account)).collect();
         let counted = rows.iter().filter_map(|row| {

@@ -12,8 +12,8 @@ use ledger::time::Timestamp;
 pub const ACCOUNTS: u64 = 6;
 /// References that transfers may have.
 pub const REFERENCES: [&str; 3] = ["rent", "salary", "tea"];
-/// Values of the metadata entry `shop` that transfers may have.
-pub const SHOPS: [&str; 2] = ["north", "south"];
+/// Keys and values of the metadata that transfers may have, by key.
+pub const METADATA: [(&str, [&str; 2]); 2] = [("lane", ["1", "2"]), ("shop", ["north", "south"])];
 /// Value dates go back at most so far.
 pub const PAST_US: u64 = 5 * 86_400_000_000;
 
@@ -52,6 +52,12 @@ impl Random {
     /// One of these, or none.
     pub fn maybe<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
         if self.one_in(2) { Some(self.of(choices)) } else { None }
+    }
+
+    /// Some of [`METADATA`].
+    pub fn metadata(&mut self) -> Vec<(&'static str, &'static str)> {
+        let chosen = METADATA.iter().map(|(key, values)| self.maybe(values).map(|value| (*key, *value)));
+        chosen.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 }
 
@@ -105,8 +111,9 @@ impl Workload {
             9 => ask::transfer(from, 77, minor_units),
             _ => {
                 let effective_at = random.one_in(3).then(|| before(now, random.below(PAST_US)));
-                let (reference, shop) = (random.maybe(&REFERENCES).copied(), random.maybe(&SHOPS).copied());
-                Command::Transfer(ask::noted(ask::movement(from, to, minor_units), effective_at, reference, shop))
+                let reference = random.maybe(&REFERENCES).copied();
+                let metadata = random.metadata();
+                Command::Transfer(ask::noted(ask::movement(from, to, minor_units), effective_at, reference, &metadata))
             }
         }
     }
