@@ -6,6 +6,7 @@
 //! the runs asked are in the sequencer's own table, see [`crate::health::Resolved`].
 
 use crate::error::StorageError;
+use crate::filter::hash_key;
 use crate::index::{Family, Runs};
 use crate::published::Published;
 use crate::run::Run;
@@ -14,50 +15,59 @@ use ledger::key_table::KeyRow;
 use ledger::transfer::TransferRow;
 use store::Submission;
 
-/// Whether the disk has to be read for this submission.
-pub(crate) fn needs_disk(runs: &Runs, submission: &Submission) -> bool {
-    let keys = runs.of(Family::Keys);
-    submission.requests.iter().any(|request| {
-        matches!(request.command, Command::Reverse(_))
-            || (!submission.dry_run && request.key.is_some_and(|key| may_be_known(keys, key.digest)))
-    })
+/// What has to be read from the disk before a submission can be sequenced.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// For each run of keys, which of the digests it may know.
+    keys: Vec<(Run, Vec<u128>)>,
+    /// Whether a transfer is named.
+    transfers: bool,
 }
 
-fn may_be_known(runs: &[Run], digest: u128) -> bool {
-    let digest = digest.to_be_bytes();
-    runs.iter().any(|run| run.may_contain(&digest))
-}
-
-/// The keys of a submission that the runs know. A failed read is a fault, never "not found".
-pub(crate) fn known_keys(
-    published: &Published,
-    runs: &Runs,
-    submission: &Submission,
-) -> Result<Vec<(u128, KeyRow)>, StorageError> {
-    if submission.dry_run {
-        return Ok(Vec::new());
+impl Wanted {
+    /// Whether there is nothing to read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && !self.transfers
     }
-    let digests: Vec<u128> =
-        submission.requests.iter().filter_map(|request| request.key).map(|key| key.digest).collect();
-    let keys: Vec<[u8; 16]> = digests.iter().map(|digest| digest.to_be_bytes()).collect();
-    let mut found = Vec::new();
+}
+
+/// What a submission needs from the disk, as far as filters in memory tell.
+pub(crate) fn wanted(runs: &Runs, submission: &Submission) -> Wanted {
+    let transfers = submission.requests.iter().any(|request| matches!(request.command, Command::Reverse(_)));
+    if submission.dry_run {
+        return Wanted { keys: Vec::new(), transfers };
+    }
+    let digests = submission.requests.iter().filter_map(|request| request.key).map(|key| key.digest);
+    let hashed: Vec<(u64, u128)> = digests.map(|digest| (hash_key(&digest.to_be_bytes()), digest)).collect();
+    let mut keys = Vec::new();
     for run in runs.of(Family::Keys) {
+        // One filter at a time over all keys: these reads of memory do not wait for each other.
+        let known = hashed.iter().filter(|(hash, _)| run.may_contain_hash(*hash)).map(|(_, digest)| *digest);
+        let known: Vec<u128> = known.collect();
+        if !known.is_empty() {
+            keys.push((run.clone(), known));
+        }
+    }
+    Wanted { keys, transfers }
+}
+
+/// The keys that the runs really know. A failed read is a fault, never "not found".
+pub(crate) fn known_keys(published: &Published, wanted: &Wanted) -> Result<Vec<(u128, KeyRow)>, StorageError> {
+    let mut known = Vec::new();
+    let mut loader = published.loader();
+    for (run, digests) in &wanted.keys {
+        let keys: Vec<[u8; 16]> = digests.iter().map(|digest| digest.to_be_bytes()).collect();
+        let mut found = Vec::new();
         run.get_many(&keys, |place, row| {
             found.push((digests[place], row.last_chunk().map_or(0, |word| u64::from_be_bytes(*word))))
         })?;
-    }
-    let mut loader = published.loader();
-    let mut known = Vec::with_capacity(found.len());
-    for (digest, sequence) in found {
-        let key = loader.entry(sequence)?.and_then(|entry| entry.header.key).filter(|key| key.digest == digest);
-        let Some(key) = key else {
-            return Err(StorageError::corrupt(
-                runs.of(Family::Keys)[0].path(),
-                0,
-                "a key leads to an entry that does not have it",
-            ));
-        };
-        known.push((digest, KeyRow { fingerprint: key.fingerprint, sequence }));
+        for (digest, sequence) in found {
+            let key = loader.entry(sequence)?.and_then(|entry| entry.header.key).filter(|key| key.digest == digest);
+            let Some(key) = key else {
+                return Err(StorageError::corrupt(run.path(), 0, "a key leads to an entry that does not have it"));
+            };
+            known.push((digest, KeyRow { fingerprint: key.fingerprint, sequence }));
+        }
     }
     Ok(known)
 }

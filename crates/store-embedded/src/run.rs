@@ -239,6 +239,13 @@ impl Run {
         }
     }
 
+    /// [`Run::may_contain`] for a key whose first `filter_size` bytes have this [`hash_key`], so that many runs are asked
+    /// with one hash.
+    #[inline]
+    pub fn may_contain_hash(&self, hash: u64) -> bool {
+        self.shared.filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
+    }
+
     /// The first row with this whole key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         if !self.may_contain(key) {

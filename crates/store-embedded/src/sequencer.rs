@@ -196,7 +196,7 @@ impl Sequencer {
         let ends_run = self.run_entries <= self.entries_in_tail;
         if ends_run {
             self.entries_in_tail = 0;
-            self.set.keys.start_generation(0);
+            self.set.keys.start_generation(usize::try_from(self.run_entries).unwrap_or(0));
         }
         self.health.keys_in_memory.store(self.set.keys.len() as u64, Ordering::Relaxed);
         let mut replies = Vec::with_capacity(jobs.len());

@@ -4,9 +4,9 @@ use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::folder::ShardFolder;
 use crate::health::{Health, Resolved};
-use crate::index::Runs;
 use crate::pool::Pool;
 use crate::published::Published;
+use crate::resolver::Wanted;
 use crate::sequencer::{Job, Message};
 use crate::writer::chain;
 use crate::{query, resolver, snapshot, verify};
@@ -75,8 +75,8 @@ impl Intake {
     }
 
     /// Looks up what the disk knows, then sends. A failed read is a fault, never "not found".
-    fn resolve(&self, runs: &Runs, submission: Submission, generation: u64, reply: crate::sequencer::Reply) {
-        let found = resolver::known_keys(&self.published, runs, &submission)
+    fn resolve(&self, wanted: &Wanted, submission: Submission, generation: u64, reply: crate::sequencer::Reply) {
+        let found = resolver::known_keys(&self.published, wanted)
             .and_then(|keys| Ok((keys, resolver::named_transfers(&self.published, &submission)?)));
         match found {
             Ok((keys, transfers)) => self.send(Job { submission, keys, transfers, generation, reply }),
@@ -228,11 +228,12 @@ impl Store for Shard {
             let runs = intake.published.runs();
             (runs.generation, runs)
         });
-        if resolver::needs_disk(&runs, &submission) {
-            let intake = intake.clone();
-            self.pool.run(move || intake.resolve(&runs, submission, generation, reply));
-        } else {
+        let wanted = resolver::wanted(&runs, &submission);
+        if wanted.is_empty() {
             intake.send(Job { submission, keys: Vec::new(), transfers: Vec::new(), generation, reply });
+        } else {
+            let intake = intake.clone();
+            self.pool.run(move || intake.resolve(&wanted, submission, generation, reply));
         }
         Box::pin(async move { answers.await.unwrap_or_else(|_| Err(intake.health.unavailable())) })
     }
