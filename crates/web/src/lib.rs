@@ -1,1 +1,139 @@
-//! web
+//! The bank over HTTP: axum, JSON, the one mapping of errors, the OpenAPI document and the pages.
+//!
+//! A request goes one way: [`server`] accepts it, `auth` says who calls, `call` reads it, a handler of `v1` or
+//! `short_calls` turns it into a command of the bank, and what the bank answers is rendered from the entry it rests on.
+//! No rule about money is here, and nothing of HTTP is anywhere else.
+
+mod answer;
+mod auth;
+mod call;
+mod cursor;
+mod docs;
+mod edge;
+mod input;
+mod json;
+mod metrics;
+mod problem;
+mod render;
+mod router;
+mod rows;
+mod schema;
+pub mod server;
+mod short_calls;
+mod text;
+mod v1;
+
+#[cfg(test)]
+mod tests;
+
+use bank::Bank;
+use cursor::Cursors;
+use metrics::Metrics;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+pub use docs::openapi_json;
+pub use router::router;
+
+/// How the bank is served.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether every caller is the principal `local` with the role admin. Only for loopback.
+    pub no_auth: bool,
+    /// Whether only this machine can connect: then health, metrics and documentation need no token.
+    pub is_loopback: bool,
+    /// Most connections open at a time; the next ones wait to be accepted.
+    pub connections_max: usize,
+    /// Most requests worked on at a time; the next ones hear 503.
+    pub requests_max: usize,
+    /// How long a connection may take to send the first byte, and then the head of each request; idle connections are
+    /// kept that long too.
+    pub head_timeout: Duration,
+    /// How long the body of a request may take.
+    pub body_timeout: Duration,
+    /// How long a request may take in all before its client hears 503. What it began goes on.
+    pub request_timeout: Duration,
+    /// How long a stop waits for requests that are being worked on.
+    pub stop_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            no_auth: false,
+            is_loopback: false,
+            connections_max: 4096,
+            requests_max: 1024,
+            head_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(60),
+            stop_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The bank and what serving it needs. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    bank: Arc<Bank>,
+    settings: Settings,
+    cursors: Cursors,
+    metrics: Metrics,
+    requests: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Serves this bank in this way.
+    pub fn new(bank: Arc<Bank>, settings: Settings) -> App {
+        let cursors = Cursors::new(bank.derived_secret("florin v1 cursors"));
+        let requests = Arc::new(Semaphore::new(settings.requests_max));
+        App {
+            inner: Arc::new(Inner {
+                bank,
+                settings,
+                cursors,
+                metrics: Metrics::default(),
+                requests,
+                tasks: TaskTracker::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn bank(&self) -> &Arc<Bank> {
+        &self.inner.bank
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn cursors(&self) -> &Cursors {
+        &self.inner.cursors
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    pub(crate) fn requests(&self) -> &Arc<Semaphore> {
+        &self.inner.requests
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.inner.tasks
+    }
+}

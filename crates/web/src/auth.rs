@@ -1,0 +1,108 @@
+//! Who calls, and whether they may: a bearer's token becomes a [`Caller`] before anything else is looked at.
+//!
+//! Auditors only read. What only an administrator may do and can be told from the path is turned away here; what the
+//! body decides (a forced posting) where the body is read, and the bank checks both again.
+
+use crate::App;
+use crate::problem::{Code, Problem};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, header};
+use bank::Caller;
+use ledger::event::Channel;
+use ledger::token::Role;
+use std::sync::Arc;
+
+/// What anybody may see on the machine itself.
+const OPEN_ON_LOOPBACK: [&str; 6] =
+    ["/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/rapidoc.js"];
+/// Longest `X-Request-Id` that is kept as the correlation of an entry.
+const CORRELATION_BYTES_MAX: usize = 128;
+
+/// Adds the caller to a request.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, or a fault of the place where tokens live.
+pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Problem> {
+    let path = request.uri().path();
+    if app.settings().is_loopback && OPEN_ON_LOOPBACK.contains(&path) {
+        return Ok(());
+    }
+    let correlation = correlation(request.headers());
+    let caller = if app.settings().no_auth {
+        Caller { correlation: correlation.into(), ..Caller::local(Channel::Http) }
+    } else {
+        let token = bearer(request.headers())?;
+        let known = app.bank().authenticate(token, Channel::Http, correlation).await?;
+        known.ok_or_else(|| unauthenticated("the token is unknown, revoked or expired; ask for a new one"))?
+    };
+    check_role(caller.role, request.method(), path)?;
+    request.extensions_mut().insert(Arc::new(caller));
+    Ok(())
+}
+
+fn unauthenticated(detail: &'static str) -> Problem {
+    Problem::new(Code::Unauthenticated, detail)
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = header.ok_or_else(|| unauthenticated("send `Authorization: Bearer TOKEN`"))?;
+    match header.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        Some(_) | None => Err(unauthenticated("send `Authorization: Bearer TOKEN`")),
+    }
+}
+
+fn correlation(headers: &HeaderMap) -> &str {
+    let sent = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+    sent.filter(|text| text.len() <= CORRELATION_BYTES_MAX).unwrap_or("")
+}
+
+fn check_role(role: Role, method: &Method, path: &str) -> Result<(), Problem> {
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_of_tokens = path == "/api/v1/tokens" || path.starts_with("/api/v1/tokens/");
+    let is_discarding = path.starts_with("/api/v1/dead-letters/") && path.ends_with("/discard");
+    let opens_own_account = path == "/api/v1/system/accounts" && !reads;
+    let needs = match () {
+        () if is_of_tokens || is_discarding || opens_own_account => Role::Admin,
+        () if reads => Role::Auditor,
+        () => Role::Teller,
+    };
+    let allowed = match needs {
+        Role::Admin => role == Role::Admin,
+        Role::Teller => role != Role::Auditor,
+        Role::Auditor => true,
+    };
+    if allowed { Ok(()) } else { Err(forbidden(needs)) }
+}
+
+/// The caller's role is not enough.
+pub(crate) fn forbidden(needs: Role) -> Problem {
+    Problem::new(Code::Forbidden, format!("this needs a token with the role `{}`", needs.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_may_do_what_the_contract_says() {
+        let table = [
+            (Method::GET, "/api/v1/accounts/1", "auditor"),
+            (Method::POST, "/api/v1/transfers", "teller"),
+            (Method::PATCH, "/api/v1/users/1", "teller"),
+            (Method::POST, "/api/v1/dead-letters/1/redrive", "teller"),
+            (Method::POST, "/api/v1/dead-letters/1/discard", "admin"),
+            (Method::POST, "/api/v1/system/accounts", "admin"),
+            (Method::GET, "/api/v1/tokens", "admin"),
+            (Method::DELETE, "/api/v1/tokens/1", "admin"),
+            (Method::POST, "/deposit", "teller"),
+        ];
+        for (method, path, least) in table {
+            let may = |role| check_role(role, &method, path).is_ok();
+            assert!(may(Role::Admin), "{path}");
+            assert_eq!(may(Role::Teller), least != "admin", "{path}");
+            assert_eq!(may(Role::Auditor), least == "auditor", "{path}");
+        }
+    }
+}

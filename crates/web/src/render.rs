@@ -1,0 +1,235 @@
+//! Writes what the bank answered as JSON, straight into bytes. What is written depends only on the entry it rests on, so
+//! that a replayed answer is the first one byte for byte.
+
+use crate::text::{
+    push_id, push_json_string, push_money, push_number, push_optional_id, push_optional_string, push_time,
+};
+use ledger::account::{Account, AccountKind, Status};
+use ledger::amount::Amount;
+use ledger::currency::Currency;
+use ledger::hold::Hold;
+use ledger::ids::TransferId;
+use ledger::time::Timestamp;
+use ledger::transfer::{Posting, Side, Transferred};
+
+/// Bytes that a transfer with two postings takes, about.
+pub(crate) const TRANSFER_BYTES: usize = 1024;
+
+/// A transfer of an entry booked at this time; without one it is a dry run, whose ids and times are `null`.
+pub(crate) fn push_transfer(
+    out: &mut Vec<u8>,
+    transferred: &Transferred,
+    booked_at: Option<Timestamp>,
+    reversed_by: Option<TransferId>,
+) {
+    out.extend_from_slice(b"{\"transfer_id\":");
+    push_optional_id(out, booked_at.map(|_| transferred.id.number()));
+    push_name(out, b",\"type\":", transferred.kind.name());
+    out.extend_from_slice(b",\"status\":\"succeeded\",\"amount\":\"");
+    push_total(out, transferred);
+    out.push(b'"');
+    push_name(out, b",\"currency\":", transferred.currency.code());
+    push_times_and_note(out, transferred, booked_at, true);
+    out.extend_from_slice(b",\"postings\":[");
+    for (index, posting) in transferred.postings.iter().enumerate() {
+        if index != 0 {
+            out.push(b',');
+        }
+        push_posting(out, posting, transferred, booked_at);
+    }
+    out.extend_from_slice(b"],\"hold_id\":");
+    push_optional_id(out, transferred.hold.map(|hold| hold.number()));
+    out.extend_from_slice(b",\"reverses\":");
+    push_optional_id(out, transferred.reverses.map(|reversed| reversed.transfer.number()));
+    out.extend_from_slice(b",\"reversed_by\":");
+    push_optional_id(out, reversed_by.map(|by| by.number()));
+    out.extend_from_slice(b",\"failure\":null}");
+}
+
+/// The sum of all legs.
+fn push_total(out: &mut Vec<u8>, transferred: &Transferred) {
+    let total = i128::try_from(transferred.amount()).unwrap_or(i128::MAX);
+    crate::text::push_decimal(out, total, transferred.currency.scale());
+}
+
+/// One posting of a transfer.
+pub(crate) fn push_posting(
+    out: &mut Vec<u8>,
+    posting: &Posting,
+    transferred: &Transferred,
+    booked_at: Option<Timestamp>,
+) {
+    out.extend_from_slice(b"{\"transfer_id\":");
+    push_optional_id(out, booked_at.map(|_| transferred.id.number()));
+    out.extend_from_slice(b",\"account_id\":");
+    push_id(out, posting.account.number());
+    push_name(out, b",\"side\":", side_name(posting.side));
+    out.extend_from_slice(b",\"amount\":");
+    push_money(out, posting.amount.signed(), transferred.currency);
+    push_name(out, b",\"currency\":", transferred.currency.code());
+    out.extend_from_slice(b",\"balance_after\":");
+    push_money(out, posting.balance_after, transferred.currency);
+    out.extend_from_slice(b",\"version\":");
+    push_number(out, u128::from(posting.version));
+    push_name(out, b",\"type\":", transferred.kind.name());
+    push_times_and_note(out, transferred, booked_at, false);
+    out.push(b'}');
+}
+
+/// The word for a side on the wire.
+pub(crate) const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Debit => "debit",
+        Side::Credit => "credit",
+    }
+}
+
+/// A transfer names its times before the note, a posting after it.
+fn push_times_and_note(out: &mut Vec<u8>, transferred: &Transferred, booked_at: Option<Timestamp>, times_first: bool) {
+    if times_first {
+        out.extend_from_slice(b",\"created_at\":");
+        push_optional_time(out, booked_at);
+        out.extend_from_slice(b",\"effective_at\":");
+        push_optional_time(out, booked_at.map(|_| transferred.effective_at));
+    }
+    let note = transferred.note.as_deref();
+    out.extend_from_slice(b",\"reference\":");
+    push_optional_string(out, note.and_then(|note| note.reference.as_deref()));
+    out.extend_from_slice(b",\"metadata\":{");
+    for (index, (key, value)) in note.map_or(&[][..], |note| &note.metadata).iter().enumerate() {
+        if index != 0 {
+            out.push(b',');
+        }
+        push_json_string(out, key);
+        out.push(b':');
+        push_json_string(out, value);
+    }
+    out.push(b'}');
+    if !times_first {
+        out.extend_from_slice(b",\"effective_at\":");
+        push_optional_time(out, booked_at.map(|_| transferred.effective_at));
+        out.extend_from_slice(b",\"created_at\":");
+        push_optional_time(out, booked_at);
+    }
+}
+
+/// A word that needs no escapes, after the name of its field.
+fn push_name(out: &mut Vec<u8>, field: &[u8], name: &str) {
+    out.extend_from_slice(field);
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
+}
+
+/// A time, or `null`.
+pub(crate) fn push_optional_time(out: &mut Vec<u8>, time: Option<Timestamp>) {
+    match time {
+        Some(time) => push_time(out, time),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// An account. Those of the bank's own also tell kind and name, and belong to no user.
+pub(crate) fn push_account(out: &mut Vec<u8>, account: &Account) {
+    out.extend_from_slice(b"{\"account_id\":");
+    push_id(out, account.id.number());
+    out.extend_from_slice(b",\"user_id\":");
+    push_optional_id(out, account.customer.map(|customer| customer.number()));
+    match account.kind {
+        AccountKind::Checking => out.extend_from_slice(b",\"type\":\"checking\""),
+        AccountKind::Savings => out.extend_from_slice(b",\"type\":\"savings\""),
+        AccountKind::System(kind) => {
+            push_name(out, b",\"type\":\"system\",\"kind\":", kind.name());
+            out.extend_from_slice(b",\"name\":");
+            push_optional_string(out, account.note.as_deref());
+        }
+    }
+    push_name(out, b",\"currency\":", account.currency.code());
+    out.extend_from_slice(b",\"scale\":");
+    push_number(out, u128::from(account.currency.scale()));
+    push_name(out, b",\"status\":", status_name(account.status));
+    push_name(out, b",\"date_opened\":", &account.opened.to_string());
+    out.extend_from_slice(b",\"overdraft_limit\":");
+    push_money(out, account.overdraft_limit.signed(), account.currency);
+    push_limits(out, account);
+    push_balance(out, account);
+    out.push(b'}');
+}
+
+/// The word for a status on the wire.
+const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Frozen(_) => "frozen",
+        Status::Closed => "closed",
+    }
+}
+
+fn push_limits(out: &mut Vec<u8>, account: &Account) {
+    let limits = account.limits.as_deref().copied().unwrap_or_default();
+    out.extend_from_slice(b",\"limits\":{\"per_transfer\":");
+    push_optional_amount(out, limits.per_transfer, account.currency);
+    out.extend_from_slice(b",\"daily_debit\":");
+    push_optional_amount(out, limits.daily_debit, account.currency);
+    out.extend_from_slice(b",\"monthly_debit\":");
+    push_optional_amount(out, limits.monthly_debit, account.currency);
+    out.push(b'}');
+}
+
+fn push_optional_amount(out: &mut Vec<u8>, amount: Option<Amount>, currency: Currency) {
+    match amount {
+        Some(amount) => push_money(out, amount.signed(), currency),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn push_balance(out: &mut Vec<u8>, account: &Account) {
+    out.extend_from_slice(b",\"balance\":{\"ledger\":");
+    push_money(out, account.balance, account.currency);
+    out.extend_from_slice(b",\"held\":");
+    push_money(out, i128::from(account.held), account.currency);
+    out.extend_from_slice(b",\"available\":");
+    push_money(out, account.available(), account.currency);
+    out.extend_from_slice(b",\"version\":");
+    push_number(out, u128::from(account.version));
+    out.extend_from_slice(b",\"revision\":");
+    push_number(out, u128::from(account.revision));
+    out.push(b'}');
+}
+
+/// A hold; in a dry run its id and times are `null`.
+pub(crate) fn push_hold(out: &mut Vec<u8>, hold: &Hold, is_new_dry_run: bool) {
+    out.extend_from_slice(b"{\"hold_id\":");
+    push_optional_id(out, Some(hold.id.number()).filter(|_| !is_new_dry_run));
+    out.extend_from_slice(b",\"from\":");
+    push_id(out, hold.from.number());
+    out.extend_from_slice(b",\"to\":");
+    push_optional_id(out, hold.to.map(|to| to.number()));
+    out.extend_from_slice(b",\"amount\":");
+    push_money(out, hold.amount.signed(), hold.currency);
+    out.extend_from_slice(b",\"captured\":");
+    push_money(out, hold.captured.signed(), hold.currency);
+    push_name(out, b",\"currency\":", hold.currency.code());
+    push_name(out, b",\"status\":", hold.status.name());
+    out.extend_from_slice(b",\"expires_at\":");
+    push_optional_time(out, hold.expires_at.filter(|_| !is_new_dry_run));
+    out.extend_from_slice(b",\"created_at\":");
+    push_optional_time(out, Some(hold.created_at).filter(|_| !is_new_dry_run));
+    out.push(b'}');
+}
+
+/// A page of a list.
+pub(crate) fn page<T>(items: &[T], next_cursor: Option<&str>, mut push: impl FnMut(&mut Vec<u8>, &T)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + items.len() * 256);
+    out.extend_from_slice(b"{\"items\":[");
+    for (index, item) in items.iter().enumerate() {
+        if index != 0 {
+            out.push(b',');
+        }
+        push(&mut out, item);
+    }
+    out.extend_from_slice(b"],\"next_cursor\":");
+    push_optional_string(&mut out, next_cursor);
+    out.push(b'}');
+    out
+}

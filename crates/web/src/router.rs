@@ -1,0 +1,71 @@
+//! All routes, as one list. Each takes its method and path from the handler it names, and so does the OpenAPI document.
+
+use crate::edge::{around, method_not_allowed, not_found};
+use crate::v1::{
+    accounts, dead_letters, events, holds, journal, postings, system, tokens, transfer_batch, transfers, users,
+};
+use crate::{App, docs, metrics, short_calls};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes with what describes them.
+pub(crate) fn documented() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(docs::base())
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(users::read, users::change))
+        .routes(routes!(accounts::list_of_user))
+        .routes(routes!(accounts::create))
+        .routes(routes!(accounts::read, accounts::change))
+        .routes(routes!(accounts::balance))
+        .routes(routes!(postings::list))
+        .routes(routes!(accounts::freeze))
+        .routes(routes!(accounts::unfreeze))
+        .routes(routes!(accounts::close))
+        .routes(routes!(transfers::create, transfers::list))
+        .routes(routes!(transfer_batch::create))
+        .routes(routes!(transfers::read))
+        .routes(routes!(transfers::reverse))
+        .routes(routes!(holds::create))
+        .routes(routes!(holds::read))
+        .routes(routes!(holds::list))
+        .routes(routes!(holds::capture))
+        .routes(routes!(holds::void))
+        .routes(routes!(events::ingest))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::read))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::discard))
+        .routes(routes!(journal::read))
+        .routes(routes!(system::balances))
+        .routes(routes!(system::open))
+        .routes(routes!(tokens::create, tokens::list))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(short_calls::deposit))
+        .routes(routes!(short_calls::withdraw))
+        .routes(routes!(short_calls::balance))
+        .routes(routes!(short_calls::transaction))
+        .routes(routes!(short_calls::transfer))
+        .routes(routes!(short_calls::status))
+        .routes(routes!(short_calls::month))
+        .routes(routes!(short_calls::download))
+        .routes(routes!(metrics::live))
+        .routes(routes!(metrics::ready))
+        .routes(routes!(metrics::metrics))
+}
+
+/// The whole bank as a service.
+pub fn router(app: App) -> Router {
+    let (router, _) = documented().split_for_parts();
+    router
+        .route("/openapi.json", axum::routing::get(docs::document))
+        .route("/docs", axum::routing::get(docs::page))
+        .route("/docs/rapidoc.js", axum::routing::get(docs::script))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::disable()) // each handler bounds its own
+        .layer(from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}

@@ -1,0 +1,342 @@
+//! What the bank answers.
+
+use super::{
+    AccountStatus, AnyAccountType, Currency, DeadLetterStatus, HoldStatus, Id, Money, Problem, Role, Side,
+    TransferStatus, TransferType,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A user. What was erased is `null`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct User {
+    #[schema(value_type = Id)]
+    pub(crate) user_id: String,
+    #[schema(required)]
+    pub(crate) name: Option<String>,
+    #[schema(required)]
+    pub(crate) date_of_birth: Option<String>,
+    /// Full years.
+    #[schema(required)]
+    pub(crate) age: Option<u32>,
+    /// All but the last characters hidden.
+    #[schema(required)]
+    pub(crate) national_id: Option<String>,
+    #[schema(required)]
+    pub(crate) email: Option<String>,
+    #[schema(required)]
+    pub(crate) phone: Option<String>,
+    #[schema(required)]
+    pub(crate) locale: Option<String>,
+    #[schema(format = DateTime)]
+    pub(crate) created_at: String,
+}
+
+/// A page of users.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Users {
+    pub(crate) items: Vec<User>,
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// Limits of an account; `null` is none.
+#[derive(ToSchema)]
+pub(crate) struct Limits {
+    #[schema(required)]
+    per_transfer: Option<Money>,
+    #[schema(required)]
+    daily_debit: Option<Money>,
+    #[schema(required)]
+    monthly_debit: Option<Money>,
+}
+
+/// What an account has.
+#[derive(ToSchema)]
+pub(crate) struct Balance {
+    ledger: Money,
+    held: Money,
+    available: Money,
+    /// Count of postings.
+    version: u64,
+    /// Count of changes.
+    revision: u64,
+}
+
+/// An account.
+#[derive(ToSchema)]
+pub(crate) struct Account {
+    account_id: Id,
+    #[schema(required)]
+    user_id: Option<Id>,
+    r#type: AnyAccountType,
+    /// Only of the bank's own accounts.
+    kind: Option<String>,
+    /// Only of the bank's own accounts.
+    name: Option<String>,
+    currency: Currency,
+    scale: u8,
+    status: AccountStatus,
+    #[schema(format = Date)]
+    date_opened: String,
+    overdraft_limit: Money,
+    limits: Limits,
+    balance: Balance,
+}
+
+/// A page of accounts.
+#[derive(ToSchema)]
+pub(crate) struct Accounts {
+    items: Vec<Account>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// A balance at a time.
+#[derive(ToSchema)]
+pub(crate) struct BalanceAt {
+    account_id: Id,
+    currency: Currency,
+    ledger: Money,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// What became of a transfer of a batch: `transfer` or `error`.
+#[derive(ToSchema)]
+pub(crate) struct BatchResult {
+    status: u16,
+    transfer: Option<Transfer>,
+    error: Option<Problem>,
+}
+
+/// What became of the transfers of a batch, index by index.
+#[derive(ToSchema)]
+pub(crate) struct BatchResults {
+    results: Vec<BatchResult>,
+}
+
+/// One side of a leg. Ids and times are `null` in a dry run.
+#[derive(ToSchema)]
+pub(crate) struct Posting {
+    #[schema(required)]
+    transfer_id: Option<Id>,
+    account_id: Id,
+    side: Side,
+    amount: Money,
+    currency: Currency,
+    balance_after: Money,
+    version: u64,
+    r#type: TransferType,
+    #[schema(required)]
+    reference: Option<String>,
+    metadata: BTreeMap<String, String>,
+    #[schema(required, format = DateTime)]
+    effective_at: Option<String>,
+    #[schema(required, format = DateTime)]
+    created_at: Option<String>,
+}
+
+/// A page of postings.
+#[derive(ToSchema)]
+pub(crate) struct Postings {
+    items: Vec<Posting>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// Why a transfer failed.
+#[derive(ToSchema)]
+pub(crate) struct Failure {
+    code: String,
+    detail: String,
+}
+
+/// A transfer. Ids and times are `null` in a dry run.
+#[derive(ToSchema)]
+pub(crate) struct Transfer {
+    #[schema(required)]
+    transfer_id: Option<Id>,
+    r#type: TransferType,
+    status: TransferStatus,
+    amount: Money,
+    currency: Currency,
+    #[schema(required, format = DateTime)]
+    created_at: Option<String>,
+    #[schema(required, format = DateTime)]
+    effective_at: Option<String>,
+    #[schema(required)]
+    reference: Option<String>,
+    metadata: BTreeMap<String, String>,
+    postings: Vec<Posting>,
+    #[schema(required)]
+    hold_id: Option<Id>,
+    #[schema(required)]
+    reverses: Option<Id>,
+    #[schema(required)]
+    reversed_by: Option<Id>,
+    #[schema(required)]
+    failure: Option<Failure>,
+}
+
+/// A page of transfers.
+#[derive(ToSchema)]
+pub(crate) struct Transfers {
+    items: Vec<Transfer>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// A hold. Id and times are `null` in a dry run.
+#[derive(ToSchema)]
+pub(crate) struct Hold {
+    #[schema(required)]
+    hold_id: Option<Id>,
+    from: Id,
+    #[schema(required)]
+    to: Option<Id>,
+    amount: Money,
+    captured: Money,
+    currency: Currency,
+    status: HoldStatus,
+    #[schema(required, format = DateTime)]
+    expires_at: Option<String>,
+    #[schema(required, format = DateTime)]
+    created_at: Option<String>,
+}
+
+/// A page of holds.
+#[derive(ToSchema)]
+pub(crate) struct Holds {
+    items: Vec<Hold>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// What became of an event.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventResult {
+    #[schema(required)]
+    pub(crate) id: Option<String>,
+    /// `accepted`, `replayed` or `dead_lettered`.
+    pub(crate) status: String,
+    #[schema(value_type = Option<Id>, nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transfer_id: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+}
+
+/// What became of events. Of a stream only what was dead-lettered is listed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventResults {
+    pub(crate) accepted: u64,
+    pub(crate) replayed: u64,
+    pub(crate) dead_lettered: u64,
+    pub(crate) results: Vec<EventResult>,
+}
+
+/// What failed for good.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeadLetter {
+    #[schema(value_type = Id)]
+    pub(crate) dead_letter_id: String,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+    /// What was sent last; `null` when it can no longer be read.
+    #[schema(required, value_type = serde_json::Value)]
+    pub(crate) event: Option<Box<RawValue>>,
+    #[schema(format = DateTime)]
+    pub(crate) received_at: String,
+    pub(crate) attempts: u32,
+    #[schema(value_type = DeadLetterStatus)]
+    pub(crate) status: String,
+}
+
+/// A page of dead letters.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeadLetters {
+    pub(crate) items: Vec<DeadLetter>,
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A part of the journal as CloudEvents.
+#[derive(ToSchema)]
+pub(crate) struct Journal {
+    items: Vec<serde_json::Value>,
+    /// What to ask for next.
+    next_after: u64,
+}
+
+/// One of the bank's own accounts.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SystemAccountBalance {
+    #[schema(value_type = Id)]
+    pub(crate) account_id: String,
+    pub(crate) kind: String,
+    #[schema(value_type = Money)]
+    pub(crate) balance: String,
+}
+
+/// The books of one shard in one currency.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SystemBalance {
+    pub(crate) shard: u16,
+    #[schema(value_type = Currency)]
+    pub(crate) currency: String,
+    pub(crate) accounts: Vec<SystemAccountBalance>,
+    /// All customers together.
+    #[schema(value_type = Money)]
+    pub(crate) customers: String,
+    /// Zero, or something is wrong.
+    #[schema(value_type = Money)]
+    pub(crate) total: String,
+}
+
+/// The books.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SystemBalances {
+    pub(crate) items: Vec<SystemBalance>,
+}
+
+/// A token without its text.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Token {
+    #[schema(value_type = Id)]
+    pub(crate) token_id: String,
+    pub(crate) name: String,
+    #[schema(value_type = Role)]
+    pub(crate) role: String,
+    #[schema(format = DateTime)]
+    pub(crate) created_at: String,
+    #[schema(required, format = DateTime)]
+    pub(crate) expires_at: Option<String>,
+    pub(crate) revoked: bool,
+}
+
+/// A token with its text, once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenShown {
+    #[serde(flatten)]
+    pub(crate) metadata: Token,
+    /// What to present as bearer.
+    pub(crate) token: String,
+}
+
+/// All tokens.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tokens {
+    pub(crate) items: Vec<Token>,
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// Whether the bank works.
+#[derive(ToSchema)]
+pub(crate) struct Health {
+    status: String,
+}

@@ -1,0 +1,226 @@
+//! What clients send.
+
+use super::{
+    AccountType, Amount, AmountOrMax, BatchMode, Currency, FreezeKind, Id, NewTransferType, Role, SystemAccountKind,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A user to register.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUser {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    user_id: Option<Id>,
+    #[schema(format = Date)]
+    date_of_birth: Option<String>,
+    national_id: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    locale: Option<String>,
+}
+
+/// What changes of a user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserChange {
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    #[schema(format = Date)]
+    date_of_birth: Option<String>,
+    national_id: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    locale: Option<String>,
+}
+
+/// An account to open.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAccount {
+    user_id: Id,
+    currency: Currency,
+    r#type: AccountType,
+    /// How far below zero debits may take it; zero without it.
+    overdraft_limit: Option<Amount>,
+    account_id: Option<Id>,
+}
+
+/// Limits of an account; `null` is none.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewLimits {
+    per_transfer: Option<Amount>,
+    daily_debit: Option<Amount>,
+    monthly_debit: Option<Amount>,
+}
+
+/// What changes of an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccountChange {
+    overdraft_limit: Option<Amount>,
+    limits: Option<NewLimits>,
+}
+
+/// What a freeze stops, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Freeze {
+    #[schema(max_length = 255)]
+    reason: Option<String>,
+    kind: Option<FreezeKind>,
+}
+
+/// One leg of a transfer.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewLeg {
+    from: Id,
+    to: Id,
+    amount: AmountOrMax,
+}
+
+/// A transfer that is asked for: a deposit has `to`, a withdrawal `from`, a transfer both, or legs.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTransfer {
+    r#type: NewTransferType,
+    from: Option<Id>,
+    to: Option<Id>,
+    amount: Option<AmountOrMax>,
+    currency: Currency,
+    #[schema(min_items = 1, max_items = 100)]
+    legs: Option<Vec<NewLeg>>,
+    /// Of a deposit or withdrawal: one of the bank's own accounts other than cash.
+    contra: Option<Id>,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+}
+
+/// A transfer of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBatchTransfer {
+    r#type: NewTransferType,
+    from: Option<Id>,
+    to: Option<Id>,
+    amount: Option<AmountOrMax>,
+    currency: Currency,
+    #[schema(min_items = 1, max_items = 100)]
+    legs: Option<Vec<NewLeg>>,
+    contra: Option<Id>,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    forced: Option<bool>,
+    /// Needed in an independent batch.
+    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// Many transfers.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBatch {
+    mode: BatchMode,
+    #[schema(min_items = 1, max_items = 8192)]
+    transfers: Vec<NewBatchTransfer>,
+}
+
+/// How a transfer is undone.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reverse {
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// Money to reserve.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewHold {
+    from: Id,
+    to: Option<Id>,
+    amount: Amount,
+    currency: Currency,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// How much of a hold is taken, and for whom.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Capture {
+    amount: Option<Amount>,
+    to: Option<Id>,
+    /// Whether what is not captured is released; yes without it.
+    r#final: Option<bool>,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// A CloudEvent 1.0; see docs/api.md for types and data.
+#[derive(ToSchema)]
+pub(crate) struct CloudEvent {
+    specversion: String,
+    id: String,
+    source: String,
+    r#type: String,
+    #[schema(format = DateTime)]
+    time: Option<String>,
+    #[schema(value_type = Object)]
+    data: String,
+}
+
+/// How a dead letter is submitted anew.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redrive {
+    /// In place of the event's `data`.
+    data: Option<serde_json::Value>,
+}
+
+/// Why a dead letter is given up.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Discard {
+    #[schema(max_length = 255)]
+    reason: String,
+}
+
+/// An account of the bank's own to open.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSystemAccount {
+    kind: SystemAccountKind,
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    currency: Currency,
+}
+
+/// A token to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewToken {
+    /// The principal it speaks for.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    role: Role,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! Claims about the interface, made against a bank in memory.

@@ -1,0 +1,14 @@
+//! The resources under `/api/v1`, one file each.
+
+pub(crate) mod accounts;
+pub(crate) mod dead_letters;
+pub(crate) mod events;
+pub(crate) mod holds;
+pub(crate) mod journal;
+pub(crate) mod postings;
+pub(crate) mod system;
+pub(crate) mod tokens;
+pub(crate) mod transfer_batch;
+pub(crate) mod transfer_input;
+pub(crate) mod transfers;
+pub(crate) mod users;

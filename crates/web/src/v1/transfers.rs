@@ -1,0 +1,139 @@
+//! Transfers: moving money, looking transfers up, undoing them.
+
+use super::transfer_input::{KeyPlace, transfer};
+use crate::answer::{Reply, effect, fingerprint, json, marked, respond, unexpected_event};
+use crate::call::{Ask, LIMIT_DEFAULT, Read};
+use crate::input::{Problems, boolean, document, fields, note};
+use crate::problem::{Code, Problem};
+use crate::render::{TRANSFER_BYTES, page, push_transfer};
+use crate::schema;
+use bank::submit::ClientKey;
+use ledger::command::{Command, Reverse};
+use ledger::ids::{AccountId, TransferId};
+use ledger::token::Role;
+use store::query::{TransferQuery, TransferView};
+use store::{Answer, transfers_of};
+
+/// Moves money: a deposit, a withdrawal or a transfer, in one leg or several.
+#[utoipa::path(post, path = "/api/v1/transfers", tag = "transfers", params(schema::parameters::IdempotencyKey, schema::parameters::DryRun),
+    request_body = schema::requests::NewTransfer,
+    responses((status = 201, description = "Money moved.", body = schema::answers::Transfer), schema::Errors))]
+pub(crate) async fn create(call: Ask) -> Reply {
+    let mut problems = Problems::none();
+    let dry_run = call.parameters(&["dry_run"], &mut problems).dry_run(&mut problems);
+    let key = call.required_key(dry_run, &mut problems);
+    let document = problems.keep(document(&call.body));
+    let Some(document) = document else { return Err(problems.into_problem()) };
+    let transfer = transfer(&call.app, &call.caller, document.root(), KeyPlace::Outside, problems)?;
+    let fingerprint = fingerprint(&call.app, "POST /transfers", &[], document.root());
+    let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
+    let answer = call.app.bank().submit(&call.caller, key, Command::Transfer(transfer), dry_run).await?;
+    Ok(transferred(&answer))
+}
+
+/// The answer to what made one transfer.
+pub(crate) fn transferred(answer: &Answer) -> axum::http::Response<axum::body::Body> {
+    respond(answer, 201, |effect, out| {
+        out.reserve(TRANSFER_BYTES);
+        if let Some(transferred) = transferred_of(effect.event) {
+            push_transfer(out, transferred, effect.booked_at(), None);
+        }
+    })
+}
+
+fn transferred_of(event: &ledger::event::Event) -> Option<&ledger::transfer::Transferred> {
+    use ledger::event::Event;
+    match event {
+        Event::Transferred(transferred) => Some(transferred),
+        Event::HoldCaptured(captured) => Some(&captured.transferred),
+        _ => None,
+    }
+}
+
+/// A transfer as it is now.
+#[utoipa::path(get, path = "/api/v1/transfers/{transfer_id}", tag = "transfers",
+    params(("transfer_id" = schema::Id, Path, description = "The transfer.")),
+    responses((status = 200, description = "The transfer.", body = schema::answers::Transfer), schema::Errors))]
+pub(crate) async fn read(call: Read) -> Reply {
+    let mut problems = Problems::none();
+    call.parameters(&[], &mut problems);
+    let id: Option<TransferId> = call.path_id("transfer_id", &mut problems);
+    let Some(id) = id else { return Err(problems.into_problem()) };
+    problems.check()?;
+    let view = call.app.bank().transfer(id).await?;
+    let view = view.ok_or_else(|| Problem::not_found(Code::TransferNotFound, "transfer_id", id.number()))?;
+    let mut out = Vec::with_capacity(TRANSFER_BYTES);
+    push_view(&mut out, &view);
+    Ok(json(200, out))
+}
+
+/// A transfer with what happened to it later.
+pub(crate) fn push_view(out: &mut Vec<u8>, view: &TransferView) {
+    if let Some(transferred) = view.transfer.transferred() {
+        push_transfer(out, transferred, Some(view.transfer.entry.header.time), view.reversed_by);
+    }
+}
+
+/// Transfers, newest first.
+#[utoipa::path(get, path = "/api/v1/transfers", tag = "transfers",
+    params(schema::parameters::Page, schema::parameters::TransferFilter),
+    responses((status = 200, description = "A page of transfers.", body = schema::answers::Transfers), schema::Errors))]
+pub(crate) async fn list(call: Read) -> Reply {
+    let mut problems = Problems::none();
+    let known = ["limit", "cursor", "account_id", "status", "reference", "since", "until", "by", "metadata."];
+    let parameters = call.parameters(&known, &mut problems);
+    let account: Option<AccountId> = parameters.id("account_id", &mut problems);
+    let statuses = [("succeeded", true), ("pending", false), ("failed", false)];
+    let status = parameters.word("status", &statuses, &mut problems);
+    let filter = parameters.filter(&mut problems);
+    let asked = call.page(&parameters, LIMIT_DEFAULT, &mut problems);
+    problems.check()?;
+    if status == Some(false) {
+        return Ok(json(200, page::<TransferView>(&[], None, push_view))); // on one shard nothing pends or fails
+    }
+    let query = TransferQuery { account, filter, before: None, limit: asked.limit };
+    let merged = call.app.bank().transfers(&query, asked.from.as_ref()).await?;
+    let next = asked.next(merged.next.as_ref());
+    Ok(json(200, page(&merged.items, next.as_deref(), push_view)))
+}
+
+/// Undoes a transfer by its opposite, once only.
+#[utoipa::path(post, path = "/api/v1/transfers/{transfer_id}/reverse", tag = "transfers",
+    params(("transfer_id" = schema::Id, Path, description = "The transfer."), schema::parameters::IdempotencyKey, schema::parameters::DryRun),
+    request_body(content = Option<schema::requests::Reverse>),
+    responses((status = 201, description = "The reversing transfer.", body = schema::answers::Transfer), schema::Errors))]
+pub(crate) async fn reverse(call: Ask) -> Reply {
+    let mut problems = Problems::none();
+    let dry_run = call.parameters(&["dry_run"], &mut problems).dry_run(&mut problems);
+    let key = call.required_key(dry_run, &mut problems);
+    let id: Option<TransferId> = call.path_id("transfer_id", &mut problems);
+    let Some(document) = problems.keep(document(&call.body)) else { return Err(problems.into_problem()) };
+    let [forced, reference, metadata] = fields(document.root(), ["forced", "reference", "metadata"], &mut problems);
+    let forced = boolean("forced", forced, &mut problems).unwrap_or(false);
+    if forced && call.caller.role != Role::Admin {
+        problems.note(crate::auth::forbidden(Role::Admin));
+    }
+    let note = note(reference, metadata, &mut problems);
+    let Some(transfer) = id else { return Err(problems.into_problem()) };
+    problems.check()?;
+    let fingerprint = fingerprint(&call.app, "POST /transfers/reverse", &[transfer.number()], document.root());
+    let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
+    let command = Command::Reverse(Reverse { transfer, forced, note });
+    let answer = call.app.bank().submit(&call.caller, key, command, dry_run).await?;
+    Ok(transferred(&answer))
+}
+
+/// The id of the one transfer that an answer made.
+///
+/// # Errors
+/// The rejection, or that the key was used for something else.
+pub(crate) fn transfer_id(answer: &Answer) -> Result<Option<TransferId>, Problem> {
+    let effect = effect(answer)?;
+    let transferred = answer.outcome().map(transfers_of).and_then(<[_]>::first).ok_or_else(unexpected_event)?;
+    Ok(effect.header.map(|_| transferred.id))
+}
+
+/// A problem as the answer, marked if it was given before.
+pub(crate) fn problem_answer(problem: Problem, answer: &Answer) -> axum::http::Response<axum::body::Body> {
+    marked(problem.into_response(), matches!(answer, Answer::Replayed(_)))
+}
