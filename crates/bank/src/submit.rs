@@ -1,7 +1,7 @@
 //! The one door: every command goes through here, whoever asks and whatever the way in.
 //!
-//! 1. May the caller ask this? 2. Which shard decides it, and to what does its key belong? 3. Submit, and wait until
-//! the answer is durable. A rejection is an answer; only what is no answer is an error.
+//! May the caller ask this? Which shard decides it, and to what does its key belong? Then it is submitted, and the
+//! answer waits until it is durable. A rejection is an answer; only what is no answer is an error.
 
 use crate::digest::{Namespace, Scope};
 use crate::error::BankError;

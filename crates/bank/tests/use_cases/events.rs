@@ -1,17 +1,21 @@
 //! Queued events: what takes effect, what is replayed, what becomes a dead letter.
 
-use crate::world::{World, account, code, counts, euro, local, now};
+use crate::world::{World, account, code, counts, euro, local, now, rejection};
 use bank::Caller;
 use bank::dead_letter::LetterView;
+use bank::digest::{Digests, EVENT_FINGERPRINT, Namespace, Scope};
 use bank::error::BankError;
 use bank::ingest::{EVENT_BYTES_MAX, EventOutcome, events_of_array};
 use bank::read::Merged;
 use ledger::account::{SystemAccount, SystemKind};
+use ledger::command::{Command, Ingest};
 use ledger::customer::ProfileField;
-use ledger::event::Channel;
+use ledger::event::{Channel, Context, Key};
 use ledger::ids::{CustomerId, ShardId};
 use ledger::token::Role;
+use std::sync::Arc;
 use store::faulty::Submitting;
+use store::{Request, Store, Submission};
 
 pub(crate) fn event(kind: &str, id: &str, data: &str) -> String {
     format!(r#"{{"specversion":"1.0","type":"florin.{kind}","source":"bank","id":"{id}","data":{data}}}"#)
@@ -252,4 +256,29 @@ fn the_elements_of_an_array_keep_their_own_text() {
     assert_eq!(events_of_array(b"{}"), None);
     assert_eq!(events_of_array(b"[1,"), None);
     assert_eq!(events_of_array(b"[]"), Some(Vec::new()));
+}
+
+#[test]
+fn an_event_that_made_the_rule_book_fail_becomes_one_dead_letter() {
+    let world = World::new(2);
+    let id = world.id_on(1, 0);
+    world.open(id);
+    // A command that the rule book cannot decide, under the key of the event.
+    let digests = Digests::new(&[9; 32]);
+    let digest = digests.key(Namespace::Source("bank"), Scope::Account(account(id)), b"1");
+    let poison = Ingest { command: Command::Batch([].into()), payload: Box::default() };
+    let request = Request {
+        key: Some(Key { digest, fingerprint: EVENT_FINGERPRINT }),
+        command: Command::Ingest(Box::new(poison)),
+    };
+    let context = Context { principal: "x".into(), channel: Channel::File, correlation: "".into(), cause: None };
+    let submission = Submission { context: Arc::new(context), requests: vec![request], dry_run: false };
+    let answers = now(world.memories[1].submit(submission)).expect("answered");
+    assert_eq!(rejection(&answers[0]), Some("invariant_broken"));
+    for _ in 0..3 {
+        assert_eq!(code(&world.ingest(&[deposited("1", id, "1.00")])[0]), "replayed");
+        let letters = letters(&world);
+        assert_eq!(letters.items.iter().map(|view| &*view.letter.code).collect::<Vec<_>>(), ["invariant_broken"]);
+    }
+    assert_eq!(world.balance(id), 0);
 }

@@ -241,3 +241,18 @@ fn letters_are_listed_by_status_over_all_shards() {
         [8, 1, 0]
     );
 }
+
+#[test]
+fn of_redrives_at_the_same_time_one_acts() {
+    let world = World::new(1);
+    let id = failed_withdrawal(&world, 1);
+    world.pay_in(1, 1_000);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| redrive(&world, id).expect("asked"));
+        }
+    });
+    assert_eq!(world.balance(1), 900);
+    let after = now(world.bank.dead_letter(id)).expect("read").expect("a letter").letter;
+    assert_eq!((after.status, after.attempts), (DeadLetterStatus::Redriven, 2));
+}

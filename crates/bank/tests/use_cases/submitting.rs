@@ -247,3 +247,24 @@ fn an_atomic_batch_names_the_culprit_and_moves_nothing() {
     assert!(matches!(again, Answer::Replayed(_)), "a rejection is final");
     assert_eq!((world.balance(1), world.balance(2)), (1_100, 0));
 }
+
+#[test]
+fn everything_can_be_asked_from_any_thread() {
+    fn is_send<T: Send>(future: T) {
+        drop(future);
+    }
+    let world = World::new(1);
+    let (bank, caller) = (&world.bank, local());
+    let letter = ledger::ids::DeadLetterId::new(1).expect("an id");
+    is_send(bank.submit(&caller, None, opening(1, 1), false));
+    is_send(bank.submit_batch(&caller, Vec::new(), false));
+    is_send(bank.register_user(&caller, None, None, &named("A")));
+    is_send(bank.ingest(&caller, &["{}"]));
+    is_send(bank.redrive(&caller, None, letter, None));
+    is_send(bank.dead_letters(None, 1, None));
+    is_send(bank.transfers(&store::query::TransferQuery::default(), None));
+    is_send(bank.system_balances());
+    is_send(bank.authenticate("", Channel::Http, ""));
+    is_send(bank.journal(ShardId::default(), 0, 1));
+    is_send(bank.expire_due_holds());
+}
