@@ -18,6 +18,7 @@ pub mod dead_letters;
 pub mod holds;
 pub mod keys;
 pub mod money;
+pub mod oracle;
 pub mod paging;
 pub mod queries;
 pub mod reopening;
@@ -126,6 +127,8 @@ macro_rules! conformance_suite {
                 a_revoked_token_is_listed_as_such,
                 a_customer_registered_again_is_the_same,
                 changes_of_an_account_are_seen_and_counted;
+            oracle:
+                the_same_requests_come_to_the_same_as_in_memory;
             reopening:
                 every_row_is_as_it_was,
                 old_keys_have_their_old_answers,

@@ -68,12 +68,13 @@ struct Workload {
 }
 
 /// Opens [`ACCOUNTS`] accounts and makes so many requests, in submissions of various sizes. The engine's background work
-/// comes to an end once in the middle, so that some of it is indexed and some is not.
-pub async fn run(bench: &mut Bench, seed: u64, requests: u64) {
+/// comes to an end once in the middle, so that some of it is indexed and some is not. Returns what became of each.
+pub async fn run(bench: &mut Bench, seed: u64, requests: u64) -> Vec<Outcome> {
     bench.open_accounts(&(0..ACCOUNTS).map(|_| 50_000).collect::<Vec<_>>()).await;
     let mut workload = Workload { random: Random::new(seed), transfers: Vec::new(), holds: Vec::new() };
     let mut made = 0;
     let mut is_settled = false;
+    let mut outcomes = Vec::new();
     while made < requests {
         let size = 1 + workload.random.below(9);
         let submission: Vec<Request> = (0..size)
@@ -84,6 +85,7 @@ pub async fn run(bench: &mut Bench, seed: u64, requests: u64) {
             .collect();
         let answers = bench.submit(submission).await;
         answers.iter().for_each(|answer| workload.note(answer));
+        outcomes.extend(answers.iter().filter_map(|answer| answer.outcome().cloned()));
         made += size;
         bench.advance(workload.random.below(3_600_000_000));
         if !is_settled && requests / 2 < made {
@@ -91,6 +93,7 @@ pub async fn run(bench: &mut Bench, seed: u64, requests: u64) {
             bench.settle();
         }
     }
+    outcomes
 }
 
 impl Workload {
