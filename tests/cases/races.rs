@@ -49,9 +49,8 @@ fn captures_and_voids_at_once_leave_one_winner() {
         let hold = bank.hold(&account, "1.00").expect(201).json();
         let id = hold["hold_id"].as_str().expect("an id");
         let act = ["capture", "void"];
-        let statuses = in_parallel(2, |index| {
-            bank.post(&format!("/api/v1/holds/{id}/{}", act[index]), &json!({})).status
-        });
+        let statuses =
+            in_parallel(2, |index| bank.post(&format!("/api/v1/holds/{id}/{}", act[index]), &json!({})).status);
         let moved = bank.ledger(&account) != before;
         assert_eq!(statuses, if moved { [201, 409] } else { [409, 200] }, "round {round}");
         assert_eq!(bank.account(&account)["balance"]["held"], "0.00");

@@ -42,10 +42,12 @@ impl Server {
 
     /// As `start`; what it said instead when it did not come up.
     pub fn try_start(command: &mut Command) -> Result<Server, String> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program can be started");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program can be started");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("stdout can be read");
-        let address = line.strip_prefix("florin is listening on http://").and_then(|address| address.trim().parse().ok());
+        let address =
+            line.strip_prefix("florin is listening on http://").and_then(|address| address.trim().parse().ok());
         match address {
             Some(address) => Ok(Server { child, address }),
             None => {
@@ -238,7 +240,10 @@ impl Bank {
 
     /// Pays euros out.
     pub fn withdraw(&self, from: &str, amount: &str) -> Response {
-        self.post("/api/v1/transfers", &json!({"type": "withdrawal", "from": from, "amount": amount, "currency": "EUR"}))
+        self.post(
+            "/api/v1/transfers",
+            &json!({"type": "withdrawal", "from": from, "amount": amount, "currency": "EUR"}),
+        )
     }
 
     /// Moves euros.

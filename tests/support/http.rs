@@ -167,7 +167,8 @@ impl Connection {
     pub fn read(&mut self, is_head: bool) -> Result<Response> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let status: u16 = status.ok_or_else(|| Error::new(ErrorKind::InvalidData, format!("not a status line: {status_line}")))?;
+        let status: u16 =
+            status.ok_or_else(|| Error::new(ErrorKind::InvalidData, format!("not a status line: {status_line}")))?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
@@ -189,7 +190,8 @@ impl Connection {
         if response.header("transfer-encoding") == Some("chunked") {
             loop {
                 let line = self.line()?;
-                let length = usize::from_str_radix(line.trim(), 16).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
+                let length = usize::from_str_radix(line.trim(), 16)
+                    .map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
                 let start = body.len();
                 body.resize(start + length, 0);
                 self.reader.read_exact(&mut body[start..])?;

@@ -1,0 +1,174 @@
+//! Amounts at the edge: exact, or refused.
+
+use crate::expectations::balances;
+use crate::support::bank::{Bank, transfer};
+use crate::support::http::Request;
+use serde_json::json;
+
+/// Sends a deposit whose amount is this JSON text.
+fn deposit(bank: &Bank, to: &str, amount: &str) -> crate::support::http::Response {
+    let text = format!(r#"{{"type":"deposit","to":"{to}","amount":{amount},"currency":"EUR"}}"#);
+    let request = Request::post("/api/v1/transfers").key(&bank.fresh_key()).body("application/json", text.into_bytes());
+    bank.send(request)
+}
+
+// N2
+#[test]
+fn negative_amounts_in_any_disguise_are_refused_at_the_edge() {
+    let bank = Bank::open();
+    let account = bank.new_account("100.00");
+    let before = balances(&bank, &[&account]);
+    for amount in [
+        "\"-1\"",
+        "\"-1.00\"",
+        "-1",
+        "-0.01",
+        "\"\u{2212}1\"",
+        "\"\u{ff0d}1\"",
+        "\"(1.00)\"",
+        "\"1-\"",
+        "\" -1\"",
+        "\"+-1\"",
+        "\"--1\"",
+        "\"-0\"",
+        "-0",
+        "\"\\u002d1\"",
+        "\"-1e0\"",
+        "\"-0x1\"",
+        "-1e0",
+        "\"1 CR\"",
+    ] {
+        deposit(&bank, &account, amount).expect_problem(400, "amount_invalid");
+    }
+    let withdrawal = json!({"type": "withdrawal", "from": account, "amount": "-1.00", "currency": "EUR"});
+    bank.post("/api/v1/transfers", &withdrawal).expect_problem(400, "amount_invalid");
+    let hold = json!({"from": account, "amount": "-1.00", "currency": "EUR"});
+    bank.post("/api/v1/holds", &hold).expect_problem(400, "amount_invalid");
+    let short = bank.post("/deposit", &json!({"accountId": account, "amount": -1}));
+    assert_eq!(short.status, 400, "{}", short.text());
+    assert_eq!(balances(&bank, &[&account]), before);
+}
+
+#[test]
+fn zero_and_whatever_is_not_plain_digits_is_refused() {
+    let bank = Bank::open();
+    let account = bank.new_account("0");
+    for amount in [
+        "\"0\"",
+        "0",
+        "\"0.00\"",
+        "0.0",
+        "\"\"",
+        "\"1,00\"",
+        "\"1.001\"",
+        "1.001",
+        "\"1 000\"",
+        "\"1_0\"",
+        "\"\u{661}\"",
+        "\"NaN\"",
+        "\"Infinity\"",
+        "\"1e2\"",
+        "1e2",
+        "\"0x10\"",
+        "\"01\"",
+        "\".5\"",
+        "\"5.\"",
+        "\"10000000000000000.00\"",
+        "true",
+        "[1]",
+        "{}",
+    ] {
+        let answer = deposit(&bank, &account, amount);
+        assert_eq!(answer.status, 400, "{amount}: {}", answer.text());
+    }
+    assert_eq!(bank.ledger(&account), "0.00");
+}
+
+#[test]
+fn fewer_decimals_than_the_currency_has_are_fine() {
+    let bank = Bank::open();
+    let account = bank.new_account("0");
+    for amount in ["\"1\"", "1", "\"1.5\"", "1.5", "\"1.50\"", "1.50"] {
+        deposit(&bank, &account, amount).expect(201);
+    }
+    assert_eq!(bank.ledger(&account), "8.00");
+}
+
+// N5
+#[test]
+fn a_transfer_between_currencies_is_refused() {
+    let bank = Bank::open();
+    let euros = bank.new_account("100.00");
+    let dollars = bank.new_account_of(&json!({"currency": "USD", "type": "checking"}));
+    for currency in ["EUR", "USD"] {
+        let body = json!({"type": "transfer", "from": euros, "to": dollars, "amount": "1.00", "currency": currency});
+        bank.post("/api/v1/transfers", &body).expect_problem(422, "currency_mismatch");
+    }
+    let body = json!({"type": "withdrawal", "from": euros, "amount": "1.00", "currency": "USD"});
+    bank.post("/api/v1/transfers", &body).expect_problem(422, "currency_mismatch");
+    let body = json!({"type": "withdrawal", "from": euros, "amount": "1.00", "currency": "XXZ"});
+    bank.post("/api/v1/transfers", &body).expect_problem(400, "currency_unknown");
+    assert_eq!(bank.ledger(&euros), "100.00");
+}
+
+// N6
+#[test]
+fn two_to_the_53_plus_one_minor_units_survive_every_way_in_and_out() {
+    const AMOUNT: &str = "90071992547409.93";
+    let bank = Bank::open();
+    let to = bank.new_account("0");
+    let ways_in: [(&str, fn(&Bank, &str)); 4] = [
+        ("text", |bank, account| _ = deposit(bank, account, &format!("\"{AMOUNT}\"")).expect(201)),
+        ("number", |bank, account| _ = deposit(bank, account, AMOUNT).expect(201)),
+        ("event", |bank, account| {
+            let event = format!(
+                r#"{{"specversion":"1.0","type":"florin.deposit","source":"n6","id":"{account}","data":{{"account_id":"{account}","amount":{AMOUNT},"currency":"EUR"}}}}"#
+            );
+            let request = Request::post("/api/v1/events").body("application/cloudevents+json", event.into_bytes());
+            let answer = bank.send(request).expect(200).json();
+            assert_eq!(answer["accepted"], 1, "{answer}");
+        }),
+        ("short call", |bank, account| {
+            let body = format!(r#"{{"accountId":"{account}","amount":{AMOUNT}}}"#);
+            let answer = bank.send(Request::post("/deposit").body("application/json", body.into_bytes())).expect(200);
+            assert!(answer.text().contains(AMOUNT), "{}", answer.text());
+        }),
+    ];
+    for (way, pay_in) in ways_in {
+        let account = bank.new_account("0");
+        pay_in(&bank, &account);
+        assert_eq!(bank.ledger(&account), AMOUNT, "{way}");
+        let posting = &bank.postings(&account)[0];
+        assert_eq!((&posting["amount"], &posting["balance_after"]), (&json!(AMOUNT), &json!(AMOUNT)), "{way}");
+        assert!(bank.get(&format!("/balance/{account}")).expect(200).text().contains(AMOUNT), "{way}");
+        let moved = bank.post("/api/v1/transfers", &transfer(&account, &to, AMOUNT)).expect(201).json();
+        let path = format!("/api/v1/transfers/{}", moved["transfer_id"].as_str().expect("an id"));
+        assert_eq!(bank.get(&path).expect(200).json()["amount"], AMOUNT, "{way}");
+        assert_eq!(bank.ledger(&account), "0.00");
+    }
+    assert!(bank.get("/api/v1/journal?shard=0&after=0&limit=1000").expect(200).text().contains("9007199254740993"));
+    assert_eq!(bank.ledger(&to), "360287970189639.72");
+    bank.expect_sums_of_zero();
+}
+
+// N7
+#[test]
+fn exponents_are_refused_without_work_that_grows_with_them() {
+    let bank = Bank::open();
+    let account = bank.new_account("0");
+    for amount in [
+        "\"0E0700000000\"",
+        "0E0700000000",
+        "\"1e999999999\"",
+        "1e999999999",
+        "1e-999999999",
+        "0.0000000001e9999999999999",
+    ] {
+        deposit(&bank, &account, amount).expect_problem(400, "amount_invalid");
+    }
+    let digits = "9".repeat(60_000);
+    for amount in [format!("\"{digits}\""), digits] {
+        deposit(&bank, &account, &amount).expect_problem(400, "amount_invalid");
+    }
+    assert_eq!(bank.ledger(&account), "0.00");
+}
