@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::sync::Barrier;
 
 /// Does the same on so many threads that start together; the results by thread.
-pub fn in_parallel<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(crate) fn in_parallel<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(threads);
     std::thread::scope(|scope| {
         let run = |index| {
@@ -19,7 +19,7 @@ pub fn in_parallel<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> 
 
 /// Asks again until the answer is this one; gives up after very many answers.
 #[track_caller]
-pub fn eventually(expected: &str, ask: impl Fn() -> String) {
+pub(crate) fn eventually(expected: &str, ask: impl Fn() -> String) {
     let mut last = String::new();
     for _ in 0..100_000 {
         last = ask();
@@ -31,22 +31,22 @@ pub fn eventually(expected: &str, ask: impl Fn() -> String) {
 }
 
 /// The balances of accounts, to compare with later.
-pub fn balances(bank: &Bank, accounts: &[&str]) -> Vec<Value> {
+pub(crate) fn balances(bank: &Bank, accounts: &[&str]) -> Vec<Value> {
     accounts.iter().map(|account| bank.account(account)["balance"].clone()).collect()
 }
 
 /// Count of the answers with this status.
-pub fn count(statuses: &[u16], status: u16) -> usize {
+pub(crate) fn count(statuses: &[u16], status: u16) -> usize {
     statuses.iter().filter(|known| **known == status).count()
 }
 
 /// Numbers that look random and are the same in every run.
 #[derive(Debug)]
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     /// A number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }

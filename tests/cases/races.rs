@@ -65,7 +65,7 @@ fn of_fifty_parallel_reversals_one_makes_a_transfer() {
     let moved = bank.transfer(&from, &to, "40.00").expect(201).json();
     let path = format!("/api/v1/transfers/{}/reverse", moved["transfer_id"].as_str().expect("an id"));
     let answers = in_parallel(50, |index| {
-        let key = if index % 2 == 0 { "the same key".replace(' ', "-") } else { format!("key-{index}") };
+        let key = if index % 2 == 0 { "one-for-many".to_owned() } else { format!("reversal-{index}") };
         bank.post_with_key(&path, &key, &json!({}))
     });
     let made = answers.iter().filter(|answer| answer.status == 201 && !answer.is_replayed()).count();

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// A running bank. Its process ends when this is dropped.
 #[derive(Debug)]
-pub struct Bank {
+pub(crate) struct Bank {
     server: Server,
     folder: PathBuf,
     _temporary: Option<TempDir>,
@@ -24,10 +24,10 @@ pub struct Bank {
 
 /// The process alone.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 thread_local! {
@@ -36,12 +36,12 @@ thread_local! {
 
 impl Server {
     /// Starts a prepared `florin serve` and waits until it says where it listens.
-    pub fn start(command: &mut Command) -> Server {
+    pub(crate) fn start(command: &mut Command) -> Server {
         Server::try_start(command).unwrap_or_else(|line| panic!("the server did not start, it said {line:?}"))
     }
 
     /// As `start`; what it said instead when it did not come up.
-    pub fn try_start(command: &mut Command) -> Result<Server, String> {
+    pub(crate) fn try_start(command: &mut Command) -> Result<Server, String> {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program can be started");
         let mut line = String::new();
@@ -59,23 +59,23 @@ impl Server {
     }
 
     /// The id of the process.
-    pub fn process_id(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
 
     /// Kills it at once, as a crash does.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.kill_and_wait();
     }
 
     /// Asks it to stop, and returns its exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         self.signal("TERM");
         self.child.wait().expect("the server can be waited for").code()
     }
 
     /// Sends it a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(status.expect("kill can be started").success());
     }
@@ -93,7 +93,7 @@ impl Drop for Server {
 }
 
 /// `florin serve` on a free port, with this data folder.
-pub fn serve(folder: &Path) -> Command {
+pub(crate) fn serve(folder: &Path) -> Command {
     let mut command = florin();
     command.arg("serve").arg("--data").arg(folder).args(["--listen", "127.0.0.1:0", "--quiet"]);
     command
@@ -101,12 +101,12 @@ pub fn serve(folder: &Path) -> Command {
 
 impl Bank {
     /// A new bank that asks nobody for a token.
-    pub fn open() -> Bank {
+    pub(crate) fn open() -> Bank {
         Bank::open_with(&["--no-auth"])
     }
 
     /// A new bank that asks for tokens; requests carry the first start's admin token.
-    pub fn open_with_tokens() -> Bank {
+    pub(crate) fn open_with_tokens() -> Bank {
         let mut bank = Bank::open_with(&[]);
         let token = std::fs::read_to_string(bank.folder.join("admin.token")).expect("the first start leaves a token");
         bank.token = Some(token.trim().to_owned());
@@ -114,7 +114,7 @@ impl Bank {
     }
 
     /// A new bank, started with further arguments.
-    pub fn open_with(arguments: &[&str]) -> Bank {
+    pub(crate) fn open_with(arguments: &[&str]) -> Bank {
         let temporary = TempDir::new().expect("a temporary folder");
         let folder = temporary.path().join("data");
         let server = Server::start(serve(&folder).args(arguments));
@@ -122,38 +122,38 @@ impl Bank {
     }
 
     /// A bank in a folder that somebody else looks after, without tokens.
-    pub fn open_in(folder: &Path) -> Bank {
+    pub(crate) fn open_in(folder: &Path) -> Bank {
         let server = Server::start(serve(folder).arg("--no-auth"));
         Bank { server, folder: folder.into(), _temporary: None, next_key: AtomicU64::new(1), token: None }
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.server.address
     }
 
     /// Its URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
     /// Its data folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Its process.
-    pub fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         &self.server
     }
 
     /// Stops it in good order; the exit code, and the folder with whoever removes it.
-    pub fn stop(self) -> (Option<i32>, PathBuf, Option<TempDir>) {
+    pub(crate) fn stop(self) -> (Option<i32>, PathBuf, Option<TempDir>) {
         (self.server.terminate(), self.folder, self._temporary)
     }
 
     /// Kills it and starts it again on the same data.
-    pub fn crash_and_restart(self) -> Bank {
+    pub(crate) fn crash_and_restart(self) -> Bank {
         let Bank { server, folder, _temporary, next_key, token } = self;
         server.kill();
         let server = Server::start(serve(&folder).arg("--no-auth"));
@@ -161,12 +161,12 @@ impl Bank {
     }
 
     /// A key that was not used before.
-    pub fn fresh_key(&self) -> String {
+    pub(crate) fn fresh_key(&self) -> String {
         format!("key-{}", self.next_key.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Sends a request on this thread's connection.
-    pub fn send(&self, request: Request) -> Response {
+    pub(crate) fn send(&self, request: Request) -> Response {
         let request = match &self.token {
             Some(token) => request.token(token),
             None => request,
@@ -175,7 +175,7 @@ impl Bank {
     }
 
     /// Sends a request without adding a token.
-    pub fn send_as_it_is(&self, request: &Request) -> Response {
+    pub(crate) fn send_as_it_is(&self, request: &Request) -> Response {
         CONNECTIONS.with_borrow_mut(|connections| {
             if let Some(connection) = connections.get_mut(&self.address())
                 && let Ok(response) = connection.send(request)
@@ -191,33 +191,33 @@ impl Bank {
     }
 
     /// `GET`.
-    pub fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.send(Request::get(path))
     }
 
     /// `POST` with a fresh key.
-    pub fn post(&self, path: &str, body: &Value) -> Response {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         self.send(Request::post(path).key(&self.fresh_key()).json(body))
     }
 
     /// `POST` with this key.
-    pub fn post_with_key(&self, path: &str, key: &str, body: &Value) -> Response {
+    pub(crate) fn post_with_key(&self, path: &str, key: &str, body: &Value) -> Response {
         self.send(Request::post(path).key(key).json(body))
     }
 
     /// A new customer's id.
-    pub fn new_user(&self) -> String {
+    pub(crate) fn new_user(&self) -> String {
         let user = self.post("/api/v1/users", &json!({"name": "Customer"})).expect(201).json();
         user["user_id"].as_str().expect("an id").to_owned()
     }
 
     /// A new account of a new customer, in euros, with an overdraft limit.
-    pub fn new_account_with_overdraft(&self, limit: &str) -> String {
+    pub(crate) fn new_account_with_overdraft(&self, limit: &str) -> String {
         self.new_account_of(&json!({"currency": "EUR", "type": "checking", "overdraft_limit": limit}))
     }
 
     /// A new account of a new customer, with these fields.
-    pub fn new_account_of(&self, fields: &Value) -> String {
+    pub(crate) fn new_account_of(&self, fields: &Value) -> String {
         let mut body = fields.clone();
         body["user_id"] = Value::String(self.new_user());
         let account = self.post("/api/v1/accounts", &body).expect(201).json();
@@ -225,7 +225,7 @@ impl Bank {
     }
 
     /// A new account in euros with this much on it; `0` leaves it empty.
-    pub fn new_account(&self, balance: &str) -> String {
+    pub(crate) fn new_account(&self, balance: &str) -> String {
         let account = self.new_account_of(&json!({"currency": "EUR", "type": "checking"}));
         if balance != "0" {
             self.deposit(&account, balance).expect(201);
@@ -234,12 +234,12 @@ impl Bank {
     }
 
     /// Pays euros in.
-    pub fn deposit(&self, to: &str, amount: &str) -> Response {
+    pub(crate) fn deposit(&self, to: &str, amount: &str) -> Response {
         self.post("/api/v1/transfers", &json!({"type": "deposit", "to": to, "amount": amount, "currency": "EUR"}))
     }
 
     /// Pays euros out.
-    pub fn withdraw(&self, from: &str, amount: &str) -> Response {
+    pub(crate) fn withdraw(&self, from: &str, amount: &str) -> Response {
         self.post(
             "/api/v1/transfers",
             &json!({"type": "withdrawal", "from": from, "amount": amount, "currency": "EUR"}),
@@ -247,32 +247,32 @@ impl Bank {
     }
 
     /// Moves euros.
-    pub fn transfer(&self, from: &str, to: &str, amount: &str) -> Response {
+    pub(crate) fn transfer(&self, from: &str, to: &str, amount: &str) -> Response {
         self.post("/api/v1/transfers", &transfer(from, to, amount))
     }
 
     /// Reserves euros.
-    pub fn hold(&self, from: &str, amount: &str) -> Response {
+    pub(crate) fn hold(&self, from: &str, amount: &str) -> Response {
         self.post("/api/v1/holds", &json!({"from": from, "amount": amount, "currency": "EUR"}))
     }
 
     /// An account.
-    pub fn account(&self, id: &str) -> Value {
+    pub(crate) fn account(&self, id: &str) -> Value {
         self.get(&format!("/api/v1/accounts/{id}")).expect(200).json()
     }
 
     /// What is booked on an account.
-    pub fn ledger(&self, id: &str) -> String {
+    pub(crate) fn ledger(&self, id: &str) -> String {
         self.account(id)["balance"]["ledger"].as_str().expect("a balance").to_owned()
     }
 
     /// What can be spent of an account.
-    pub fn available(&self, id: &str) -> String {
+    pub(crate) fn available(&self, id: &str) -> String {
         self.account(id)["balance"]["available"].as_str().expect("a balance").to_owned()
     }
 
     /// All items of a list, whatever the number of pages.
-    pub fn all(&self, path: &str) -> Vec<Value> {
+    pub(crate) fn all(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         let separator = if path.contains('?') { '&' } else { '?' };
@@ -288,13 +288,13 @@ impl Bank {
     }
 
     /// All postings of an account, newest first.
-    pub fn postings(&self, account: &str) -> Vec<Value> {
+    pub(crate) fn postings(&self, account: &str) -> Vec<Value> {
         self.all(&format!("/api/v1/accounts/{account}/postings"))
     }
 
     /// Every balance the bank shows must add up to zero, currency by currency.
     #[track_caller]
-    pub fn expect_sums_of_zero(&self) {
+    pub(crate) fn expect_sums_of_zero(&self) {
         let balances = self.get("/api/v1/system/balances").expect(200).json();
         for row in balances["items"].as_array().expect("items") {
             let total = row["total"].as_str().expect("a total");
@@ -304,6 +304,6 @@ impl Bank {
 }
 
 /// The body of a transfer of euros.
-pub fn transfer(from: &str, to: &str, amount: &str) -> Value {
+pub(crate) fn transfer(from: &str, to: &str, amount: &str) -> Value {
     json!({"type": "transfer", "from": from, "to": to, "amount": amount, "currency": "EUR"})
 }

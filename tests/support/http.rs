@@ -10,42 +10,42 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Header names in lower case with their values, in order.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// The body as it came.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
     /// The first header of this name (in lower case).
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// The body as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {} {}", self.status, self.text()))
     }
 
     /// The same answer, which must have this status.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Response {
+    pub(crate) fn expect(self, status: u16) -> Response {
         assert_eq!(self.status, status, "{}", self.text());
         self
     }
 
     /// The same answer, which must be a problem of this status and code.
     #[track_caller]
-    pub fn expect_problem(self, status: u16, code: &str) -> Response {
+    pub(crate) fn expect_problem(self, status: u16, code: &str) -> Response {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(self.json()["status"], status);
@@ -53,20 +53,20 @@ impl Response {
     }
 
     /// The `code` of a problem; empty when there is none.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         body["code"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Whether the answer was given before.
-    pub fn is_replayed(&self) -> bool {
+    pub(crate) fn is_replayed(&self) -> bool {
         self.header("idempotency-replayed") == Some("true")
     }
 }
 
 /// A request that is being put together.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
@@ -75,49 +75,49 @@ pub struct Request {
 
 impl Request {
     /// A request without a body.
-    pub fn new(method: &str, path: &str) -> Request {
+    pub(crate) fn new(method: &str, path: &str) -> Request {
         Request { method: method.into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// A `GET`.
-    pub fn get(path: &str) -> Request {
+    pub(crate) fn get(path: &str) -> Request {
         Request::new("GET", path)
     }
 
     /// A `POST` without a body.
-    pub fn post(path: &str) -> Request {
+    pub(crate) fn post(path: &str) -> Request {
         Request::new("POST", path)
     }
 
     /// The same with a header.
-    pub fn header(mut self, name: &str, value: &str) -> Request {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Request {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// The same with an idempotency key.
-    pub fn key(self, key: &str) -> Request {
+    pub(crate) fn key(self, key: &str) -> Request {
         self.header("Idempotency-Key", key)
     }
 
     /// The same with a token.
-    pub fn token(self, token: &str) -> Request {
+    pub(crate) fn token(self, token: &str) -> Request {
         self.header("Authorization", &format!("Bearer {token}"))
     }
 
     /// The same with a JSON body.
-    pub fn json(self, body: &Value) -> Request {
+    pub(crate) fn json(self, body: &Value) -> Request {
         self.body("application/json", body.to_string().into_bytes())
     }
 
     /// The same with any body.
-    pub fn body(mut self, content_type: &str, body: Vec<u8>) -> Request {
+    pub(crate) fn body(mut self, content_type: &str, body: Vec<u8>) -> Request {
         self.body = body;
         self.header("Content-Type", content_type)
     }
 
     /// What goes over the wire.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: bank\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -134,13 +134,13 @@ impl Request {
 
 /// One connection, kept open between requests.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
 }
 
 impl Connection {
     /// A new connection.
-    pub fn open(address: SocketAddr) -> Result<Connection> {
+    pub(crate) fn open(address: SocketAddr) -> Result<Connection> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -149,7 +149,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for its answer.
-    pub fn send(&mut self, request: &Request) -> Result<Response> {
+    pub(crate) fn send(&mut self, request: &Request) -> Result<Response> {
         // A server that refuses a large body may answer and close before it has read all of it.
         let written = self.write(&request.bytes());
         match self.read(request.method == "HEAD") {
@@ -159,12 +159,12 @@ impl Connection {
     }
 
     /// Sends raw bytes.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.reader.get_mut().write_all(bytes)
     }
 
     /// Reads the next answer.
-    pub fn read(&mut self, is_head: bool) -> Result<Response> {
+    pub(crate) fn read(&mut self, is_head: bool) -> Result<Response> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status: u16 =

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
-pub mod bank;
-pub mod http;
-pub mod program;
+pub(crate) mod bank;
+pub(crate) mod http;
+pub(crate) mod ordeal;
+pub(crate) mod program;

@@ -7,32 +7,32 @@ use std::process::{Command, Stdio};
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The exit code; `None` when a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// What it printed as result.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it printed besides.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
     /// The object on the last line of stdout.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let line = self.stdout.lines().last().unwrap_or_else(|| panic!("there is nothing on stdout: {self:?}"));
         serde_json::from_str(line).unwrap_or_else(|error| panic!("the last line is not JSON ({error}): {self:?}"))
     }
 
     /// The same run, which must have ended with this exit code.
     #[track_caller]
-    pub fn expect_code(self, code: i32) -> Run {
+    pub(crate) fn expect_code(self, code: i32) -> Run {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
         self
     }
 }
 
 /// The program, without arguments and without the caller's configuration.
-pub fn florin() -> Command {
+pub(crate) fn florin() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_florin"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FLORIN_")) {
         command.env_remove(name);
@@ -42,12 +42,12 @@ pub fn florin() -> Command {
 }
 
 /// Runs the program with these arguments.
-pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
+pub(crate) fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
     finish(florin().args(arguments))
 }
 
 /// Runs a prepared program.
-pub fn finish(command: &mut Command) -> Run {
+pub(crate) fn finish(command: &mut Command) -> Run {
     let output = command.output().expect("the program can be started");
     Run {
         code: output.status.code(),
@@ -57,7 +57,7 @@ pub fn finish(command: &mut Command) -> Run {
 }
 
 /// Runs the program with these arguments and this on its stdin.
-pub fn run_with_input<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>, input: &[u8]) -> Run {
+pub(crate) fn run_with_input<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>, input: &[u8]) -> Run {
     let mut child = florin()
         .args(arguments)
         .stdin(Stdio::piped())

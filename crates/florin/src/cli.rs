@@ -151,8 +151,8 @@ pub(crate) enum DeadLetters {
         /// Its id
         id: String,
         /// Data (JSON) in place of what was sent
-        #[arg(long, value_name = "JSON")]
-        data: Option<String>,
+        #[arg(long = "with", value_name = "JSON")]
+        replacement: Option<String>,
         #[command(flatten)]
         remote: Remote,
     },

@@ -27,9 +27,9 @@ pub(crate) fn run(program: &Program, command: &DeadLetters) -> Result<ExitCode, 
                 Ok(ExitCode::SUCCESS)
             })
         }
-        DeadLetters::Redrive { id, data, remote } => {
+        DeadLetters::Redrive { id, replacement, remote } => {
             check_id(id)?;
-            let data = data.as_deref().map(parse_data).transpose()?;
+            let data = replacement.as_deref().map(parse_data).transpose()?;
             with_door(program, remote, |door| redrive(program.output, door, id, data))
         }
         DeadLetters::Discard { id, reason, remote } => {
@@ -61,7 +61,7 @@ fn parse_data(text: &str) -> Result<String, Failure> {
     match serde_json::from_str::<&serde_json::value::RawValue>(text) {
         Ok(data) => Ok(format!("{{\"data\":{}}}", data.get())),
         Err(error) => {
-            Err(Failure::usage(format!("--data is not JSON: {error}"), "write the event's data as a JSON object"))
+            Err(Failure::usage(format!("--with is not JSON: {error}"), "write the event's data as a JSON object"))
         }
     }
 }

@@ -1,0 +1,137 @@
+//! The disk, the process and the power fail under a running bank, at every point in turn. It may stop, it may say that
+//! it cannot; it may never lose what it acknowledged. Takes long; `make test-faults` runs it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use support::bank::{Server, serve};
+use support::ordeal::{Ordeal, tool};
+use tempfile::TempDir;
+
+const KILLS: usize = 2000;
+const POWER_CUTS: usize = 25;
+
+#[test]
+fn two_thousand_kills_lose_nothing() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut ordeal = Ordeal::begin(&folder.path().join("data"));
+    for kill in 1..=KILLS {
+        // History grows with every round, and each round reads all of it: begin anew now and then.
+        if kill % 100 == 0 {
+            ordeal.expect_whole();
+            std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
+            ordeal = Ordeal::begin(&folder.path().join("data"));
+        }
+        ordeal.kill_under_load();
+    }
+    ordeal.expect_whole();
+}
+
+/// Runs a bank whose disk fails as planned, until it no longer says yes; then checks it with a disk that works.
+fn survive(data: &Path, ordeal: &mut Ordeal, plan: &str) {
+    let mut command = serve(data);
+    command.arg("--no-auth").env("FLORIN_FAULTS__PLAN", plan).stderr(Stdio::null());
+    // A fault while it opens the folder keeps it from starting, which is an answer too.
+    if let Ok(server) = Server::try_start(&mut command) {
+        ordeal.load_until_it_fails(&server, &|server, answers| {
+            if answers == 400 {
+                server.signal("KILL");
+            }
+        });
+        server.kill();
+    }
+    ordeal.expect_whole();
+}
+
+#[test]
+fn a_crash_at_every_operation_on_the_disk_loses_nothing() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let mut ordeal = Ordeal::begin(&data);
+    for number in 1..=120 {
+        for how in ["abort", "abort-after", "torn"] {
+            survive(&data, &mut ordeal, &format!("op:{number}:{how}"));
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fails_or_is_full_loses_nothing() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let mut ordeal = Ordeal::begin(&data);
+    for number in 1..=40 {
+        for plan in ["sync:N:eio", "sync:N+:eio", "write:N:eio", "write:N:short", "write:N+:enospc", "read:N:eio"] {
+            survive(&data, &mut ordeal, &plan.replace('N', &number.to_string()));
+        }
+    }
+}
+
+/// A file system of its own in a file, so that its power can be cut.
+struct Island {
+    image: PathBuf,
+    mount: PathBuf,
+}
+
+impl Island {
+    fn new(folder: &Path) -> Island {
+        let island = Island { image: folder.join("island.img"), mount: folder.join("mount") };
+        std::fs::create_dir(&island.mount).expect("a folder");
+        let image = std::fs::File::create(&island.image).expect("a file");
+        image.set_len(600 << 20).expect("room");
+        tool("mkfs.ext4", &["-q", path_text(&island.image)], "apt-get install e2fsprogs");
+        island.attach();
+        island
+    }
+
+    fn attach(&self) {
+        tool(
+            "mount",
+            &["-o", "loop", path_text(&self.image), path_text(&self.mount)],
+            "run it as root, where loop devices are allowed",
+        );
+    }
+
+    /// What was not synced is gone.
+    fn cut_power(&self) {
+        tool("xfs_io", &["-x", "-c", "shutdown", path_text(&self.mount)], "apt-get install xfsprogs");
+    }
+
+    fn detach(&self) {
+        tool("umount", &[path_text(&self.mount)], "run it as root");
+    }
+}
+
+impl Drop for Island {
+    fn drop(&mut self) {
+        // After a failed test it may be detached already.
+        _ = Command::new("umount").arg(&self.mount).stderr(Stdio::null()).status();
+    }
+}
+
+fn path_text(path: &Path) -> &str {
+    path.to_str().expect("a UTF-8 path")
+}
+
+#[test]
+fn a_power_cut_loses_nothing_that_was_acknowledged() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let island = Island::new(folder.path());
+    let data = island.mount.join("data");
+    let mut ordeal = Ordeal::begin(&data);
+    for round in 1..=POWER_CUTS {
+        let server = Server::start(serve(&data).arg("--no-auth"));
+        let until = 1 + (round as u64 * 37) % 150;
+        ordeal.load_until_it_fails(&server, &|_, answers| {
+            if answers == until {
+                island.cut_power();
+            }
+        });
+        server.kill();
+        island.detach();
+        island.attach();
+        ordeal.expect_whole();
+    }
+}
