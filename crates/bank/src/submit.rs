@@ -56,12 +56,8 @@ impl Bank {
         command: Command,
         dry_run: bool,
     ) -> Result<Answer, BankError> {
-        check_role(caller, &command)?;
-        let key = key.filter(|_| !dry_run);
-        let home = self.home(caller, key, &command).await?;
-        let command = self.with_known_customer(command, home.shard).await?;
-        let key = key.map(|key| self.key(caller, home.scope, key));
-        self.submit_one(caller.context(), home.shard, Request { key, command }, dry_run).await
+        let (shard, request) = self.request(caller, key.filter(|_| !dry_run), command).await?;
+        self.submit_one(caller.context(), shard, request, dry_run).await
     }
 
     /// Moves money in several transfers, all or none.
@@ -90,7 +86,15 @@ impl Bank {
         let mut answers: Vec<Option<ItemAnswer>> = Vec::new();
         answers.resize_with(items.len(), || None);
         for (index, (key, command)) in items.into_iter().enumerate() {
-            match self.request(caller, key.filter(|_| !dry_run), command).await {
+            let key = key.filter(|_| !dry_run);
+            let request = match &command {
+                // The usual case needs no look-up, so it does not become a future either.
+                Command::Transfer(transfer) => check_role(caller, &command)
+                    .and_then(|()| self.home_of_transfers(std::slice::from_ref(transfer)))
+                    .map(|home| self.request_at(caller, key, command, home)),
+                _ => self.request(caller, key, command).await,
+            };
+            match request {
                 Ok((shard, request)) => batches[usize::from(shard.number())].push(index, request),
                 Err(error) => answers[index] = Some(Err(error)),
             }
@@ -110,8 +114,18 @@ impl Bank {
         check_role(caller, &command)?;
         let home = self.home(caller, key, &command).await?;
         let command = self.with_known_customer(command, home.shard).await?;
+        Ok(self.request_at(caller, key, command, home))
+    }
+
+    fn request_at(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        command: Command,
+        home: Home,
+    ) -> (ShardId, Request) {
         let key = key.map(|key| self.key(caller, home.scope, key));
-        Ok((home.shard, Request { key, command }))
+        (home.shard, Request { key, command })
     }
 
     /// Submits one request to a shard.

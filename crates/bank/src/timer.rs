@@ -18,7 +18,7 @@ impl Bank {
     /// A fault of any shard; what is left is found by the next step.
     pub async fn expire_due_holds(&self) -> Result<usize, Fault> {
         let clock =
-            Caller { principal: "timer".into(), role: Role::Admin, channel: Channel::Timer, correlation: "".into() };
+            Caller { principal: "florin".into(), role: Role::Admin, channel: Channel::Timer, correlation: "".into() };
         let context = clock.context();
         let mut expired = 0;
         for store in &self.shards {
