@@ -35,6 +35,7 @@ pub(crate) fn base() -> OpenApi {
         .build();
     let components = ComponentsBuilder::new()
         .schema(schema::Problem::name(), schema::Problem::schema())
+        .responses_from_iter(schema::Errors::components())
         .security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
         .build();
     let bearer = SecurityRequirement::new("bearer", Vec::<String>::new());

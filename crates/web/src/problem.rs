@@ -180,11 +180,11 @@ impl Problem {
 
     /// The answer.
     pub(crate) fn into_response(self) -> Response<Body> {
-        self.into_response_after(b"{")
+        self.response_after(b"{")
     }
 
     /// The answer with another beginning, for calls that are older than the codes.
-    pub(crate) fn into_response_after(&self, beginning: &[u8]) -> Response<Body> {
+    pub(crate) fn response_after(&self, beginning: &[u8]) -> Response<Body> {
         let status = self.status;
         let mut body = Vec::with_capacity(256);
         self.write_after(beginning, &mut body);

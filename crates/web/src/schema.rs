@@ -10,7 +10,7 @@ pub(crate) mod short;
 use crate::problem::Code;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
 /// An id: canonical decimal, 1 to 2^63-1.
@@ -66,11 +66,15 @@ pub(crate) struct Problem {
 pub(crate) struct Errors;
 
 impl IntoResponses for Errors {
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-        for code in Code::ALL {
-            codes.entry(code.status()).or_default().push(code.name());
-        }
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let reference = |status: u16| Ref::from_response_name(format!("Problem{status}"));
+        Errors::by_status().into_keys().map(|status| (status.to_string(), reference(status).into())).collect()
+    }
+}
+
+impl Errors {
+    /// The answers that [`Errors`] refers to, by their names.
+    pub(crate) fn components() -> Vec<(String, Response)> {
         let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let response = |codes: Vec<&str>| {
             ResponseBuilder::new()
@@ -78,7 +82,15 @@ impl IntoResponses for Errors {
                 .content(crate::problem::PROBLEM_JSON, content())
                 .build()
         };
-        codes.into_iter().map(|(status, codes)| (status.to_string(), response(codes).into())).collect()
+        Errors::by_status().into_iter().map(|(status, codes)| (format!("Problem{status}"), response(codes))).collect()
+    }
+
+    fn by_status() -> BTreeMap<u16, Vec<&'static str>> {
+        let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        for code in Code::ALL {
+            codes.entry(code.status()).or_default().push(code.name());
+        }
+        codes
     }
 }
 

@@ -223,7 +223,7 @@ fn with_older_name(problem: Problem) -> Response<Body> {
         Code::IdempotencyKeyReused => b"{\"400\":\"duplicate_transaction\",",
         _ => b"{",
     };
-    problem.into_response_after(beginning)
+    problem.response_after(beginning)
 }
 
 async fn short_transfer(call: &Ask) -> Result<Answer, Problem> {

@@ -1,1 +1,14 @@
-//! Claims about the interface, made against a bank in memory.
+//! Claims about the interface, made against a bank in memory, through the same router that serves requests.
+
+mod batch;
+mod documentation;
+mod errors;
+mod events;
+mod lists;
+mod money;
+mod replay;
+mod roles;
+mod rows;
+mod serving;
+mod short_calls;
+mod world;

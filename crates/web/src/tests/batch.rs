@@ -1,0 +1,91 @@
+//! Batches: results align with what was asked, each by itself or all or none.
+
+use super::world::World;
+use serde_json::Value;
+
+fn summary(json: &Value) -> Vec<(u64, String)> {
+    let results = json["results"].as_array().expect("results");
+    let code = |result: &Value| result["error"]["code"].as_str().unwrap_or("").to_string();
+    results.iter().map(|result| (result["status"].as_u64().expect("a status"), code(result))).collect()
+}
+
+fn expected(rows: &[(u64, &str)]) -> Vec<(u64, String)> {
+    rows.iter().map(|(status, code)| (*status, (*code).to_string())).collect()
+}
+
+#[tokio::test]
+async fn an_independent_batch_answers_each_item_at_its_index() {
+    let world = World::new();
+    world.open(&[(5, "10"), (6, "0")]).await;
+    let body = r#"{"mode":"independent","transfers":[
+        {"type":"transfer","from":"5","to":"6","amount":"4","currency":"EUR","idempotency_key":"a"},
+        {"type":"transfer","from":"5","to":"6","amount":"7","currency":"EUR","idempotency_key":"b"},
+        {"type":"transfer","from":"5","to":"6","amount":"1","currency":"EUR"},
+        {"type":"transfer","from":"5","to":"6","amount":"-1","currency":"EUR","idempotency_key":"c"},
+        7,
+        {"type":"transfer","from":"5","to":"6","amount":"4","currency":"EUR","idempotency_key":"a"},
+        {"type":"transfer","from":"5","to":"6","amount":"5","currency":"EUR","idempotency_key":"a"},
+        {"type":"deposit","to":"9","amount":"5","currency":"EUR","idempotency_key":"d"}]}"#;
+    let rows = [
+        (201, ""),
+        (422, "insufficient_funds"),
+        (400, "idempotency_key_missing"),
+        (400, "amount_invalid"),
+        (400, "malformed"),
+        (201, ""),
+        (422, "idempotency_key_reused"),
+        (404, "account_not_found"),
+    ];
+    let first = world.post("/api/v1/transfers/batch", "", body).await;
+    assert_eq!((first.status, summary(&first.json())), (200, expected(&rows)));
+    assert_eq!(first.json()["results"][0]["transfer"], first.json()["results"][5]["transfer"]);
+    let again = world.post("/api/v1/transfers/batch", "", body).await;
+    assert_eq!(first.text(), again.text());
+    assert_eq!(world.ledger(6).await, "4.00");
+}
+
+#[tokio::test]
+async fn an_atomic_batch_with_one_rejection_does_nothing_and_names_the_culprit() {
+    let world = World::new();
+    world.open(&[(5, "10"), (6, "0")]).await;
+    let item =
+        |amount: &str| format!(r#"{{"type":"transfer","from":"5","to":"6","amount":"{amount}","currency":"EUR"}}"#);
+    let batch = |amounts: &[&str]| {
+        let items: Vec<_> = amounts.iter().map(|amount| item(amount)).collect();
+        format!(r#"{{"mode":"atomic","transfers":[{}]}}"#, items.join(","))
+    };
+    let linked = (422, "linked_transfer_failed");
+    let path = "/api/v1/transfers/batch";
+    let failed = world.post(path, "a", &batch(&["4", "7", "1"])).await;
+    assert_eq!(summary(&failed.json()), expected(&[linked, (422, "insufficient_funds"), linked]));
+    let again = world.post(path, "a", &batch(&["4", "7", "1"])).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.text(), failed.text());
+    let malformed = world.post(path, "b", &batch(&["4", "x"])).await;
+    assert_eq!(summary(&malformed.json()), expected(&[linked, (400, "amount_invalid")]));
+    assert_eq!(world.ledger(5).await, "10.00");
+    let done = world.post(path, "c", &batch(&["4", "6"])).await;
+    assert_eq!(summary(&done.json()), expected(&[(201, ""), (201, "")]));
+    assert_eq!(world.post(path, "c", &batch(&["4", "5"])).await.code(), "idempotency_key_reused");
+    assert_eq!(world.post(path, "", &batch(&["1"])).await.code(), "idempotency_key_missing");
+    let dry = world.post(&format!("{path}?dry_run=true"), "", &batch(&["1"])).await;
+    assert_eq!(summary(&dry.json()), expected(&[(422, "insufficient_funds")]));
+    assert_eq!(world.ledger(6).await, "10.00");
+}
+
+#[tokio::test]
+async fn a_batch_is_well_formed_before_any_item_is_looked_at() {
+    let world = World::new();
+    world
+        .check(
+            r#"
+        POST /api/v1/transfers/batch {"mode":"independent","transfers":[]} => 400 malformed
+        POST /api/v1/transfers/batch {"mode":"independent"} => 400 malformed
+        POST /api/v1/transfers/batch {"transfers":[{}]} => 400 malformed
+        POST /api/v1/transfers/batch {"mode":"all","transfers":[{}]} => 400 malformed
+        POST /api/v1/transfers/batch {"mode":"independent","transfers":{}} => 400 malformed
+        POST /api/v1/transfers/batch {"mode":"independent","transfers":[{}],"x":1} => 400 unknown_field
+    "#,
+        )
+        .await;
+}
