@@ -5,7 +5,8 @@
 //! by field; golden files keep it as it is.
 //!
 //! Writing cannot fail and allocates nothing but what the output needs. Reading is strict: what the writer would not
-//! have written is a [`DecodeError`] that names the byte; no input makes it panic or allocate out of proportion.
+//! have written is a [`DecodeError`] that names the byte (but for a context that is in a block's table twice: noticing
+//! it costs more than it could do harm); no input makes it panic or allocate out of proportion.
 
 mod block;
 mod reader;

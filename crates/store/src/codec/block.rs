@@ -288,18 +288,26 @@ impl BlockReader {
         let key = reader.when(first & HAS_KEY != 0, |reader| {
             Ok(Key { digest: reader.digest("digest of a key")?, fingerprint: reader.digest("fingerprint")? })
         })?;
+        let at = reader.clone();
         if first & OTHER_CONTEXT != 0 {
-            self.context = Some(self.decode_place(reader)?);
+            let context = Some(self.decode_place(reader)?);
+            if context == self.context {
+                return Err(at.error("context that differs", Problem::OutOfRange));
+            }
+            self.context = context;
         }
         let at = reader.clone();
         if first & OTHER_TIME != 0 {
-            let delta = reader.signed("time")?;
-            self.time = self.time.checked_add_signed(delta).ok_or_else(|| at.error("time", Problem::OutOfRange))?;
+            let time = Some(reader.signed("time")?).filter(|delta| *delta != 0);
+            let time = time.and_then(|delta| self.time.checked_add_signed(delta));
+            self.time = time.ok_or_else(|| at.error("time", Problem::OutOfRange))?;
         }
         let time = Timestamp::from_microseconds(self.time).ok_or_else(|| at.error("time", Problem::OutOfRange))?;
         let at = reader.clone();
         if first & OTHER_DAY != 0 {
-            let day = i64::from(self.day).checked_add(reader.signed("day")?).and_then(|day| i32::try_from(day).ok());
+            let day = Some(reader.signed("day")?).filter(|delta| *delta != 0);
+            let day =
+                day.and_then(|delta| i64::from(self.day).checked_add(delta)).and_then(|day| i32::try_from(day).ok());
             self.day = day.ok_or_else(|| at.error("day", Problem::OutOfRange))?;
         }
         let context =
