@@ -1,7 +1,7 @@
 //! `florin bench`: load with published parameters, measured the same way for everybody.
 //!
-//! A transfer counts when its answer came, which is after it became durable. `indexed` counts the time until every
-//! transfer is in the indexes on disk too.
+//! A transfer counts when its answer came, which is after it became durable. `indexed` counts the time until the indexes
+//! on disk have caught up too: what is left is the tail that the engine always keeps indexed in memory.
 
 mod engine;
 mod http;
