@@ -271,3 +271,18 @@ fn balances_of(shard: ShardId, accounts: &[Account], customers: &[(Currency, i12
     };
     currencies.into_iter().map(balance).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_short_page_hides_is_not_overtaken() {
+        let part = |items: &[u64], next| Part { rest: items.iter().copied().collect(), taken: 0, next };
+        let mut parts = [part(&[9, 8], Some(8)), part(&[7, 6, 5], None)];
+        assert_eq!(newest(&mut parts, 10, |time| *time), [9, 8], "the first may have newer ones than 7 to come");
+        let mut parts = [part(&[9, 8], None), part(&[7, 6, 5], None)];
+        assert_eq!(newest(&mut parts, 4, |time| *time), [9, 8, 7, 6]);
+        assert_eq!(parts.map(|part| part.taken), [2, 2]);
+    }
+}

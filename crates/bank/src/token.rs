@@ -252,3 +252,33 @@ impl Bank {
 fn sha256(text: &str) -> [u8; 32] {
     digest(&SHA256, text.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_kept_after_it() {
+        let (cache, now) = (TokenCache::default(), Timestamp::ZERO);
+        let token = Token {
+            id: TokenId::new(1).expect("an id"),
+            name: "a".into(),
+            role: Role::Teller,
+            digest: [1; 32],
+            created_at: now,
+            expires_at: None,
+            revoked: false,
+        };
+        let read = |cache: &TokenCache| match cache.look_up(&[1; 32], now) {
+            Known::ReadFirst { generation } => Some(generation),
+            Known::Token(_) | Known::NoSuchToken => None,
+        };
+        let before = read(&cache).expect("nothing was read yet");
+        cache.forget(); // somebody revokes the token while it is being read
+        cache.keep(vec![token.clone()], now, before);
+        let after = read(&cache).expect("what was read is out of date");
+        cache.keep(vec![token.clone()], now, after);
+        assert!(matches!(cache.look_up(&[1; 32], now), Known::Token(known) if known == token));
+        assert!(matches!(cache.look_up(&[2; 32], now), Known::NoSuchToken));
+    }
+}
