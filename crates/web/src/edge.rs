@@ -8,7 +8,7 @@ use crate::auth::authorise;
 use crate::problem::{Code, Problem, fault_problem};
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Response;
+use axum::http::{HeaderValue, Response, header};
 use axum::middleware::Next;
 use std::time::Instant;
 
@@ -17,7 +17,9 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let started = now();
-    let response = bounded(&app, request, next).await;
+    let mut response = bounded(&app, request, next).await;
+    // Balances and names are nothing for caches on the way.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let took = now().saturating_duration_since(started);
     let route = route.as_ref().map_or("", MatchedPath::as_str);
     app.metrics().observe(method.as_str(), route, response.status().as_u16(), took);

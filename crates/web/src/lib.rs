@@ -49,6 +49,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Most requests worked on at a time; the next ones hear 503.
     pub requests_max: usize,
+    /// Most bodies beyond 1 MiB that are read at a time; the next ones wait.
+    pub large_bodies_max: usize,
     /// How long a connection may take to send the first byte, and then the head of each request; idle connections are
     /// kept that long too.
     pub head_timeout: Duration,
@@ -67,6 +69,7 @@ impl Default for Settings {
             is_loopback: false,
             connections_max: 4096,
             requests_max: 1024,
+            large_bodies_max: 32,
             head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
@@ -87,6 +90,7 @@ struct Inner {
     cursors: Cursors,
     metrics: Metrics,
     requests: Arc<Semaphore>,
+    large_bodies: Arc<Semaphore>,
     tasks: TaskTracker,
 }
 
@@ -99,18 +103,16 @@ impl fmt::Debug for App {
 impl App {
     /// Serves this bank in this way.
     pub fn new(bank: Arc<Bank>, settings: Settings) -> App {
-        let cursors = Cursors::new(bank.derived_secret("florin v1 cursors"));
-        let requests = Arc::new(Semaphore::new(settings.requests_max));
-        App {
-            inner: Arc::new(Inner {
-                bank,
-                settings,
-                cursors,
-                metrics: Metrics::default(),
-                requests,
-                tasks: TaskTracker::new(),
-            }),
-        }
+        let inner = Inner {
+            cursors: Cursors::new(bank.derived_secret("florin v1 cursors")),
+            metrics: Metrics::default(),
+            requests: Arc::new(Semaphore::new(settings.requests_max)),
+            large_bodies: Arc::new(Semaphore::new(settings.large_bodies_max)),
+            tasks: TaskTracker::new(),
+            bank,
+            settings,
+        };
+        App { inner: Arc::new(inner) }
     }
 
     pub(crate) fn bank(&self) -> &Arc<Bank> {
@@ -131,6 +133,10 @@ impl App {
 
     pub(crate) fn requests(&self) -> &Arc<Semaphore> {
         &self.inner.requests
+    }
+
+    pub(crate) fn large_bodies(&self) -> &Arc<Semaphore> {
+        &self.inner.large_bodies
     }
 
     pub(crate) fn tasks(&self) -> &TaskTracker {

@@ -85,3 +85,13 @@ async fn a_body_that_is_not_whole_rows_is_malformed() {
     assert_eq!(world.send(request.body(Body::from(vec![0; 127])).expect("a request")).await.code(), "malformed");
     assert_eq!(send(&world, &vec![row(1, 1, 0, 5, 1); 8193]).await.code(), "body_too_large");
 }
+
+#[test]
+fn the_numbers_of_codes_are_those_of_the_format() {
+    let path = format!("{}/../../docs/format.md", env!("CARGO_MANIFEST_DIR"));
+    let format = std::fs::read_to_string(path).expect("the description of the format");
+    for code in crate::problem::Code::ALL {
+        let cells = format!("| {} | `{}` |", code.number(), code.name());
+        assert!(format.contains(&cells), "{cells}");
+    }
+}

@@ -1,12 +1,21 @@
 //! The server itself: over real connections, with clients that stall and hang up.
 
 use super::world::World;
-use crate::{Settings, server};
+use crate::edge::around;
+use crate::{App, Settings, server};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tower::ServiceExt;
 
 struct Served {
     address: std::net::SocketAddr,
@@ -104,4 +113,57 @@ async fn too_many_requests_at_a_time_are_told_to_come_back() {
     assert_eq!((answered.status, answered.code().as_str()), (503, "unavailable"));
     assert_eq!(answered.headers["retry-after"], "1");
     assert_eq!(answered.json()["retryable"], true);
+}
+
+fn surrounded(app: &App, router: Router<App>) -> Router {
+    router.layer(from_fn_with_state(app.clone(), around)).with_state(app.clone())
+}
+
+async fn ask(router: Router) -> Response<Body> {
+    router.oneshot(Request::get("/x").body(Body::empty()).expect("a request")).await.expect("the router never fails")
+}
+
+async fn broken() -> &'static str {
+    panic!("a handler that is broken on purpose")
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_as_a_fault() {
+    let world = World::new();
+    let response = ask(surrounded(&world.app, Router::new().route("/x", get(broken)))).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(response.headers()["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn a_limit_of_time_answers_the_client_and_leaves_the_work_running() {
+    let settings = Settings { no_auth: true, request_timeout: Duration::from_millis(20), ..Settings::default() };
+    let world = World::with(settings);
+    let (go_on, finished) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+    let (handler_go_on, handler_finished) = (go_on.clone(), finished.clone());
+    let handler = move || async move {
+        handler_go_on.notified().await;
+        handler_finished.store(true, Ordering::SeqCst);
+    };
+    let response = ask(surrounded(&world.app, Router::new().route("/x", get(handler)))).await;
+    assert_eq!(response.status(), 503);
+    assert!(!finished.load(Ordering::SeqCst));
+    go_on.notify_one();
+    world.app.tasks().close();
+    world.app.tasks().wait().await;
+    assert!(finished.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_client_that_sends_far_too_much_still_hears_why_it_was_turned_away() {
+    let world = World::new();
+    let served = served(&world).await;
+    let mut stream = TcpStream::connect(served.address).await.expect("connected");
+    let length = 3 * 1024 * 1024;
+    let head = format!("POST /deposit HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    stream.write_all(&vec![b' '; length - 1]).await.expect("sent");
+    let answer = exchange(&mut stream, " ").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }

@@ -5,7 +5,7 @@
 
 use crate::App;
 use crate::answer::{Reply, serialised};
-use crate::call::{BATCH_BYTES_MAX, COMMAND_BYTES_MAX, content_type};
+use crate::call::{BATCH_BYTES_MAX, COMMAND_BYTES_MAX, content_type, read_body};
 use crate::json::{Document, Kind};
 use crate::problem::{Code, Problem};
 use crate::schema;
@@ -14,8 +14,7 @@ use axum::extract::{Request, State};
 use bank::Caller;
 use bank::ingest::{EventCounts, EventOutcome, EventResult};
 use bank::line::Lines;
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,14 +46,14 @@ pub(crate) async fn ingest(State(app): State<App>, request: Request) -> Reply {
     }
     match content_type(&parts.headers).as_deref() {
         Some("application/cloudevents+json") => {
-            let body = read_body(&app, body, COMMAND_BYTES_MAX).await?;
+            let body = read_body(&app, &parts.headers, body, COMMAND_BYTES_MAX).await?;
             Document::read(&body).map_err(|error| not_json(&error))?;
             let mut taken = Taken::default();
             taken.take(&app, &caller, &[&body[..]], true).await?;
             taken.reply()
         }
         Some("application/cloudevents-batch+json") => {
-            let body = read_body(&app, body, BATCH_BYTES_MAX).await?;
+            let body = read_body(&app, &parts.headers, body, BATCH_BYTES_MAX).await?;
             list(&app, &caller, &body).await
         }
         Some("application/x-ndjson") => stream(&app, &caller, body).await,
@@ -67,18 +66,6 @@ pub(crate) async fn ingest(State(app): State<App>, request: Request) -> Reply {
 
 fn not_json(error: &crate::json::NotJson) -> Problem {
     Problem::malformed(format!("the body is not JSON: {} at byte {}", error.reason, error.at))
-}
-
-async fn read_body(app: &App, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(app.settings().body_timeout, Limited::new(body, bytes_max).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(
-            Code::BodyTooLarge,
-            format!("the body may have at most {bytes_max} bytes; send it as application/x-ndjson"),
-        )),
-        Ok(Err(_)) => Err(Problem::malformed("the body broke off")),
-        Err(_) => Err(Problem::malformed("the body did not come in time")),
-    }
 }
 
 async fn list(app: &App, caller: &Arc<Caller>, body: &[u8]) -> Reply {
