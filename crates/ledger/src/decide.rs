@@ -331,7 +331,7 @@ fn check_nets(set: &WorkingSet, header: &Header, nets: &[Net<'_>], terms: &Terms
         }
     }
     for net in customers().filter(|net| net.delta() < 0 && terms.limited) {
-        check_limits(header, net.account, net.delta().unsigned_abs())?;
+        check_limits(set, header, net.account, net.delta().unsigned_abs())?;
     }
     for net in customers() {
         if CUSTOMER_BALANCE_MAX < net.balance.abs() {
@@ -341,8 +341,10 @@ fn check_nets(set: &WorkingSet, header: &Header, nets: &[Net<'_>], terms: &Terms
     Ok(())
 }
 
-fn check_limits(header: &Header, account: &Account, debit: u128) -> Decided<()> {
-    let exceeded = account.limits.as_ref().and_then(|limits| limits.exceeded_by(account.debits, header.day, debit));
+fn check_limits(set: &WorkingSet, header: &Header, account: &Account, debit: u128) -> Decided<()> {
+    let Some(limits) = &account.limits else { return Ok(()) };
+    let counted = set.debits(account, header.day, header.time);
+    let exceeded = limits.exceeded_by(counted, header.day, debit);
     exceeded.map_or(Ok(()), |limit| Err(Rejection::LimitExceeded { account: account.id, limit }))
 }
 
@@ -401,8 +403,8 @@ fn decide_hold(set: &WorkingSet, header: &Header, asked: &PlaceHold) -> Decided 
     if set.available(from, header.time) < asked.amount.signed() {
         return Err(insufficient(set, header, from));
     }
-    check_limits(header, from, asked.amount.signed().unsigned_abs())?;
-    if HOLDS_PER_ACCOUNT_MAX <= from.holds_active {
+    check_limits(set, header, from, asked.amount.signed().unsigned_abs())?;
+    if HOLDS_PER_ACCOUNT_MAX <= set.holds_active(from, header.time) {
         return Err(Rejection::LimitExceeded { account: from.id, limit: LimitKind::ActiveHolds });
     }
     let mut ids = set.ids;

@@ -8,6 +8,7 @@ use crate::dead_letter::DeadLetter;
 use crate::hold::{Hold, HoldStatus};
 use crate::ids::{AccountId, CustomerId, HoldId, IdGenerator, IdHash, SLOTS, Sequence, ShardId, TransferId, slot};
 use crate::key_table::KeyTable;
+use crate::limit::DebitCounter;
 use crate::table::{Row, Table};
 use crate::time::{Day, Timestamp};
 use crate::token::Token;
@@ -164,6 +165,24 @@ impl WorkingSet {
     /// What holds reserve at this time.
     pub fn held(&self, account: &Account, now: Timestamp) -> u64 {
         if now < account.next_expiry { account.held } else { account.held - self.reserved_by_due(account.id, now) }
+    }
+
+    /// What counts against an account's limits: a hold whose time is over gives back what it counted, recorded or not.
+    pub(crate) fn debits(&self, account: &Account, day: Day, now: Timestamp) -> DebitCounter {
+        let counter = account.debits.on(day);
+        if now < account.next_expiry {
+            return counter;
+        }
+        let remaining = |hold: &Hold| u128::from(hold.remaining().minor_units());
+        self.due(account.id, now).fold(counter, |counter, hold| counter.given_back(hold.day, remaining(hold)))
+    }
+
+    /// How many holds an account has whose time is not over.
+    pub(crate) fn holds_active(&self, account: &Account, now: Timestamp) -> u32 {
+        if now < account.next_expiry {
+            return account.holds_active;
+        }
+        self.due(account.id, now).fold(account.holds_active, |active, _| active - 1)
     }
 
     /// The holds of an account whose time is over and has not been recorded so, oldest first.

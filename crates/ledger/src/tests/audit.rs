@@ -139,8 +139,10 @@ fn audit_funds(bank: &Bank, transferred: &Transferred) {
         let account = bank.set.account(id).expect("an account with postings");
         if net < 0 && !account.is_system() {
             assert!(0 <= bank.set.available(account, bank.time), "account {id} was overdrawn by {:?}", transferred.id);
-            let (limits, (_, of_day, of_month)) =
-                (account.limits.as_deref().copied().unwrap_or_default(), account.debits.parts());
+            let (limits, (_, of_day, of_month)) = (
+                account.limits.as_deref().copied().unwrap_or_default(),
+                bank.set.debits(account, bank.day, bank.time).parts(),
+            );
             let within =
                 |limit: Option<Amount>, used: u128| limit.is_none_or(|limit| used <= u128::from(limit.minor_units()));
             assert!(transferred.kind == TransferKind::Reversal || within(limits.daily_debit, of_day), "limit of a day");

@@ -112,6 +112,24 @@ fn what_a_hold_gives_up_goes_back_to_its_own_day() {
 }
 
 #[test]
+fn an_expired_hold_counts_no_longer_though_nothing_was_written_since() {
+    check(
+        "
+        account    A 1000                  => opened
+        terms      A daily 100             => changed
+        hold       H1 A 60 expires +10m    => held
+        hold       H2 A 41                 => limit_exceeded A DailyDebit
+        clock      +10m
+        hold       H3 A 41                 => held
+        withdrawal W1 A 60                 => limit_exceeded A DailyDebit
+        withdrawal W2 A 59                 => transferred
+        expire     H1                      => expired
+        withdrawal W3 A 1                  => limit_exceeded A DailyDebit
+    ",
+    );
+}
+
+#[test]
 fn a_reversal_gives_back_to_the_day_of_the_original() {
     check(
         "

@@ -7,7 +7,7 @@ use super::story::{Movement, Step, Story, movements, stories};
 use crate::account::Account;
 use crate::command::{Command, Reverse};
 use crate::event::{Event, Outcome};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, HoldId};
 use crate::limit::DebitCounter;
 use crate::{Decision, replay};
 use proptest::prelude::*;
@@ -113,5 +113,17 @@ proptest! {
             after.retain(|id, _| before.contains_key(id));
             prop_assert_eq!(after, before);
         }
+    }
+
+    #[test]
+    fn it_does_not_matter_whether_it_was_recorded_that_holds_expired(story in stories(40), movement in movements()) {
+        let (mut recorded, mut unrecorded) = (told(1, &story), told(1, &story));
+        let due: Vec<HoldId> = recorded.bank.set.all_due_holds(recorded.bank.time).collect();
+        for hold in due {
+            let expired = outcome(recorded.submit(None, &Command::ExpireHold(hold)));
+            prop_assert!(matches!(expired, Outcome::Event(Event::HoldChanged(_))));
+        }
+        let command = Command::Transfer(recorded.transfer(&movement));
+        prop_assert_eq!(outcome(recorded.submit(None, &command)), outcome(unrecorded.submit(None, &command)));
     }
 }
