@@ -73,9 +73,9 @@ impl Problems {
     }
 }
 
-/// Reads a body as JSON; an empty one is an object without fields.
+/// Reads a body as JSON; an empty one, or `null`, is an object without fields.
 pub(crate) fn document(body: &[u8]) -> Result<Document<'_>, Problem> {
-    let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
+    let body = if matches!(body.trim_ascii(), b"" | b"null") { b"{}" } else { body };
     Document::read(body).map_err(|error| not_json(&error))
 }
 

@@ -133,7 +133,7 @@ fn write(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// Counters in the text format of Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operation",
+#[utoipa::path(get, path = "/metrics", tag = "operation", security(()),
     responses((status = 200, description = "Counters in the text format of Prometheus.", body = String, content_type = "text/plain"), crate::schema::Errors))]
 pub(crate) async fn metrics(State(app): State<App>) -> Response<Body> {
     let mut text = String::with_capacity(8192);
@@ -144,14 +144,14 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response<Body> {
 }
 
 /// Says that the process runs.
-#[utoipa::path(get, path = "/health/live", tag = "operation",
+#[utoipa::path(get, path = "/health/live", tag = "operation", security(()),
     responses((status = 200, description = "The process runs.", body = crate::schema::answers::Health), crate::schema::Errors))]
 pub(crate) async fn live() -> Response<Body> {
     crate::answer::json(200, b"{\"status\":\"live\"}".to_vec())
 }
 
 /// Says whether every shard serves.
-#[utoipa::path(get, path = "/health/ready", tag = "operation",
+#[utoipa::path(get, path = "/health/ready", tag = "operation", security(()),
     responses((status = 200, description = "Every shard serves.", body = crate::schema::answers::Health), crate::schema::Errors))]
 pub(crate) async fn ready(State(app): State<App>) -> crate::answer::Reply {
     for store in app.bank().shards() {

@@ -10,13 +10,19 @@ pub(crate) mod short;
 use crate::problem::Code;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 /// An id: canonical decimal, 1 to 2^63-1.
 #[derive(Deserialize, ToSchema)]
-#[schema(value_type = String, pattern = "^[1-9][0-9]{0,18}$", example = "7300000000000000001")]
+#[schema(value_type = String, pattern = "^([1-9][0-9]{0,17}|[1-8][0-9]{18}|9([01][0-9]|2[0-2])[0-9]{16})$", example = "7300000000000000001")]
 pub(crate) struct Id(String);
+
+/// An id that the client chooses: below 2^62.
+#[derive(Deserialize, ToSchema)]
+#[schema(value_type = String, pattern = "^([1-9][0-9]{0,17}|[1-3][0-9]{18}|4[0-5][0-9]{17})$", example = "1001")]
+pub(crate) struct ChosenId(String);
 
 /// An amount with at most the currency's decimals, 18 digits in all, without sign; a JSON number is taken by its text.
 #[derive(Deserialize, ToSchema)]
@@ -34,9 +40,18 @@ pub(crate) struct AmountOrMax(String);
 pub(crate) struct Money(String);
 
 /// A currency of ISO 4217.
-#[derive(Deserialize, ToSchema)]
-#[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "EUR")]
+#[derive(Deserialize)]
 pub(crate) struct Currency(String);
+
+impl PartialSchema for Currency {
+    fn schema() -> RefOr<Schema> {
+        let codes = ledger::currency::Currency::all().map(|currency| currency.code());
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
+        schema.description(Some("A currency of ISO 4217.")).build().into()
+    }
+}
+
+impl ToSchema for Currency {}
 
 /// A body without fields.
 #[derive(Deserialize, ToSchema)]
@@ -128,8 +143,12 @@ words! {
     BatchMode { Independent, Atomic }
     /// What a transfer is called.
     TransferType { Deposit, Withdrawal, Transfer, Capture, Reversal, Move, Interest, Fee }
-    /// What can be asked.
-    NewTransferType { Deposit, Withdrawal, Transfer }
+    /// The word for a deposit.
+    OnlyDeposit { Deposit }
+    /// The word for a withdrawal.
+    OnlyWithdrawal { Withdrawal }
+    /// The word for a transfer between accounts.
+    OnlyTransfer { Transfer }
     /// What one of the bank's own accounts is for.
     SystemAccountKind { Cash, Expense, Income, Suspense, Atm, Correspondent, Other }
 }

@@ -292,7 +292,7 @@ fn no_month(text: &str) -> Problem {
 /// A month of an account by value date, newest version first.
 #[utoipa::path(get, path = "/api/v1/transactions/{account_id}/month/{month}", tag = "short calls",
     params(("account_id" = schema::Id, Path, description = "The account."),
-        ("month" = String, Path, description = "Such as 2026-11.", pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$"), schema::parameters::Page),
+        ("month" = String, Path, description = "Such as 2026-11.", pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$"), schema::parameters::Page),
     responses((status = 200, description = "The postings.", body = schema::short::Month), schema::Errors))]
 pub(crate) async fn month(call: Read) -> Reply {
     let mut problems = Problems::none();
@@ -341,7 +341,7 @@ fn push_month_row(out: &mut Vec<u8>, row: &PostingRow) {
 /// A month's statement as a file, once there are statements.
 #[utoipa::path(get, path = "/api/v1/transactions/{account_id}/month/{month}/download", tag = "short calls",
     params(("account_id" = schema::Id, Path, description = "The account."),
-        ("month" = String, Path, description = "Such as 2026-11.", pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")),
+        ("month" = String, Path, description = "Such as 2026-11.", pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$")),
     responses(schema::Errors))]
 pub(crate) async fn download(call: Read) -> Reply {
     let mut problems = Problems::none();

@@ -7,9 +7,9 @@ use utoipa::IntoParams;
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
-    /// New for each thing that is asked, the same when it is asked again. Needed unless nothing is to happen.
+    /// New for each thing that is asked, the same when it is asked again. Not needed when nothing is to happen.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
-    idempotency_key: Option<String>,
+    idempotency_key: String,
 }
 
 /// The key of something that may also be asked without.
@@ -46,7 +46,7 @@ pub(crate) struct Page {
 #[into_params(parameter_in = Query)]
 pub(crate) struct TransferFilter {
     /// Only those with a posting on this account.
-    #[param(pattern = "^[1-9][0-9]{0,18}$")]
+    #[param(pattern = "^([1-9][0-9]{0,17}|[1-8][0-9]{18}|9([01][0-9]|2[0-2])[0-9]{16})$")]
     account_id: Option<String>,
     /// Only those of this status.
     #[param(inline)]

@@ -1,7 +1,8 @@
 //! What clients send.
 
 use super::{
-    AccountType, Amount, AmountOrMax, BatchMode, Currency, FreezeKind, Id, NewTransferType, Role, SystemAccountKind,
+    AccountType, Amount, AmountOrMax, BatchMode, ChosenId, Currency, FreezeKind, Id, OnlyDeposit, OnlyTransfer,
+    OnlyWithdrawal, Role, SystemAccountKind,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 pub(crate) struct NewUser {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    user_id: Option<Id>,
+    user_id: Option<ChosenId>,
     #[schema(format = Date)]
     date_of_birth: Option<String>,
     national_id: Option<String>,
@@ -45,7 +46,7 @@ pub(crate) struct NewAccount {
     r#type: AccountType,
     /// How far below zero debits may take it; zero without it.
     overdraft_limit: Option<Amount>,
-    account_id: Option<Id>,
+    account_id: Option<ChosenId>,
 }
 
 /// Limits of an account; `null` is none.
@@ -83,19 +84,26 @@ pub(crate) struct NewLeg {
     amount: AmountOrMax,
 }
 
-/// A transfer that is asked for: a deposit has `to`, a withdrawal `from`, a transfer both, or legs.
+/// A transfer that is asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum NewTransfer {
+    Deposit(NewDeposit),
+    Withdrawal(NewWithdrawal),
+    Between(NewBetween),
+    InLegs(NewInLegs),
+}
+
+/// A deposit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewTransfer {
-    r#type: NewTransferType,
-    from: Option<Id>,
-    to: Option<Id>,
-    amount: Option<AmountOrMax>,
-    currency: Currency,
-    #[schema(min_items = 1, max_items = 100)]
-    legs: Option<Vec<NewLeg>>,
-    /// Of a deposit or withdrawal: one of the bank's own accounts other than cash.
+pub(crate) struct NewDeposit {
+    r#type: OnlyDeposit,
+    to: Id,
+    amount: Amount,
+    /// One of the bank's own accounts other than cash.
     contra: Option<Id>,
+    currency: Currency,
     #[schema(max_length = 255)]
     reference: Option<String>,
     /// The value date, not in the future; now without it.
@@ -106,23 +114,156 @@ pub(crate) struct NewTransfer {
     forced: Option<bool>,
 }
 
-/// A transfer of a batch.
+/// A withdrawal.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewBatchTransfer {
-    r#type: NewTransferType,
-    from: Option<Id>,
-    to: Option<Id>,
-    amount: Option<AmountOrMax>,
-    currency: Currency,
-    #[schema(min_items = 1, max_items = 100)]
-    legs: Option<Vec<NewLeg>>,
+pub(crate) struct NewWithdrawal {
+    r#type: OnlyWithdrawal,
+    from: Id,
+    amount: AmountOrMax,
+    /// One of the bank's own accounts other than cash.
     contra: Option<Id>,
+    currency: Currency,
     #[schema(max_length = 255)]
     reference: Option<String>,
+    /// The value date, not in the future; now without it.
     #[schema(format = DateTime)]
     effective_at: Option<String>,
     metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+}
+
+/// A transfer between two accounts.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBetween {
+    r#type: OnlyTransfer,
+    from: Id,
+    to: Id,
+    amount: AmountOrMax,
+    currency: Currency,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+}
+
+/// A transfer in legs: all or none.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInLegs {
+    r#type: OnlyTransfer,
+    #[schema(min_items = 1, max_items = 100)]
+    legs: Vec<NewLeg>,
+    currency: Currency,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+}
+
+/// A transfer of a batch that is asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum NewBatchTransfer {
+    Deposit(NewBatchDeposit),
+    Withdrawal(NewBatchWithdrawal),
+    Between(NewBatchBetween),
+    InLegs(NewBatchInLegs),
+}
+
+/// A deposit of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBatchDeposit {
+    r#type: OnlyDeposit,
+    to: Id,
+    amount: Amount,
+    /// One of the bank's own accounts other than cash.
+    contra: Option<Id>,
+    currency: Currency,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+    /// Needed in an independent batch.
+    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// A withdrawal of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBatchWithdrawal {
+    r#type: OnlyWithdrawal,
+    from: Id,
+    amount: AmountOrMax,
+    /// One of the bank's own accounts other than cash.
+    contra: Option<Id>,
+    currency: Currency,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+    /// Needed in an independent batch.
+    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// A transfer between two accounts of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBatchBetween {
+    r#type: OnlyTransfer,
+    from: Id,
+    to: Id,
+    amount: AmountOrMax,
+    currency: Currency,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
+    forced: Option<bool>,
+    /// Needed in an independent batch.
+    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// A transfer in legs of a batch: all or none.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBatchInLegs {
+    r#type: OnlyTransfer,
+    #[schema(min_items = 1, max_items = 100)]
+    legs: Vec<NewLeg>,
+    currency: Currency,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    /// Skips the check of funds; needs the role admin.
     forced: Option<bool>,
     /// Needed in an independent batch.
     #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
@@ -199,7 +340,7 @@ pub(crate) struct Redrive {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Discard {
-    #[schema(max_length = 255)]
+    #[schema(min_length = 1, max_length = 512)]
     reason: String,
 }
 

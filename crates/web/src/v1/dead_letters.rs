@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use store::Answer;
 
 /// Longest reason of a discard in bytes.
-const REASON_BYTES_MAX: usize = 255;
+const REASON_BYTES_MAX: usize = 512;
 
 /// Dead letters, newest first.
 #[utoipa::path(get, path = "/api/v1/dead-letters", tag = "dead letters", params(schema::parameters::Page, schema::parameters::DeadLetterFilter),
