@@ -117,7 +117,8 @@ fn two_to_the_53_plus_one_minor_units_survive_every_way_in_and_out() {
     const AMOUNT: &str = "90071992547409.93";
     let bank = Bank::open();
     let to = bank.new_account("0");
-    let ways_in: [(&str, fn(&Bank, &str)); 4] = [
+    type PayIn = fn(&Bank, &str);
+    let ways_in: [(&str, PayIn); 4] = [
         ("text", |bank, account| _ = deposit(bank, account, &format!("\"{AMOUNT}\"")).expect(201)),
         ("number", |bank, account| _ = deposit(bank, account, AMOUNT).expect(201)),
         ("event", |bank, account| {

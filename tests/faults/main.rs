@@ -77,6 +77,7 @@ struct Island {
 
 impl Island {
     fn new(folder: &Path) -> Island {
+        tool("xfs_io", &["-V"], "apt-get install xfsprogs");
         let island = Island { image: folder.join("island.img"), mount: folder.join("mount") };
         std::fs::create_dir(&island.mount).expect("a folder");
         let image = std::fs::File::create(&island.image).expect("a file");
