@@ -160,7 +160,9 @@ fn decide_freeze(set: &WorkingSet, freeze: &Freeze) -> Decided {
     if known.status == Status::Closed {
         return Err(Rejection::AccountClosed(known.id));
     }
-    let account = Account { status: Status::Frozen(freeze.kind), note: freeze.reason.clone(), ..known.clone() };
+    // Freezing again without a reason does not take the first one away.
+    let reason = freeze.reason.clone().or_else(|| known.note.clone());
+    let account = Account { status: Status::Frozen(freeze.kind), note: reason, ..known.clone() };
     Ok(changed_unless_same(AccountChange::Frozen, known, account))
 }
 

@@ -158,6 +158,7 @@ fn doing_it_twice_is_the_same_as_once() {
         balance  A 100 revision 2
         freeze   A because fraud      => frozen
         freeze   A because fraud      => nothing
+        freeze   A                    => nothing    // the reason stays
         balance  A 100 revision 3 version 1
         freeze   A full because fraud => frozen
         freeze   A full because court => frozen     // another reason is news

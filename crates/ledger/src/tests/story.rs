@@ -246,8 +246,8 @@ impl Story {
                 let command = self.command(step)?;
                 // Every third request comes without a key.
                 let number = self.asked.len() as u128;
-                let key =
-                    (self.bank.journal.len() % 3 != 0).then_some(Key { digest: number + 1, fingerprint: number * 7 });
+                let key = (!self.bank.journal.len().is_multiple_of(3))
+                    .then_some(Key { digest: number + 1, fingerprint: number * 7 });
                 self.asked.extend(key.map(|key| (key, command.clone())));
                 Some(self.submit(key, &command))
             }
