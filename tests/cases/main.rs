@@ -14,4 +14,5 @@ mod keys;
 mod legs;
 mod races;
 mod reversals;
+mod shards;
 mod stored_data;

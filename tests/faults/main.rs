@@ -12,21 +12,37 @@ use tempfile::TempDir;
 
 const KILLS: usize = 2000;
 const POWER_CUTS: usize = 25;
+/// A fault that did not strike after so many answers will not be waited for.
+const ANSWERS_MAX: u64 = 60;
+/// History grows with every round, and each round reads all of it: so often a new bank begins.
+const ROUNDS_PER_BANK: usize = 60;
 
 #[test]
 fn two_thousand_kills_lose_nothing() {
     let folder = TempDir::new().expect("a temporary folder");
     let mut ordeal = Ordeal::begin(&folder.path().join("data"));
     for kill in 1..=KILLS {
-        // History grows with every round, and each round reads all of it: begin anew now and then.
-        if kill % 100 == 0 {
-            ordeal.expect_whole();
-            std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
-            ordeal = Ordeal::begin(&folder.path().join("data"));
-        }
         ordeal.kill_under_load();
+        if kill % ROUNDS_PER_BANK == 0 {
+            ordeal.expect_whole();
+            ordeal.begin_anew();
+        }
     }
     ordeal.expect_whole();
+}
+
+/// Plans in turn, with a new bank now and then.
+fn survive_all(plans: impl Iterator<Item = String>) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let mut ordeal = Ordeal::begin(&data);
+    for (round, plan) in plans.enumerate() {
+        if round % ROUNDS_PER_BANK == 0 {
+            ordeal.begin_anew();
+        }
+        println!("{plan}");
+        survive(&data, &mut ordeal, &plan);
+    }
 }
 
 /// Runs a bank whose disk fails as planned, until it no longer says yes; then checks it with a disk that works.
@@ -36,7 +52,7 @@ fn survive(data: &Path, ordeal: &mut Ordeal, plan: &str) {
     // A fault while it opens the folder keeps it from starting, which is an answer too.
     if let Ok(server) = Server::try_start(&mut command) {
         ordeal.load_until_it_fails(&server, &|server, answers| {
-            if answers == 400 {
+            if answers == ANSWERS_MAX {
                 server.signal("KILL");
             }
         });
@@ -47,26 +63,14 @@ fn survive(data: &Path, ordeal: &mut Ordeal, plan: &str) {
 
 #[test]
 fn a_crash_at_every_operation_on_the_disk_loses_nothing() {
-    let folder = TempDir::new().expect("a temporary folder");
-    let data = folder.path().join("data");
-    let mut ordeal = Ordeal::begin(&data);
-    for number in 1..=120 {
-        for how in ["abort", "abort-after", "torn"] {
-            survive(&data, &mut ordeal, &format!("op:{number}:{how}"));
-        }
-    }
+    let ways = ["abort", "abort-after", "torn"];
+    survive_all((1..=120).flat_map(|number| ways.map(|how| format!("op:{number}:{how}"))));
 }
 
 #[test]
 fn a_disk_that_fails_or_is_full_loses_nothing() {
-    let folder = TempDir::new().expect("a temporary folder");
-    let data = folder.path().join("data");
-    let mut ordeal = Ordeal::begin(&data);
-    for number in 1..=40 {
-        for plan in ["sync:N:eio", "sync:N+:eio", "write:N:eio", "write:N:short", "write:N+:enospc", "read:N:eio"] {
-            survive(&data, &mut ordeal, &plan.replace('N', &number.to_string()));
-        }
-    }
+    let ways = ["sync:N:eio", "sync:N+:eio", "write:N:eio", "write:N:short", "write:N+:enospc", "read:N:eio"];
+    survive_all((1..=40).flat_map(|number| ways.map(|way| way.replace('N', &number.to_string()))));
 }
 
 /// A file system of its own in a file, so that its power can be cut.

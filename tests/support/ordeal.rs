@@ -38,6 +38,14 @@ impl Ordeal {
         Ordeal { data: data.into(), accounts, acknowledged: BTreeMap::new(), rounds: 0 }
     }
 
+    /// Puts a new bank in place of this one.
+    pub(crate) fn begin_anew(&mut self) {
+        std::fs::remove_dir_all(&self.data).expect("a folder to remove");
+        let rounds = self.rounds;
+        *self = Ordeal::begin(&self.data);
+        self.rounds = rounds;
+    }
+
     /// Transfers that a client heard of.
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.len()

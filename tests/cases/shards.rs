@@ -1,0 +1,102 @@
+//! A bank of several shards: what stays on one shard works as ever, what would have to cross is refused honestly.
+
+use crate::support::bank::{Bank, transfer};
+use crate::support::http::Request;
+use crate::support::program::run;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// A bank with accounts of 100.00 on all of its shards.
+fn sharded_bank() -> (Bank, Vec<String>) {
+    let bank = Bank::open_with(&["--no-auth", "--shards", "3"]);
+    let accounts = (0..12).map(|_| bank.new_account("100.00")).collect();
+    (bank, accounts)
+}
+
+/// Two accounts between which a transfer is answered with this status.
+fn pair_with_status(bank: &Bank, accounts: &[String], status: u16) -> (String, String) {
+    let pairs =
+        accounts.iter().flat_map(|from| accounts.iter().map(move |to| (from, to))).filter(|(from, to)| from != to);
+    let answered = |from: &str, to: &str| {
+        bank.send(Request::post("/api/v1/transfers?dry_run=true").json(&transfer(from, to, "1.00"))).status
+    };
+    let found = pairs.into_iter().find(|(from, to)| answered(from, to) == status);
+    let (from, to) = found.unwrap_or_else(|| panic!("no pair of accounts is answered with {status}"));
+    (from.clone(), to.clone())
+}
+
+#[test]
+fn transfers_on_one_shard_work_and_those_between_shards_are_not_available_yet() {
+    let (bank, accounts) = sharded_bank();
+    let (from, to) = pair_with_status(&bank, &accounts, 201);
+    bank.transfer(&from, &to, "10.00").expect(201);
+    assert_eq!((bank.ledger(&from), bank.ledger(&to)), ("90.00".into(), "110.00".into()));
+    let (from, to) = pair_with_status(&bank, &accounts, 501);
+    let before = (bank.ledger(&from), bank.ledger(&to));
+    bank.transfer(&from, &to, "10.00").expect_problem(501, "not_available_yet");
+    assert_eq!((bank.ledger(&from), bank.ledger(&to)), before);
+    bank.expect_sums_of_zero();
+}
+
+#[test]
+fn lists_gather_from_all_shards_without_gap_or_overlap() {
+    let (bank, accounts) = sharded_bank();
+    let shards: BTreeSet<u64> = bank.get("/api/v1/system/balances").expect(200).json()["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| item["shard"].as_u64().expect("a shard"))
+        .collect();
+    assert_eq!(shards, BTreeSet::from([0, 1, 2]));
+    let ids = |items: Vec<Value>| {
+        items.iter().map(|item| item["transfer_id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    let everything = ids(bank.all("/api/v1/transfers"));
+    assert_eq!(everything.len(), accounts.len());
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = bank.get(&format!("/api/v1/transfers?limit=5{cursor}")).expect(200).json();
+        paged.extend(page["items"].as_array().expect("items").iter().cloned());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(ids(paged), everything);
+    assert_eq!(bank.all("/api/v1/users").len(), accounts.len());
+}
+
+#[test]
+fn events_find_their_shard_and_are_replayed_there() {
+    let bank = Bank::open_with(&["--no-auth", "--shards", "3"]);
+    let mut lines = Vec::new();
+    let event = |kind: &str, id: String, data: Value| {
+        json!({"specversion": "1.0", "type": kind, "source": "shards", "id": id, "data": data}).to_string()
+    };
+    for number in 1..=20 {
+        let id = number.to_string();
+        lines.push(event("florin.user.registered", format!("u{id}"), json!({"user_id": id, "name": "A"})));
+        let account = json!({"account_id": id, "user_id": id, "currency": "EUR", "type": "savings"});
+        lines.push(event("florin.account.opened", format!("a{id}"), account));
+        lines.push(event(
+            "florin.deposit",
+            format!("d{id}"),
+            json!({"account_id": id, "amount": "1.00", "currency": "EUR"}),
+        ));
+        let too_much = json!({"account_id": id, "amount": "2.00", "currency": "EUR"});
+        lines.push(event("florin.withdrawal", format!("w{id}"), too_much));
+    }
+    let send = || {
+        let answer =
+            bank.send(Request::post("/api/v1/events").body("application/x-ndjson", lines.join("\n").into_bytes()));
+        let answer = answer.expect(200).json();
+        ["accepted", "replayed", "dead_lettered"].map(|field| answer[field].as_u64().expect("a count"))
+    };
+    assert_eq!(send(), [60, 0, 20]);
+    assert_eq!(send(), [0, 80, 0]);
+    assert_eq!(bank.all("/api/v1/dead-letters").len(), 20);
+    let bank = bank.crash_and_restart();
+    assert!((1..=20).all(|number| bank.ledger(&number.to_string()) == "1.00"));
+    let (code, folder, temporary) = bank.stop();
+    assert_eq!(code, Some(0));
+    run(["verify", "--data", folder.to_str().expect("a UTF-8 path")]).expect_code(0);
+    drop(temporary);
+}
