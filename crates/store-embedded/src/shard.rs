@@ -364,7 +364,7 @@ impl Store for Shard {
             batch_size,
             sync_us,
             queue_depth: self.intake.health.queued.load(Ordering::Relaxed),
-            index_lag: state.tails.len(),
+            index_lag: state.tails.frozen.iter().map(|tail| tail.len()).sum(),
             dead_letters_waiting: waiting,
             sums: state.set.sums(),
             accounts: state.set.accounts.len() as u64,

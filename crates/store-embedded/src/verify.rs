@@ -15,6 +15,7 @@ use crate::run::Direction;
 use crate::segment::reader::{SegmentEnd, SegmentReader};
 use crate::segment::{ChainPoint, list_segments, segment_path};
 use crate::snapshot::copy_of;
+use crate::tail::Tails;
 use crate::writer::chain;
 use ledger::account::{AccountKind, SystemKind};
 use ledger::event::Entry;
@@ -52,15 +53,16 @@ impl Fold {
 
 /// Verifies a shard. What it finds is in the report; a disk that cannot be read is in it too.
 pub fn verify(disk: &Disk, folder: &ShardFolder, published: &Published, progress: &dyn Progress) -> VerifyReport {
-    let (state, head) = {
+    let (state, head, runs, tails) = {
         let state = published.state();
-        (copy_of(&state.set, 0), state.chain.next_sequence - 1)
+        let (head, runs) = (state.set.sequence, published.runs());
+        let tails = folds_of_tails(&state.tails, runs.covered, head);
+        (copy_of(&state.set, 0), head, runs, tails)
     };
-    let runs = published.runs();
     let empty = WorkingSet::new(state.shard, state.slots.clone(), 0);
     let mut walk =
         Walk { set: empty, replay_failure: None, blocks: 0, entries: 0, postings: 0, expected: [Fold::default(); 4] };
-    let read = walk.journal(disk, &folder.journal, head, runs.covered, progress);
+    let read = walk.journal(disk, &folder.journal, head, progress);
     let mut report = VerifyReport::default();
     let mut check = |name, count, failure| report.checks.push(Check { name, count, failure });
     check("block checksums and hash chain", walk.blocks, read.err().map(|error| chain(&error)));
@@ -69,7 +71,7 @@ pub fn verify(disk: &Disk, folder: &ShardFolder, published: &Published, progress
     check("replay gives the stored state", walk.entries, differs);
     check("sum of each currency is zero", state.sums().len() as u64, sum_failure(&state));
     check("clearing accounts match open sagas", clearing_count(&state), clearing_failure(&state));
-    let (rows, failure) = indexes(&runs, &walk.expected, progress);
+    let (rows, failure) = indexes(&runs, &tails, &walk.expected, progress);
     check("indexes agree with the journal", rows, failure);
     let (count, failure) = checkpoints(disk, &folder.checkpoints);
     check("checkpoints are whole", count, failure);
@@ -82,7 +84,6 @@ impl Walk {
         disk: &Disk,
         folder: &Path,
         head: Sequence,
-        covered: Sequence,
         progress: &dyn Progress,
     ) -> Result<(), StorageError> {
         let mut expected = ChainPoint { hash: [0; 32], next_sequence: 1 };
@@ -98,7 +99,7 @@ impl Walk {
                 let Some(block) = blocks.next_block(&mut payload)? else { break };
                 self.blocks += 1;
                 for entry in decode(&payload, &block, &path)? {
-                    self.entry(&entry, covered);
+                    self.entry(&entry);
                 }
                 progress.report("journal", self.entries, head);
             }
@@ -114,13 +115,11 @@ impl Walk {
         Ok(())
     }
 
-    fn entry(&mut self, entry: &Entry, covered: Sequence) {
+    fn entry(&mut self, entry: &Entry) {
         self.entries += 1;
         self.postings +=
             transfers_of(&entry.outcome).iter().map(|transferred| transferred.postings.len() as u64).sum::<u64>();
-        if entry.header.sequence <= covered {
-            self.expect(entry);
-        }
+        self.expect(entry);
         if self.replay_failure.is_none()
             && catch_unwind(AssertUnwindSafe(|| ledger::replay(&mut self.set, entry))).is_err()
         {
@@ -132,12 +131,28 @@ impl Walk {
     fn expect(&mut self, entry: &Entry) {
         let mut rows = Rows::default();
         rows.add(entry);
-        let [postings, keys, notes, dated] = &mut self.expected;
-        rows.postings.iter().for_each(|row| postings.add(&[row.0.to_be_bytes(), row.1.to_be_bytes()].concat()));
-        rows.keys.iter().for_each(|row| keys.add(&[&row.0.to_be_bytes()[..], &row.1.to_be_bytes()].concat()));
-        rows.notes.iter().for_each(|row| notes.add(&[&row.0.to_be_bytes()[..], &row.1.to_be_bytes()].concat()));
-        rows.dated.iter().for_each(|row| dated.add(&row.encode()));
+        add_rows(&mut self.expected, &rows, |_| true);
     }
+}
+
+/// Folds rows as the runs hold them, of the entries that count.
+fn add_rows(folds: &mut [Fold; 4], rows: &Rows, counts: impl Fn(Sequence) -> bool) {
+    let [postings, keys, notes, dated] = folds;
+    let wide = |row: &(u128, u64)| [&row.0.to_be_bytes()[..], &row.1.to_be_bytes()].concat();
+    let of_postings = rows.postings.iter().filter(|row| counts(row.1));
+    of_postings.for_each(|row| postings.add(&[row.0.to_be_bytes(), row.1.to_be_bytes()].concat()));
+    rows.keys.iter().filter(|row| counts(row.1)).for_each(|row| keys.add(&wide(row)));
+    rows.notes.iter().filter(|row| counts(row.1)).for_each(|row| notes.add(&wide(row)));
+    rows.dated.iter().filter(|row| counts(row.sequence)).for_each(|row| dated.add(&row.encode()));
+}
+
+/// The rows that are in memory only.
+fn folds_of_tails(tails: &Tails, covered: Sequence, head: Sequence) -> [Fold; 4] {
+    let mut folds = [Fold::default(); 4];
+    for tail in tails.newest_first() {
+        add_rows(&mut folds, &tail.sorted(), |sequence| covered < sequence && sequence <= head);
+    }
+    folds
 }
 
 /// The first row in which two sets differ. Standard accounts of the bank that were only named count as absent.
@@ -195,11 +210,11 @@ fn clearing_failure(state: &WorkingSet) -> Option<String> {
     ))
 }
 
-fn indexes(runs: &Runs, expected: &[Fold; 4], progress: &dyn Progress) -> (u64, Option<String>) {
+fn indexes(runs: &Runs, tails: &[Fold; 4], expected: &[Fold; 4], progress: &dyn Progress) -> (u64, Option<String>) {
     let mut rows = 0;
     for family in Family::ALL {
         let expected = expected[family as usize];
-        match fold_of(runs, family, progress, expected.count) {
+        match fold_of(runs, family, tails[family as usize], progress, expected.count) {
             Err(error) => return (rows, Some(chain(&error))),
             Ok(found) if found != expected => {
                 let what = format!(
@@ -219,8 +234,13 @@ fn indexes(runs: &Runs, expected: &[Fold; 4], progress: &dyn Progress) -> (u64, 
     (rows, None)
 }
 
-fn fold_of(runs: &Runs, family: Family, progress: &dyn Progress, total: u64) -> Result<Fold, StorageError> {
-    let mut fold = Fold::default();
+fn fold_of(
+    runs: &Runs,
+    family: Family,
+    mut fold: Fold,
+    progress: &dyn Progress,
+    total: u64,
+) -> Result<Fold, StorageError> {
     for run in runs.of(family) {
         let mut cursor = run.range(&[], Direction::Forward)?;
         while let Some(row) = cursor.next_row()? {

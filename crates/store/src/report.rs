@@ -67,7 +67,8 @@ pub struct Stats {
     pub sync_us: Histogram,
     /// Requests waiting.
     pub queue_depth: u64,
-    /// Entries durable but not yet in an index on disk.
+    /// Entries whose index rows wait to be written to the disk, beyond what a store keeps in memory by design. Queries
+    /// find them all the same.
     pub index_lag: u64,
     /// Dead letters waiting for a person.
     pub dead_letters_waiting: u64,
