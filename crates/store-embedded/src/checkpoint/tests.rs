@@ -1,3 +1,5 @@
+//! Claims about the module `checkpoint`.
+
 use super::writer::CheckpointWriter;
 use super::*;
 use std::fs;

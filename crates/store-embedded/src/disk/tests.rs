@@ -1,3 +1,5 @@
+//! Claims about the module `disk`.
+
 use super::*;
 
 fn disk(plan: &str) -> (tempfile::TempDir, Disk) {

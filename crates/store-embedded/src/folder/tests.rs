@@ -1,3 +1,5 @@
+//! Claims about the module `folder`.
+
 use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,5 @@
+//! Claims about the module `merge`.
+
 use super::*;
 use crate::run::RowKind;
 

@@ -1,3 +1,5 @@
+//! Claims about the module `run`.
+
 use super::writer::RunWriter;
 use super::*;
 use crate::bytes::get;

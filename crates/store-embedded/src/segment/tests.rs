@@ -1,3 +1,5 @@
+//! Claims about the module `segment`.
+
 use super::reader::{SegmentEnd, SegmentReader};
 use super::recovery::{CopiedSegment, copy_valid_blocks};
 use super::writer::SegmentWriter;
