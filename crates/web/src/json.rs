@@ -5,9 +5,13 @@
 //! [`Value::canonical`]. The grammar is RFC 8259 and nothing more.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 128;
+
+/// Objects of so many fields are put in order without allocating.
+const FEW_FIELDS: usize = 16;
 
 /// Why a text is not JSON, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,45 +166,50 @@ impl<'a> Value<'a> {
 
     /// A field that is `null` is one that is absent.
     fn canonical_object(self, out: &mut Vec<u8>) {
-        let mut places = [(0usize, 0usize); 16];
-        let fields = || self.fields().filter(|(_, value)| !value.is_null());
-        let count = fields().count();
+        let mut few = [0; FEW_FIELDS];
+        let mut many = Vec::new();
+        let mut count = 0;
+        let mut at = self.index + 1;
+        while at < self.end() {
+            let value = self.at(at + 1); // a name is one value, so what it names is the next
+            if !value.is_null() {
+                match few.get_mut(count) {
+                    Some(place) => *place = at,
+                    None if many.is_empty() => many.extend(few.iter().copied().chain([at])),
+                    None => many.push(at),
+                }
+                count += 1;
+            }
+            at = value.end();
+        }
+        let names = if many.is_empty() { &mut few[..count] } else { &mut many[..] };
+        names.sort_unstable_by(|left, right| self.at(*left).compare_name(self.at(*right)));
         out.push(b'{');
-        if count <= places.len() {
-            for (place, (_, value)) in places.iter_mut().zip(fields()) {
-                *place = (value.index - 1, value.index);
-            }
-            let places = &mut places[..count];
-            places.sort_unstable_by(|left, right| self.name_at(left.0).cmp(&self.name_at(right.0)));
-            for (name, value) in places {
-                self.canonical_field(*name, *value, out);
-            }
-        } else {
-            let mut places: Vec<_> = fields().map(|(_, value)| (value.index - 1, value.index)).collect();
-            places.sort_unstable_by(|left, right| self.name_at(left.0).cmp(&self.name_at(right.0)));
-            for (name, value) in places {
-                self.canonical_field(name, value, out);
-            }
+        for name in names {
+            self.at(*name).canonical(out);
+            out.push(b':');
+            self.at(*name + 1).canonical(out);
+            out.push(b',');
         }
         out.push(b'}');
     }
 
-    fn canonical_field(self, name: usize, value: usize, out: &mut Vec<u8>) {
-        Value { document: self.document, index: name }.canonical(out);
-        out.push(b':');
-        Value { document: self.document, index: value }.canonical(out);
-        out.push(b',');
+    fn compare_name(self, other: Value<'a>) -> Ordering {
+        if self.kind() == Kind::PlainString && other.kind() == Kind::PlainString {
+            return self.text().as_bytes().cmp(other.text().as_bytes());
+        }
+        self.string().cmp(&other.string())
     }
 
-    fn name_at(self, index: usize) -> Cow<'a, str> {
-        Value { document: self.document, index }.string().unwrap_or_default()
+    fn at(self, index: usize) -> Value<'a> {
+        Value { document: self.document, index }
     }
 
     /// Whether this object names a field twice.
     pub(crate) fn names_a_field_twice(self) -> bool {
         let count = self.fields().count();
-        if count <= 16 {
-            let mut names: [Cow<'a, str>; 16] = Default::default();
+        if count <= FEW_FIELDS {
+            let mut names: [Cow<'a, str>; FEW_FIELDS] = Default::default();
             for (index, (name, _)) in self.fields().enumerate() {
                 if names[..index].contains(&name) {
                     return true;

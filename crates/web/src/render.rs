@@ -15,6 +15,31 @@ use ledger::transfer::{Posting, Side, Transferred};
 /// Bytes that a transfer with two postings takes, about.
 pub(crate) const TRANSFER_BYTES: usize = 1024;
 
+/// What a transfer and each of its postings repeat, written once: the transfer's id and its times.
+struct Repeated {
+    transfer_id: Vec<u8>,
+    created_at: Vec<u8>,
+    effective_at: Vec<u8>,
+}
+
+impl Repeated {
+    fn new(transferred: &Transferred, booked_at: Option<Timestamp>) -> Repeated {
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::with_capacity(32);
+            write(&mut out);
+            out
+        };
+        let created_at = written(&|out| push_optional_time(out, booked_at));
+        let effective_at = match booked_at {
+            Some(booked_at) if booked_at == transferred.effective_at => created_at.clone(),
+            Some(_) => written(&|out| push_time(out, transferred.effective_at)),
+            None => created_at.clone(),
+        };
+        let transfer_id = written(&|out| push_optional_id(out, booked_at.map(|_| transferred.id.number())));
+        Repeated { transfer_id, created_at, effective_at }
+    }
+}
+
 /// A transfer of an entry booked at this time; without one it is a dry run, whose ids and times are `null`.
 pub(crate) fn push_transfer(
     out: &mut Vec<u8>,
@@ -22,20 +47,22 @@ pub(crate) fn push_transfer(
     booked_at: Option<Timestamp>,
     reversed_by: Option<TransferId>,
 ) {
+    let repeated = Repeated::new(transferred, booked_at);
     out.extend_from_slice(b"{\"transfer_id\":");
-    push_optional_id(out, booked_at.map(|_| transferred.id.number()));
+    out.extend_from_slice(&repeated.transfer_id);
     push_name(out, b",\"type\":", transferred.kind.name());
     out.extend_from_slice(b",\"status\":\"succeeded\",\"amount\":\"");
     push_total(out, transferred);
     out.push(b'"');
     push_name(out, b",\"currency\":", transferred.currency.code());
-    push_times_and_note(out, transferred, booked_at, true);
+    push_times(out, b",\"created_at\":", &repeated.created_at, b",\"effective_at\":", &repeated.effective_at);
+    push_note(out, transferred);
     out.extend_from_slice(b",\"postings\":[");
     for (index, posting) in transferred.postings.iter().enumerate() {
         if index != 0 {
             out.push(b',');
         }
-        push_posting(out, posting, transferred, booked_at);
+        push_repeating_posting(out, posting, transferred, &repeated);
     }
     out.extend_from_slice(b"],\"hold_id\":");
     push_optional_id(out, transferred.hold.map(|hold| hold.number()));
@@ -59,8 +86,12 @@ pub(crate) fn push_posting(
     transferred: &Transferred,
     booked_at: Option<Timestamp>,
 ) {
+    push_repeating_posting(out, posting, transferred, &Repeated::new(transferred, booked_at));
+}
+
+fn push_repeating_posting(out: &mut Vec<u8>, posting: &Posting, transferred: &Transferred, repeated: &Repeated) {
     out.extend_from_slice(b"{\"transfer_id\":");
-    push_optional_id(out, booked_at.map(|_| transferred.id.number()));
+    out.extend_from_slice(&repeated.transfer_id);
     out.extend_from_slice(b",\"account_id\":");
     push_id(out, posting.account.number());
     push_name(out, b",\"side\":", side_name(posting.side));
@@ -72,7 +103,8 @@ pub(crate) fn push_posting(
     out.extend_from_slice(b",\"version\":");
     push_number(out, u128::from(posting.version));
     push_name(out, b",\"type\":", transferred.kind.name());
-    push_times_and_note(out, transferred, booked_at, false);
+    push_note(out, transferred);
+    push_times(out, b",\"effective_at\":", &repeated.effective_at, b",\"created_at\":", &repeated.created_at);
     out.push(b'}');
 }
 
@@ -84,14 +116,14 @@ pub(crate) const fn side_name(side: Side) -> &'static str {
     }
 }
 
-/// A transfer names its times before the note, a posting after it.
-fn push_times_and_note(out: &mut Vec<u8>, transferred: &Transferred, booked_at: Option<Timestamp>, times_first: bool) {
-    if times_first {
-        out.extend_from_slice(b",\"created_at\":");
-        push_optional_time(out, booked_at);
-        out.extend_from_slice(b",\"effective_at\":");
-        push_optional_time(out, booked_at.map(|_| transferred.effective_at));
-    }
+fn push_times(out: &mut Vec<u8>, first_name: &[u8], first: &[u8], second_name: &[u8], second: &[u8]) {
+    out.extend_from_slice(first_name);
+    out.extend_from_slice(first);
+    out.extend_from_slice(second_name);
+    out.extend_from_slice(second);
+}
+
+fn push_note(out: &mut Vec<u8>, transferred: &Transferred) {
     let note = transferred.note.as_deref();
     out.extend_from_slice(b",\"reference\":");
     push_optional_string(out, note.and_then(|note| note.reference.as_deref()));
@@ -105,12 +137,6 @@ fn push_times_and_note(out: &mut Vec<u8>, transferred: &Transferred, booked_at: 
         push_json_string(out, value);
     }
     out.push(b'}');
-    if !times_first {
-        out.extend_from_slice(b",\"effective_at\":");
-        push_optional_time(out, booked_at.map(|_| transferred.effective_at));
-        out.extend_from_slice(b",\"created_at\":");
-        push_optional_time(out, booked_at);
-    }
 }
 
 /// A word that needs no escapes, after the name of its field.
