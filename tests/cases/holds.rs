@@ -17,12 +17,12 @@ fn void(bank: &Bank, hold: &Value) -> crate::support::http::Response {
     bank.post(&format!("/api/v1/holds/{}/void", id_of(hold)), &json!({}))
 }
 
-/// A hold that ends a second after the bank's time now.
+/// A hold that ends three seconds after the bank's time now.
 fn short_hold(bank: &Bank, account: &str, amount: &str) -> Value {
     let probe = bank.hold(account, "0.01").expect(201).json();
     void(bank, &probe).expect(200);
     let now: Timestamp = probe["created_at"].as_str().expect("a time").parse().expect("RFC 3339");
-    let expires_at = now.saturating_add(1_000_000).to_string();
+    let expires_at = now.saturating_add(3_000_000).to_string();
     let body = json!({"from": account, "amount": amount, "currency": "EUR", "expires_at": expires_at});
     bank.post("/api/v1/holds", &body).expect(201).json()
 }

@@ -10,7 +10,6 @@ use crate::output::Output;
 use bank::Bank;
 use bank::error::BankError;
 use bank::ports::Env;
-use ledger::time::Timestamp;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -171,11 +170,6 @@ fn open_engine(
         }
         opened => opened,
     }
-}
-
-/// Entries up to which the engine keeps the newest ones indexed in memory only.
-pub(crate) fn tail_entries_max() -> u64 {
-    Options::new(Arc::new(|| Timestamp::ZERO), [0; 48]).run_entries
 }
 
 impl From<StorageError> for Failure {

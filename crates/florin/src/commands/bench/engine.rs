@@ -3,7 +3,7 @@
 use super::{Measured, folder_bytes, mixed, now, random_transfer, resident_bytes};
 use crate::cli::BenchEngine;
 use crate::failure::Failure;
-use crate::program::{OpenBank, Program, tail_entries_max};
+use crate::program::{OpenBank, Program};
 use bank::ports::Env;
 use ledger::account::AccountKind;
 use ledger::amount::Amount;
@@ -70,7 +70,7 @@ async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> R
     let latencies = run_all(&load, transfers, command.batch, &bar, Load::transfer).await?;
     let durable = start.elapsed();
     bar.set_message("indexing");
-    while tail_entries_max() <= load.store.stats().index_lag {
+    while load.store.stats().index_lag != 0 {
         load.env.sleep(PAUSE_US).await;
     }
     let indexed = start.elapsed();

@@ -5,7 +5,7 @@ use crate::cli::BenchHttp;
 use crate::client::{Client, Request, Server};
 use crate::door::{fresh_key, refusal};
 use crate::failure::Failure;
-use crate::program::{Program, tail_entries_max};
+use crate::program::Program;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -167,7 +167,7 @@ fn wait_for_indexes(server: &Server, start: Instant) -> Option<Duration> {
         let mut lags = text.lines().filter(|line| line.starts_with("florin_index_lag_entries")).peekable();
         lags.peek()?;
         let lag = |line: &str| line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
-        if lags.all(|line| lag(line).is_none_or(|lag| lag < tail_entries_max())) {
+        if lags.all(|line| lag(line).is_none_or(|lag| lag == 0)) {
             return Some(start.elapsed());
         }
     }
