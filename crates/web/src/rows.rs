@@ -112,9 +112,10 @@ pub(crate) async fn create(call: AskMany) -> Reply {
     let keys: Vec<[u8; 32]> = rows.iter().map(|bytes| Row { bytes }.key_text()).collect();
     let mut requests = Vec::with_capacity(rows.len());
     let mut failures: Vec<Option<Code>> = Vec::with_capacity(rows.len());
+    let mut currency = CurrencyOfRows::default();
     for (bytes, key) in rows.iter().zip(&keys) {
         let row = Row { bytes };
-        match transfer(&call, &row, dry_run) {
+        match transfer(&call, &row, &mut currency, dry_run) {
             Ok(transfer) => {
                 requests.push((client_key(&call, &row, key).filter(|_| !dry_run), Command::Transfer(transfer)));
                 failures.push(None);
@@ -131,7 +132,31 @@ fn client_key<'a>(call: &AskMany, row: &Row<'_>, key: &'a [u8; 32]) -> Option<Cl
     Some(ClientKey { text, fingerprint: call.app.bank().fingerprint("rows", &[], &row.bytes[16..]) })
 }
 
-fn transfer(call: &AskMany, row: &Row<'_>, dry_run: bool) -> Result<Transfer, Problem> {
+/// The currency of the row before, which is nearly always that of the next.
+#[derive(Default)]
+struct CurrencyOfRows {
+    last: Option<(u16, Currency)>,
+}
+
+impl CurrencyOfRows {
+    fn numbered(&mut self, number: u16) -> Option<Currency> {
+        match self.last {
+            Some((last, currency)) if last == number => Some(currency),
+            _ => {
+                let currency = Currency::from_number(number)?;
+                self.last = Some((number, currency));
+                Some(currency)
+            }
+        }
+    }
+}
+
+fn transfer(
+    call: &AskMany,
+    row: &Row<'_>,
+    currencies: &mut CurrencyOfRows,
+    dry_run: bool,
+) -> Result<Transfer, Problem> {
     let kind = match row.bytes[42] {
         1 => TransferKind::Deposit,
         2 => TransferKind::Withdrawal,
@@ -167,7 +192,7 @@ fn transfer(call: &AskMany, row: &Row<'_>, dry_run: bool) -> Result<Transfer, Pr
     }
     let amount = Amount::new(row.u64(32)).filter(|amount| !amount.is_zero());
     let amount = amount.ok_or_else(|| Problem::new(Code::AmountInvalid, "the amount is zero or beyond 18 digits"))?;
-    let currency = Currency::from_number(u16::from_le_bytes(row.number(40)));
+    let currency = currencies.numbered(u16::from_le_bytes(row.number(40)));
     let currency = currency.ok_or_else(|| Problem::new(Code::CurrencyUnknown, "no currency has this number"))?;
     let amount = LegAmount::Exactly(amount);
     let terms = Terms { currency, amount, forced, effective_at, note: None };
