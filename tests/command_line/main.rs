@@ -157,7 +157,7 @@ fn who_comes_second_is_told_who_holds_the_folder() {
         [vec!["verify"], vec!["demo"], vec!["dead-letters", "list"], vec!["serve", "--listen", "127.0.0.1:0"]]
     {
         let arguments = arguments.into_iter().chain(["--data", &data]);
-        expect_error(run(arguments), 3, &["in use", &holder]);
+        expect_error(run(arguments), 3, &["in use", &holder, "next: ", "--url"]);
     }
     let (code, folder, temporary) = bank.stop();
     assert_eq!(code, Some(0));

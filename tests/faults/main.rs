@@ -26,6 +26,7 @@ fn two_thousand_kills_lose_nothing() {
         if kill % ROUNDS_PER_BANK == 0 {
             ordeal.expect_whole();
             ordeal.begin_anew();
+            println!("{kill} kills");
         }
     }
     ordeal.expect_whole();
