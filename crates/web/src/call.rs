@@ -205,7 +205,7 @@ impl Parameters {
     pub(crate) fn number(&self, name: &str, problems: &mut Problems) -> Option<u64> {
         let text = self.get(name)?;
         let is_plain = (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse().ok().filter(|_| is_plain);
+        let number = text.parse().ok().filter(|number: &u64| is_plain && number >> 63 == 0);
         problems.keep(number.ok_or_else(|| Problem::malformed(format!("`{name}` must be a whole number"))))
     }
 

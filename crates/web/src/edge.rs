@@ -32,10 +32,13 @@ fn now() -> Instant {
 }
 
 async fn bounded(app: &App, mut request: Request, next: Next) -> Response<Body> {
-    let Ok(permit) = app.requests().clone().try_acquire_owned() else {
+    // Whoever watches must see a bank that is busy as busy, not as dead.
+    let is_watching = ["/health/live", "/health/ready", "/metrics"].contains(&request.uri().path());
+    let permit = app.requests().clone().try_acquire_owned();
+    if permit.is_err() && !is_watching {
         return Problem::new(Code::Unavailable, "the bank has as many requests as it may work on; retry in a moment")
             .into_response();
-    };
+    }
     let is_stream = request.uri().path() == crate::v1::events::PATH;
     let task_app = app.clone();
     let task = app.tasks().spawn(async move {

@@ -113,6 +113,9 @@ async fn too_many_requests_at_a_time_are_told_to_come_back() {
     assert_eq!((answered.status, answered.code().as_str()), (503, "unavailable"));
     assert_eq!(answered.headers["retry-after"], "1");
     assert_eq!(answered.json()["retryable"], true);
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        assert_eq!(world.get(path).await.status, 200, "{path}");
+    }
 }
 
 fn surrounded(app: &App, router: Router<App>) -> Router {
