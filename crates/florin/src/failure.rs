@@ -39,9 +39,11 @@ impl Failure {
         Failure { status: ExitStatus::Fault, what: what.into(), next: next.into(), is_damage: false }
     }
 
-    /// A fault with its whole chain of causes.
-    pub(crate) fn caused_by(error: &dyn std::error::Error, next: impl Into<String>) -> Failure {
-        let mut what = error.to_string();
+    /// A fault with its whole chain of causes. What its own text says behind its last semicolon is what to do next.
+    pub(crate) fn caused_by(error: &dyn std::error::Error) -> Failure {
+        let text = error.to_string();
+        let (what, next) = text.rsplit_once("; ").unwrap_or((&text, ""));
+        let mut what = what.to_owned();
         let mut cause = error.source();
         while let Some(error) = cause {
             what.push_str(&format!(": {error}"));
@@ -63,6 +65,18 @@ impl std::error::Error for Failure {}
 impl From<store::Fault> for Failure {
     fn from(fault: store::Fault) -> Failure {
         let is_damage = matches!(fault, store::Fault::Corrupt { .. });
-        Failure { is_damage, ..Failure::caused_by(&fault, "") }
+        Failure { is_damage, ..Failure::caused_by(&fault) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_what_to_do_next_apart_from_its_causes() {
+        let failure = Failure::from(store::Fault::Unavailable { reason: "it is stopping".into() });
+        assert_eq!(failure.what, "the shard is not available: it is stopping");
+        assert_eq!(failure.next, "retry with the same key");
     }
 }

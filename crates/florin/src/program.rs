@@ -174,7 +174,7 @@ fn open_engine(
 
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Failure {
-        let failure = Failure::caused_by(&error, "");
+        let failure = Failure::caused_by(&error);
         let status = match error {
             StorageError::ShardCountDiffers { .. } | StorageError::NotDataFolder { .. } => ExitStatus::Usage,
             _ => ExitStatus::Fault,

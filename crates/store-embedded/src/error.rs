@@ -49,7 +49,7 @@ pub enum StorageError {
         known: u32,
     },
     /// Another process uses the data folder.
-    #[error("{} is in use by process {holder}; stop that process or choose another folder", path.display())]
+    #[error("{} is in use by process {holder}; stop that process, work through it with --url, or choose another folder", path.display())]
     Locked {
         /// The lock file.
         path: PathBuf,
