@@ -5,6 +5,7 @@ use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// A bank's transaction system: customers, accounts, transfers and holds, applied exactly once.
 ///
@@ -72,10 +73,10 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Where to listen; port 0 picks a free one [default: 127.0.0.1:7878]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Shards of a new data folder, or what the folder must have [default: what it has, else 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = shard_count)]
     pub(crate) shards: Option<NonZeroU16>,
     /// Ask nobody for a token; only on a loopback address
     #[arg(long)]
@@ -134,7 +135,7 @@ pub(crate) enum DeadLetters {
         #[arg(long)]
         status: Option<Status>,
         /// Most to list
-        #[arg(long, default_value = "50", value_name = "N")]
+        #[arg(long, default_value = "50", value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
         limit: NonZeroUsize,
         #[command(flatten)]
         remote: Remote,
@@ -233,7 +234,7 @@ pub(crate) enum Bench {
 #[derive(Debug, Args)]
 pub(crate) struct BenchEngine {
     /// How many transfers
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(crate) transfers: NonZeroU64,
     /// Between how many accounts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100_000_000))]
@@ -264,6 +265,21 @@ pub(crate) struct BenchHttp {
     /// Between how many accounts
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub(crate) accounts: u64,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:7878")
+}
+
+fn at_least_one<N: FromStr>(text: &str) -> Result<N, &'static str> {
+    text.parse().map_err(|_| "write a whole number from 1 on")
+}
+
+fn shard_count(text: &str) -> Result<NonZeroU16, String> {
+    match text.parse::<NonZeroU16>() {
+        Ok(count) if count.get() <= ledger::ids::SLOTS => Ok(count),
+        _ => Err(format!("a data folder has 1 to {} shards", ledger::ids::SLOTS)),
+    }
 }
 
 fn batch_size(text: &str) -> Result<usize, String> {
@@ -305,6 +321,19 @@ mod tests {
         {
             let cli = Cli::try_parse_from(arguments).expect("valid arguments");
             assert!(cli.global.json && cli.global.data == Some("x".into()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_answered_with_what_can() {
+        for (arguments, words) in [
+            (["serve", "--listen", "localhost:7878"], "127.0.0.1:7878"),
+            (["serve", "--shards", "0"], "1 to 1024 shards"),
+            (["serve", "--shards", "1025"], "1 to 1024 shards"),
+        ] {
+            let arguments = ["florin"].into_iter().chain(arguments);
+            let error = Cli::try_parse_from(arguments).expect_err("wrong usage").to_string();
+            assert!(error.contains(words), "{error}");
         }
     }
 
