@@ -83,7 +83,7 @@ fn list(output: Output, door: &mut Door, status: Option<Status>, limit: usize) -
         let (id, status, code) = (text(&item["dead_letter_id"]), text(&item["status"]), text(&item["code"]));
         output.line(format!(
             "{id:<20} {status:<10} {:>8} {:<28} {code}",
-            item["attempts"],
+            item["attempts"].to_string(),
             text(&item["received_at"])
         ))?;
     }

@@ -81,8 +81,10 @@ fn read_all(
                     _ => {
                         counts.dead_lettered += 1;
                         if counts.dead_lettered <= NAMED_MAX {
-                            let (id, code) = (result.id.unwrap_or_default(), result.code.unwrap_or_default());
-                            spinner.suspend(|| output.note(&format!("dead-lettered: event {id}: {code}")));
+                            let event =
+                                result.id.map_or_else(|| "an event without id".into(), |id| format!("event {id}"));
+                            let code = result.code.unwrap_or_default();
+                            spinner.suspend(|| output.note(&format!("dead-lettered: {event}: {code}")));
                         }
                     }
                 }
