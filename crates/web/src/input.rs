@@ -351,6 +351,7 @@ pub(crate) fn key<'a>(value: Option<Value<'a>>, problems: &mut Problems) -> Opti
 pub(crate) fn key_missing() -> Problem {
     Problem::new(
         Code::IdempotencyKeyMissing,
-        "send an idempotency key, a text that is new for each thing you ask and the same when you ask again",
+        "send an idempotency key (header `Idempotency-Key`, or `idempotency_key` in an item of a batch): a text that is \
+         new for each thing you ask and the same when you ask again",
     )
 }
