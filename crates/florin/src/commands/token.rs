@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::program::Program;
 use bank::ports::Env;
+use ledger::time::Timestamp;
 use serde_json::{Value, json};
 
 /// Runs the command.
@@ -55,15 +56,43 @@ fn list(output: Output, door: &mut Door) -> Result<(), Failure> {
     let tokens = door.call("GET", "/api/v1/tokens", None, None)?;
     let items = tokens["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     output.line(format!("{:<20} {:<20} {:<8} {:<28} {}", "ID", "NAME", "ROLE", "EXPIRES", "STATUS"))?;
+    let now = Machine::new().now();
     for item in items {
         let expires = if item["expires_at"].is_null() { "never" } else { text(&item["expires_at"]) };
-        let status = if item["revoked"] == true { "revoked" } else { "valid" };
+        let status = status(item, now);
         let (id, name, role) = (text(&item["token_id"]), text(&item["name"]), text(&item["role"]));
         output.line(format!("{id:<20} {name:<20} {role:<8} {expires:<28} {status}"))?;
     }
     output.object(&tokens)
 }
 
+fn status(token: &Value, now: Timestamp) -> &'static str {
+    let is_over = text(&token["expires_at"]).parse().is_ok_and(|end: Timestamp| end <= now);
+    match token["revoked"] == true {
+        true => "revoked",
+        false if is_over => "expired",
+        false => "valid",
+    }
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_whose_time_is_over_is_not_shown_as_valid() {
+        let now: Timestamp = "2026-11-21T10:00:00Z".parse().expect("a time");
+        for (expires_at, revoked, expected) in [
+            (json!(null), false, "valid"),
+            (json!("2026-11-21T10:00:00.000001Z"), false, "valid"),
+            (json!("2026-11-21T10:00:00Z"), false, "expired"),
+            (json!("2026-11-21T10:00:00Z"), true, "revoked"),
+        ] {
+            assert_eq!(status(&json!({"expires_at": expires_at, "revoked": revoked}), now), expected);
+        }
+    }
 }
