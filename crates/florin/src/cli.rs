@@ -174,7 +174,7 @@ pub(crate) enum DeadLetters {
 pub(crate) enum Role {
     /// Everything
     Admin,
-    /// All but tokens and discarding
+    /// All but tokens, discarding, forced postings and opening the bank's own accounts
     Teller,
     /// Reading
     Auditor,
