@@ -1,5 +1,7 @@
 //! Every seed of the fuzz targets for what this crate reads: see `fuzz/README.md`.
 
+#![expect(clippy::duplicate_mod, reason = "each surface brings the service it asks along, as its fuzz target needs it")]
+
 #[path = "../../../fuzz/surfaces/corpus.rs"]
 mod corpus;
 #[path = "../../../fuzz/surfaces/cursor.rs"]
