@@ -20,6 +20,7 @@ mod rows;
 mod schema;
 pub mod server;
 mod short_calls;
+mod stall;
 mod text;
 mod v1;
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub head_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,
+    /// How long a client may take nothing of an answer before its connection ends.
+    pub write_timeout: Duration,
     /// How long a request may take in all before its client hears 503. What it began goes on.
     pub request_timeout: Duration,
     /// How long a stop waits for requests that are being worked on.
@@ -72,6 +75,7 @@ impl Default for Settings {
             large_bodies_max: 32,
             head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),
         }

@@ -1,8 +1,10 @@
 //! Accepts connections and serves them until told to stop, within bounds: on connections, on the time a client may take
-//! to send the head of a request, and on the time a stop may take. No client can hold any of them for ever.
+//! to send the head of a request or to take an answer, and on the time a stop may take. No client can hold any of them
+//! for ever.
 
 use crate::App;
 use crate::router::router;
+use crate::stall::StallingStream;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -49,9 +51,14 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
         let Some((stream, permit)) = accepted else { continue };
         let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
         let stopping = stopping.clone();
+        let (head_timeout, write_timeout) = (settings.head_timeout, settings.write_timeout);
         tokio::spawn(async move {
             let _permit = permit;
-            if speaks(&stream, settings.head_timeout, &stopping).await {
+            if speaks(&stream, head_timeout, &stopping).await {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!("a connection could not be told to send at once: {error}");
+                }
+                let stream = StallingStream::new(stream, write_timeout);
                 serve_connection(stream, &builder, router, watcher).await;
             }
         });
@@ -119,14 +126,11 @@ async fn speaks(stream: &TcpStream, timeout: Duration, stopping: &CancellationTo
 }
 
 async fn serve_connection(
-    stream: TcpStream,
+    stream: StallingStream,
     builder: &Builder<TokioExecutor>,
     router: Router,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("a connection could not be told to send at once: {error}");
-    }
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!("a connection ended early: {error}");

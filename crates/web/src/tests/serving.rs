@@ -170,3 +170,26 @@ async fn a_client_that_sends_far_too_much_still_hears_why_it_was_turned_away() {
     let answer = exchange(&mut stream, " ").await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answers_does_not_keep_others_out() {
+    let world = World::with(Settings {
+        no_auth: true,
+        is_loopback: true,
+        connections_max: 1,
+        write_timeout: Duration::from_millis(200),
+        ..Settings::default()
+    });
+    let served = served(&world).await;
+    let mut deaf = TcpStream::connect(served.address).await.expect("connected");
+    let asking = tokio::spawn(async move {
+        while deaf.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
+        deaf
+    });
+    // While the first is held, the second waits to be accepted: there is room for one connection.
+    let mut stream = TcpStream::connect(served.address).await.expect("connected");
+    let asked = exchange(&mut stream, "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n");
+    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the first client is cut off");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    asking.abort();
+}
