@@ -23,7 +23,7 @@ impl StallingStream {
         StallingStream { stream, timeout, stalled: None }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "bounds how long a client may stall, which decides nothing of the bank")]
+    #[expect(clippy::disallowed_methods, reason = "bounds how long a client may stall, which decides nothing")]
     fn within_time<T>(&mut self, cx: &mut Context<'_>, sent: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if sent.is_ready() {
             self.stalled = None;
