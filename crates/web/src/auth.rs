@@ -29,6 +29,7 @@ pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Pr
     }
     let correlation = correlation(request.headers());
     let caller = if app.settings().no_auth {
+        check_origin(request)?;
         Caller { correlation: correlation.into(), ..Caller::local(Channel::Http) }
     } else {
         let token = bearer(request.headers())?;
@@ -38,6 +39,23 @@ pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Pr
     check_role(caller.role, request.method(), path)?;
     request.extensions_mut().insert(Arc::new(caller));
     Ok(())
+}
+
+/// Without tokens any page open in a browser on this machine could ask for something in the name of whoever looks at it.
+/// Browsers say which site a page is of.
+fn check_origin(request: &Request) -> Result<(), Problem> {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
+    let site = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    let host = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = request.uri().authority().map(|authority| authority.as_str()).or_else(host);
+    if reads(request.method()) || (site.is_some() && site == own) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Forbidden, "a page of another site may ask nothing of a bank without tokens"))
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 fn unauthenticated(detail: &'static str) -> Problem {
@@ -59,7 +77,7 @@ fn correlation(headers: &HeaderMap) -> &str {
 }
 
 fn check_role(role: Role, method: &Method, path: &str) -> Result<(), Problem> {
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = reads(method);
     let is_of_tokens = path == "/api/v1/tokens" || path.starts_with("/api/v1/tokens/");
     let is_discarding = path.starts_with("/api/v1/dead-letters/") && path.ends_with("/discard");
     let opens_own_account = path == "/api/v1/system/accounts" && !reads;
@@ -84,6 +102,22 @@ pub(crate) fn forbidden(needs: Role) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
+
+    #[test]
+    fn without_tokens_pages_of_other_sites_move_no_money() {
+        let asks = |method: Method, origin: Option<&str>| {
+            let request = Request::builder().method(method).uri("/deposit").header("host", "127.0.0.1:7878");
+            let request = origin.iter().fold(request, |request, origin| request.header("origin", *origin));
+            check_origin(&request.body(Body::empty()).expect("a request")).is_ok()
+        };
+        assert!(asks(Method::POST, None), "a client that is no browser");
+        assert!(asks(Method::POST, Some("http://127.0.0.1:7878")), "the server's own page");
+        assert!(asks(Method::GET, Some("http://evil.example")), "browsers do not show the answer to that page");
+        for origin in ["http://evil.example", "http://127.0.0.1:80", "http://localhost:7878", "null", ""] {
+            assert!(!asks(Method::POST, Some(origin)), "{origin}");
+        }
+    }
 
     #[test]
     fn roles_may_do_what_the_contract_says() {
