@@ -19,6 +19,7 @@ use crate::pool::Pool;
 use crate::published::Published;
 use crate::publisher::Publisher;
 use crate::recovery::{Recovered, recover};
+use crate::segment::list_segments;
 use crate::segment::room::SegmentRoom;
 use crate::sequencer::{BeforeApply, Clock, Sequencer};
 use crate::shard::{Intake, Shard};
@@ -72,6 +73,16 @@ impl Options {
     }
 }
 
+/// Most bytes that the requests of one block may take, unless a single command needs more.
+const BLOCK_BYTES_MAX: u64 = 8 << 20;
+
+impl Options {
+    /// Blocks in the making and in flight must fit into a segment together.
+    fn block_bytes_max(&self) -> u64 {
+        BLOCK_BYTES_MAX.min(self.segment_bytes / 4)
+    }
+}
+
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options").field("shards", &self.shards).finish_non_exhaustive()
@@ -109,7 +120,7 @@ impl Engine {
         let created_at_us = (options.clock)().microseconds();
         let new = NewFolder { shard_count: u32::from(options.shards), data_id, created_at_us };
         let folder = Folder::open_or_create(&disk, root, new)?;
-        let secret = secret(&disk, root, &options.randomness)?;
+        let secret = secret(&disk, &folder, &options.randomness)?;
         let mut engine = Engine {
             shards: Vec::new(),
             running: Vec::new(),
@@ -173,10 +184,20 @@ impl Drop for Engine {
     }
 }
 
-/// The secret of the bank, made once with the data.
-fn secret(disk: &Disk, root: &Path, randomness: &[u8; 48]) -> Result<[u8; 32], StorageError> {
-    let path: PathBuf = root.join("secret");
+/// The secret of the bank, made once with the data. Without the one its keys were made with, every retry would be a
+/// second payment: so it is made only while there is no entry yet.
+fn secret(disk: &Disk, folder: &Folder, randomness: &[u8; 48]) -> Result<[u8; 32], StorageError> {
+    let path: PathBuf = folder.root().join("secret");
     if !disk.exists(&path)? {
+        for shard in 0..folder.shard_count() {
+            if !list_segments(disk, &folder.shard(shard).journal)?.is_empty() {
+                return Err(StorageError::corrupt(
+                    &path,
+                    0,
+                    "the bank's secret is missing, and without it retries would pay twice",
+                ));
+            }
+        }
         replace_secret_file(disk, &path, &randomness[16..])?;
     }
     let bytes = disk.read(&path)?;
@@ -225,6 +246,7 @@ fn start(
         resolved: resolved.clone(),
         clock: options.clock.clone(),
         seed,
+        block_bytes_max: options.block_bytes_max(),
         run_entries: options.run_entries,
         before_apply: options.before_apply.clone(),
         entries_in_tail,
@@ -242,7 +264,8 @@ fn start(
         prepare,
         half_full,
     };
-    let intake = Arc::new(Intake::new(jobs, published.clone(), health.clone(), resolved));
+    let bytes_max = options.block_bytes_max();
+    let intake = Arc::new(Intake::new(jobs, published.clone(), health.clone(), resolved, bytes_max));
     let shard = Arc::new(Shard::new(shard, secret, intake, pool.clone(), disk.clone(), folder.clone()));
     let checkpointer = Arc::new(Mutex::new(()));
     let mut pipeline = parts.spawn_followers(durable, &shard, &checkpointer, pool)?;

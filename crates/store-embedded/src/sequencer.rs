@@ -1,6 +1,6 @@
 //! The sequencer: one thread per shard that gives commands their order.
 //!
-//! 1. It takes what is waiting, up to [`BATCH_REQUESTS_MAX`] requests and [`BATCH_BYTES_MAX`] bytes.
+//! 1. It takes what is waiting, up to [`BATCH_REQUESTS_MAX`] requests and `block_bytes_max` bytes.
 //! 2. It reserves room for the largest block these could become, so that a full disk is met before anything is applied.
 //! 3. It applies them on the resident rows, in order, each on its own.
 //! 4. It hands the entries to the writer, and waits if that one still has a block that is not synced.
@@ -35,8 +35,6 @@ use tokio::sync::oneshot;
 pub const BATCH_REQUESTS_MAX: usize = 8192;
 /// Most holds whose expiry is recorded in one block along with other commands.
 pub const EXPIRED_PER_BLOCK_MAX: usize = 4096;
-/// Most bytes in one block, unless a single command needs more.
-pub const BATCH_BYTES_MAX: u64 = 8 << 20;
 
 /// The clock of a shard.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -58,6 +56,21 @@ pub struct Job {
     pub generation: u64,
     /// Who waits.
     pub reply: Reply,
+    /// Most bytes its entries can take.
+    bytes: u64,
+}
+
+impl Job {
+    /// A job of this submission.
+    pub(crate) fn new(
+        submission: Submission,
+        keys: Vec<(u128, KeyRow)>,
+        transfers: Vec<TransferRow>,
+        generation: u64,
+        reply: Reply,
+    ) -> Job {
+        Job { bytes: bytes_of(&submission), submission, keys, transfers, generation, reply }
+    }
 }
 
 /// What the sequencer is told.
@@ -117,6 +130,8 @@ pub struct Sequencer {
     pub clock: Clock,
     /// Seed of the tables.
     pub seed: u64,
+    /// Most bytes in one block, unless a single command needs more.
+    pub block_bytes_max: u64,
     /// Entries after which a tail becomes runs.
     pub run_entries: u64,
     /// A test's hook, called before a command that was not answered before.
@@ -143,7 +158,7 @@ impl Sequencer {
                     Ok(Message::Stop) | Err(_) => return,
                 },
             };
-            let (jobs, next, goes_on) = self.gather(first);
+            let (jobs, next, goes_on) = self.gather(*first);
             carried = next;
             if self.sequence(jobs).is_err() || (!goes_on && carried.is_none()) {
                 return;
@@ -152,15 +167,15 @@ impl Sequencer {
     }
 
     /// Takes what else is waiting and fits; what does not is carried over to the next block.
-    fn gather(&self, first: Box<Job>) -> (Vec<Job>, Option<Box<Job>>, bool) {
-        let (mut requests, mut bytes) = (first.submission.requests.len(), bytes_of(&first));
-        let mut jobs = vec![*first];
+    fn gather(&self, first: Job) -> (Vec<Job>, Option<Box<Job>>, bool) {
+        let (mut requests, mut bytes) = (first.submission.requests.len(), first.bytes);
+        let mut jobs = vec![first];
         loop {
             match self.jobs.try_recv() {
                 Ok(Message::Job(job)) => {
                     requests += job.submission.requests.len();
-                    bytes += bytes_of(&job);
-                    if BATCH_REQUESTS_MAX < requests || BATCH_BYTES_MAX < bytes {
+                    bytes += job.bytes;
+                    if BATCH_REQUESTS_MAX < requests || self.block_bytes_max < bytes {
                         return (jobs, Some(job), true);
                     }
                     jobs.push(*job);
@@ -176,7 +191,7 @@ impl Sequencer {
         self.retire_keys();
         let requests: u64 = jobs.iter().map(|job| job.submission.requests.len() as u64).sum();
         self.health.queued.fetch_sub(requests, Ordering::Relaxed);
-        let largest = jobs.iter().map(bytes_of).sum::<u64>();
+        let largest = jobs.iter().map(|job| job.bytes).sum::<u64>();
         let reservation = match self.reserve(largest) {
             Ok(reservation) => reservation,
             Err(fault) => {
@@ -392,11 +407,15 @@ fn for_each_account(set: &mut WorkingSet, command: &Command, mut visit: impl FnM
     }
 }
 
-/// Most bytes that the entries of a job can take: each command's own, what it makes, and the expiry of holds before it.
-fn bytes_of(job: &Job) -> u64 {
-    job.submission.requests.iter().map(|request| ENTRY_BYTES_MAX + bytes_of_command(&request.command)).sum::<u64>()
-        + 2 * job.submission.context.principal.len() as u64 * job.submission.requests.len() as u64
-        + job.submission.context.correlation.len() as u64 * job.submission.requests.len() as u64
+/// Most bytes that the entries of a submission can take.
+pub(crate) fn bytes_of(submission: &Submission) -> u64 {
+    submission.requests.iter().map(|request| bytes_of_request(&submission.context, request)).sum()
+}
+
+/// Most bytes that the entry of a request can take, with who asked.
+pub(crate) fn bytes_of_request(context: &Context, request: &Request) -> u64 {
+    let context = 2 * context.principal.len() + context.correlation.len();
+    ENTRY_BYTES_MAX + context as u64 + bytes_of_command(&request.command)
 }
 
 /// Header, ids and figures of an entry with one leg, generously.

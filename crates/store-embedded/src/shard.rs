@@ -7,7 +7,7 @@ use crate::health::{Health, Resolved};
 use crate::pool::Pool;
 use crate::published::Published;
 use crate::resolver::Wanted;
-use crate::sequencer::{Job, Message};
+use crate::sequencer::{Job, Message, bytes_of, bytes_of_request};
 use crate::writer::chain;
 use crate::{query, resolver, snapshot, verify};
 use ledger::account::Account;
@@ -40,6 +40,7 @@ pub struct Intake {
     published: Arc<Published>,
     health: Arc<Health>,
     resolved: Arc<Resolved>,
+    bytes_max: u64,
 }
 
 /// See the module.
@@ -54,14 +55,15 @@ pub struct Shard {
 }
 
 impl Intake {
-    /// The way to the sequencer that receives from `jobs`.
+    /// The way to the sequencer that receives from `jobs`. Submissions of more than `bytes_max` are cut.
     pub(crate) fn new(
         jobs: Sender<Message>,
         published: Arc<Published>,
         health: Arc<Health>,
         resolved: Arc<Resolved>,
+        bytes_max: u64,
     ) -> Intake {
-        Intake { jobs: Mutex::new(Some(jobs)), published, health, resolved }
+        Intake { jobs: Mutex::new(Some(jobs)), published, health, resolved, bytes_max }
     }
 
     fn send(&self, job: Job) {
@@ -79,7 +81,7 @@ impl Intake {
         let found = resolver::known_keys(&self.published, wanted)
             .and_then(|keys| Ok((keys, resolver::named_transfers(&self.published, &submission)?)));
         match found {
-            Ok((keys, transfers)) => self.send(Job { submission, keys, transfers, generation, reply }),
+            Ok((keys, transfers)) => self.send(Job::new(submission, keys, transfers, generation, reply)),
             Err(error) => {
                 self.gave_up(generation, submission.requests.len() as u64);
                 let _gone = reply.send(Err(fault(&error)));
@@ -153,6 +155,27 @@ impl Shard {
         }
     }
 
+    /// Sends a submission on its way at once; the reply waits for its answers.
+    fn start(&self, submission: Submission) -> Reply<'static, Vec<Answer>> {
+        let intake = self.intake.clone();
+        if let Err(fault) = intake.admit(submission.requests.len() as u64) {
+            return Box::pin(std::future::ready(Err(fault)));
+        }
+        let (reply, answers) = oneshot::channel();
+        let (generation, runs) = intake.resolved.enter(|| {
+            let runs = intake.published.runs();
+            (runs.generation, runs)
+        });
+        let wanted = resolver::wanted(&runs, &submission);
+        if wanted.is_empty() {
+            intake.send(Job::new(submission, Vec::new(), Vec::new(), generation, reply));
+        } else {
+            let intake = intake.clone();
+            self.pool.run(move || intake.resolve(&wanted, submission, generation, reply));
+        }
+        Box::pin(async move { answers.await.unwrap_or_else(|_| Err(intake.health.unavailable())) })
+    }
+
     fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Published) -> Result<T, StorageError> + Send + 'static,
@@ -171,6 +194,26 @@ impl Shard {
         let found = look(&self.intake.published.state().set);
         Box::pin(std::future::ready(Ok(found)))
     }
+}
+
+/// Cuts a submission whose entries could not all go into one block, in order.
+fn parts(submission: Submission, bytes_max: u64) -> Vec<Submission> {
+    let Submission { context, requests, dry_run } = submission;
+    let part = |requests| Submission { context: context.clone(), requests, dry_run };
+    let mut parts = vec![part(Vec::new())];
+    let mut bytes = 0;
+    for request in requests {
+        let more = bytes_of_request(&context, &request);
+        if bytes_max < bytes + more && 0 < bytes {
+            parts.push(part(Vec::new()));
+            bytes = 0;
+        }
+        bytes += more;
+        if let Some(last) = parts.last_mut() {
+            last.requests.push(request);
+        }
+    }
+    parts
 }
 
 fn fault(error: &StorageError) -> Fault {
@@ -219,23 +262,16 @@ impl Store for Shard {
         if submission.requests.is_empty() {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         }
-        let intake = self.intake.clone();
-        if let Err(fault) = intake.admit(submission.requests.len() as u64) {
-            return Box::pin(std::future::ready(Err(fault)));
+        if bytes_of(&submission) <= self.intake.bytes_max {
+            return self.start(submission);
         }
-        let (reply, answers) = oneshot::channel();
-        let (generation, runs) = intake.resolved.enter(|| {
-            let runs = intake.published.runs();
-            (runs.generation, runs)
-        });
-        let wanted = resolver::wanted(&runs, &submission);
-        if wanted.is_empty() {
-            intake.send(Job { submission, keys: Vec::new(), transfers: Vec::new(), generation, reply });
-        } else {
-            let intake = intake.clone();
-            self.pool.run(move || intake.resolve(&wanted, submission, generation, reply));
-        }
-        Box::pin(async move { answers.await.unwrap_or_else(|_| Err(intake.health.unavailable())) })
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(submission.requests.len());
+            for part in parts(submission, self.intake.bytes_max) {
+                answers.extend(self.start(part).await?);
+            }
+            Ok(answers)
+        })
     }
 
     fn account(&self, id: AccountId, now: Timestamp) -> Reply<'_, Option<Account>> {

@@ -60,3 +60,12 @@ fn a_torn_block_is_cut_reported_and_set_aside() {
         1
     );
 }
+
+#[test]
+fn a_submission_larger_than_a_block_takes_effect_in_order() {
+    let bank = Bank::with(|options| options.run_entries = 100_000);
+    bank.open_accounts(8191); // with the registration 8,192 requests, whose rows could fill many segments
+    bank.submit(transfers(0..10, 8)).expect("no fault");
+    assert_eq!(bank.store().head(), 8192 + 10);
+    assert!(bank.verify().is_clean());
+}

@@ -106,3 +106,12 @@ fn a_folder_of_a_newer_format_is_refused() {
     std::fs::write(&path, bytes).expect("written");
     assert!(matches!(open(&bank), Err(StorageError::NewerFormat { found: 9, .. })));
 }
+
+#[test]
+fn a_missing_secret_is_refused_because_retries_would_pay_twice() {
+    let bank = filled();
+    std::fs::remove_file(bank.path().join("secret")).expect("removed");
+    let error = open(&bank).expect_err("refused").to_string();
+    assert!(error.contains("secret is missing"), "{error}");
+    assert!(!bank.path().join("secret").exists());
+}
