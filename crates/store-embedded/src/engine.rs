@@ -28,6 +28,7 @@ use crate::writer::{Writer, chain};
 use ledger::ids::ShardId;
 use ledger::key_table::KeyTable;
 use ledger::working_set::{SlotSet, WorkingSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -269,10 +270,12 @@ fn start(
     let shard = Arc::new(Shard::new(shard, secret, intake, pool.clone(), disk.clone(), folder.clone()));
     let checkpointer = Arc::new(Mutex::new(()));
     let mut pipeline = parts.spawn_followers(durable, &shard, &checkpointer, pool)?;
-    let name = |stage: &str| format!("florin-{stage}-{}", folder.shard);
-    pipeline.push(spawn(&folder, name("prepare"), move || prepare_segments(&room, &preparations, &health))?);
-    pipeline.push(spawn(&folder, name("write"), move || writer.run())?);
-    pipeline.push(spawn(&folder, name("sequence"), move || sequencer.run())?);
+    pipeline.push(spawn(&folder, &health, "prepare", {
+        let health = health.clone();
+        move || prepare_segments(&room, &preparations, &health)
+    })?);
+    pipeline.push(spawn(&folder, &health, "write", move || writer.run())?);
+    pipeline.push(spawn(&folder, &health, "sequence", move || sequencer.run())?);
     Ok((Running { shard, pipeline, checkpointer }, notes))
 }
 
@@ -327,27 +330,35 @@ impl Parts<'_> {
         let merging = indexing.clone();
         let (shard, checkpointing) = (Arc::downgrade(shard), checkpointing.clone());
         let reserve_bytes = self.options.reserve_bytes;
-        let name = |stage: &str| format!("florin-{stage}-{}", self.folder.shard);
         Ok(vec![
-            spawn(self.folder, name("merge"), move || run_merger(&merging, &nudges))?,
-            spawn(self.folder, name("index"), move || run_indexer(&indexing, &tail_receiver, &nudge))?,
-            spawn(self.folder, name("checkpoint"), move || {
+            spawn(self.folder, self.health, "merge", move || run_merger(&merging, &nudges))?,
+            spawn(self.folder, self.health, "index", move || run_indexer(&indexing, &tail_receiver, &nudge))?,
+            spawn(self.folder, self.health, "checkpoint", move || {
                 while dues.recv().is_ok() {
                     let Some(shard) = shard.upgrade() else { return };
                     let _one_at_a_time = checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
                     shard.checkpoint_in_background(reserve_bytes);
                 }
             })?,
-            spawn(self.folder, name("publish"), move || publisher.run())?,
+            spawn(self.folder, self.health, "publish", move || publisher.run())?,
         ])
     }
 }
 
+/// Runs a stage. One that panics has left work undone, so the shard stops serving and says so.
 fn spawn(
     folder: &ShardFolder,
-    name: String,
+    health: &Arc<Health>,
+    stage: &str,
     run: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, StorageError> {
+    let name = format!("florin-{stage}-{}", folder.shard);
+    let (health, reason) = (health.clone(), format!("the thread {name} failed; report it and start again"));
+    let run = move || {
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            health.poison(reason);
+        }
+    };
     Builder::new().name(name).spawn(run).map_err(|error| no_thread(folder, error))
 }
 
