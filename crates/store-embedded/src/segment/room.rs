@@ -96,14 +96,14 @@ impl SegmentRoom {
         &self.shared.options
     }
 
+    /// Takes the prepared segment, which is the current one from now on: in one step, so that whoever prepares ahead
+    /// meanwhile prepares the one after it and never touches the file that is being opened.
     pub(super) fn take_prepared(&self) -> Option<DiskFile> {
-        self.state().prepared.take()
-    }
-
-    pub(super) fn rolled_over(&self, segment: u64, free_bytes: u64) {
         let mut state = self.state();
-        state.segment = segment;
-        state.free_bytes = free_bytes;
+        let file = state.prepared.take()?;
+        state.segment += 1;
+        state.free_bytes = self.options().segment_bytes.saturating_sub(SEGMENT_HEADER_BYTES);
+        Some(file)
     }
 
     pub(super) fn appended(&self, reservation: &mut Reservation, block_bytes: u64) {

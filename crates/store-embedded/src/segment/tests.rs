@@ -130,6 +130,25 @@ fn a_segment_prepared_ahead_makes_rolling_over_cheap() {
 }
 
 #[test]
+fn preparing_ahead_never_touches_the_segment_that_is_being_opened() {
+    let journal = Journal::with_faults("");
+    let mut writer = journal.create();
+    let (room, is_done) = (writer.room(), std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                room.prepare_next().unwrap();
+            }
+        });
+        for _ in 0..150 {
+            append(&mut writer, &[7; 40 << 10], 1).unwrap(); // each in a segment of its own
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!((1..=150).all(|segment| journal.end_of(segment) == (1, Some(SegmentEnd::CleanEnd))));
+}
+
+#[test]
 fn a_full_disk_rejects_a_reservation_and_may_be_tried_again() {
     // Writes: 1 zero fill, 2 header, 3 block, 4 zero fill of the next segment.
     let journal = Journal::with_faults("write:4:enospc");

@@ -143,6 +143,5 @@ fn open_next(disk: &Disk, room: &SegmentRoom, segment: u64, start: ChainPoint) -
     drop(file);
     disk.rename(&from, &to)?;
     disk.sync_folder(&options.folder)?;
-    room.rolled_over(segment, options.segment_bytes - SEGMENT_HEADER_BYTES);
     disk.open(&to)
 }
