@@ -2,7 +2,7 @@
 //!
 //! | stage | thread | does |
 //! |---|---|---|
-//! | [`crate::resolver`] | the caller's, or the pool | looks up older keys and transfers to be reversed |
+//! | `resolver` | the caller's, or the pool | looks up older keys and transfers to be reversed |
 //! | [`crate::sequencer`] | one | order, decisions, one block |
 //! | [`crate::writer`] | one | encode, hash, write, sync |
 //! | [`crate::publisher`] | one | makes the block visible, then answers |

@@ -1,4 +1,4 @@
-//! The suite that every engine passes: what a [`Store`](crate::Store) promises, claim by claim.
+//! The suite that every engine passes: what a [`Store`] promises, claim by claim.
 //!
 //! An engine's tests call it with one line, naming a function that makes a [`Fixture`]:
 //!

@@ -2,7 +2,7 @@
 //!
 //! It is the oracle for the other engines, so it takes the shortest way everywhere: one command at a time, every
 //! question about history answered by walking the whole journal. Nothing is durable, so nothing waits; all other
-//! promises of a [`Store`] hold. What a restart would find is what [`MemoryStore::entries_so_far`] returns and
+//! promises of a [`Store`](crate::Store) hold. What a restart would find is what [`MemoryStore::entries_so_far`] returns and
 //! [`MemoryStore::from_entries`] takes.
 
 mod read;
