@@ -89,3 +89,52 @@ async fn a_batch_is_well_formed_before_any_item_is_looked_at() {
         )
         .await;
 }
+
+const LEGS_MAX: usize = 100_000;
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// An atomic batch of 8,192 transfers with so many legs in all, the last of which moves `last`. The body is filled up to
+/// so many bytes with metadata.
+fn atomic_batch(legs: usize, body_bytes: usize, last: &str) -> String {
+    const COUNT: usize = 8192;
+    let leg = r#"{"from":"5","to":"6","amount":0.01}"#;
+    let last_leg = format!(r#"{{"from":"5","to":"6","amount":{last}}}"#);
+    let bare = format!(r#"{{"type":"transfer","currency":"EUR","legs":[],"metadata":{}}},"#, metadata(0));
+    let needed = 64 + COUNT * bare.len() + legs * (leg.len() + 1);
+    let value_bytes = body_bytes.saturating_sub(needed) / COUNT / 32;
+    let metadata = metadata(value_bytes);
+    let items = (0..COUNT).map(|index| {
+        let count = legs / COUNT + usize::from(index < legs % COUNT);
+        let mut legs = vec![leg; count];
+        if index == COUNT - 1 {
+            legs[0] = &last_leg;
+        }
+        format!(r#"{{"type":"transfer","currency":"EUR","legs":[{}],"metadata":{metadata}}}"#, legs.join(","))
+    });
+    let body = format!(r#"{{"mode":"atomic","transfers":[{}]}}"#, items.collect::<Vec<_>>().join(","));
+    assert!(body.len() <= BODY_BYTES_MAX, "{}", body.len());
+    body
+}
+
+/// As many pairs as there may be, with values of so many bytes.
+fn metadata(value_bytes: usize) -> String {
+    let pair = |index: u8| format!(r#""{}":"{}""#, char::from(b'A' + index), "x".repeat(value_bytes));
+    format!("{{{}}}", (0..26).chain(32..38).map(pair).collect::<Vec<_>>().join(","))
+}
+
+#[tokio::test]
+async fn the_largest_atomic_batch_is_decided_by_the_engine_that_serves() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (world, engine) = World::embedded(folder.path());
+    world.open(&[(5, "1000"), (6, "0")]).await;
+    let path = "/api/v1/transfers/batch";
+    // What an entry may take is reserved before it is decided, so one that is rejected needs as much room.
+    let rejected = world.post(path, "a", &atomic_batch(LEGS_MAX, BODY_BYTES_MAX, "1001")).await;
+    assert_eq!(rejected.status, 200, "{}", rejected.text());
+    assert_eq!(summary(&rejected.json()).last(), expected(&[(422, "insufficient_funds")]).first());
+    let done = world.post(path, "b", &atomic_batch(LEGS_MAX, 0, "0.01")).await;
+    assert_eq!((done.status, world.ledger(6).await.as_str()), (200, "1000.00"));
+    let too_many = world.post(path, "c", &atomic_batch(LEGS_MAX + 1, 0, "0.01")).await;
+    assert_eq!((too_many.status, too_many.code().as_str()), (413, "body_too_large"));
+    engine.shut_down().expect("a clean shutdown");
+}

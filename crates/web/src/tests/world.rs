@@ -10,15 +10,23 @@ use http_body_util::BodyExt;
 use ledger::time::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use store::model::{Identity, MemoryStore};
 use store::{Fault, Store};
+use store_embedded::engine::{Engine, Options};
 use tower::ServiceExt;
 
 pub(crate) struct TestEnv {
     now: AtomicU64,
     state: AtomicU64,
+}
+
+impl TestEnv {
+    fn new() -> Arc<TestEnv> {
+        Arc::new(TestEnv { now: AtomicU64::new(1_800_000_000_000_000), state: AtomicU64::new(1) })
+    }
 }
 
 impl Env for TestEnv {
@@ -110,11 +118,24 @@ impl World {
     }
 
     pub(crate) fn with(settings: Settings) -> World {
-        let env = Arc::new(TestEnv { now: AtomicU64::new(1_800_000_000_000_000), state: AtomicU64::new(1) });
+        let env = TestEnv::new();
         let clock = env.clone();
         let memory = Arc::new(MemoryStore::new(Identity::only_shard(), Arc::new(move || clock.now())));
-        let stores = vec![memory.clone() as Arc<dyn Store>];
-        let bank = Arc::new(Bank::new(stores, env.clone(), Arc::new(TestKeyring::default())));
+        World::of(env, memory.clone(), memory, settings)
+    }
+
+    /// A bank over the engine that serves, in a new folder.
+    pub(crate) fn embedded(folder: &Path) -> (World, Engine) {
+        let env = TestEnv::new();
+        let clock = env.clone();
+        let engine = Engine::open(folder, &Options::new(Arc::new(move || clock.now()), [7; 48])).expect("a new folder");
+        let unused = Arc::new(MemoryStore::new(Identity::only_shard(), Arc::new(|| Timestamp::MAX)));
+        let settings = Settings { no_auth: true, is_loopback: true, ..Settings::default() };
+        (World::of(env, engine.stores()[0].clone(), unused, settings), engine)
+    }
+
+    fn of(env: Arc<TestEnv>, store: Arc<dyn Store>, memory: Arc<MemoryStore>, settings: Settings) -> World {
+        let bank = Arc::new(Bank::new(vec![store], env.clone(), Arc::new(TestKeyring::default())));
         let app = App::new(bank.clone(), settings);
         World { router: router(app.clone()), app, bank, env, memory }
     }

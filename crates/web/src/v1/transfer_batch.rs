@@ -16,6 +16,13 @@ use ledger::transfer::{BATCH_MAX, Transfer};
 use std::borrow::Cow;
 use store::{Answer, transfers_of};
 
+/// Most legs of all transfers of an atomic batch together. The batch is one entry of the journal, and an entry must fit
+/// into a segment of 64 MiB beside 1 MiB for holds that expire meanwhile, or it could never be written and every answer
+/// would be "try again". By the engine's own bound an entry takes at most 256 bytes for a transfer (2 MiB for all), 128
+/// for a further leg (12.2 MiB), and the notes: their text, which is within the body's 16 MiB, with 8 bytes for each of
+/// at most 32 pairs of metadata and 16 for each note (2.2 MiB). That is 33 MiB, about half of a segment.
+const ATOMIC_LEGS_MAX: usize = 100_000;
+
 /// How the transfers of a batch belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -58,11 +65,20 @@ pub(crate) async fn create(call: AskMany) -> Reply {
     if is_list && items.is_empty() {
         problems.note(Problem::malformed("`transfers` must have at least one transfer"));
     }
+    if mode == Some(Mode::Atomic) && ATOMIC_LEGS_MAX < items.iter().map(|item| legs_of(*item)).sum() {
+        let detail = format!("an atomic batch may have at most {ATOMIC_LEGS_MAX} legs in all; split it");
+        problems.note(Problem::new(Code::BodyTooLarge, detail));
+    }
     match mode {
         Some(Mode::Independent) => independent(&call, &items, dry_run, problems).await,
         Some(Mode::Atomic) => atomic(&call, &items, document.root(), dry_run, problems).await,
         None => Err(problems.into_problem()),
     }
+}
+
+/// How many legs a transfer names, before it is known whether it can be read.
+fn legs_of(item: Value<'_>) -> usize {
+    item.fields().find(|(name, _)| name == "legs").map_or(1, |(_, legs)| legs.items().count())
 }
 
 /// An item that was read, with its key.
