@@ -223,7 +223,7 @@ fn a_second_signal_ends_the_server_at_once() {
     let mut connection = support::http::Connection::open(bank.address()).expect("a connection");
     connection
         .write(
-            b"POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+            b"POST /api/v1/users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
         )
         .expect("sent");
     bank.get("/health/live").expect(200);

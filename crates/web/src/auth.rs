@@ -6,15 +6,17 @@
 use crate::App;
 use crate::problem::{Code, Problem};
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use bank::Caller;
 use ledger::event::Channel;
 use ledger::token::Role;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What anybody may see on the machine itself.
-const OPEN_ON_LOOPBACK: [&str; 6] =
-    ["/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/rapidoc.js"];
+const OPEN_ON_LOOPBACK: [&str; 7] =
+    ["/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/rapidoc.js"];
 /// Longest `X-Request-Id` that is kept as the correlation of an entry.
 const CORRELATION_BYTES_MAX: usize = 128;
 
@@ -29,6 +31,7 @@ pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Pr
     }
     let correlation = correlation(request.headers());
     let caller = if app.settings().no_auth {
+        check_host(request)?;
         check_origin(request)?;
         Caller { correlation: correlation.into(), ..Caller::local(Channel::Http) }
     } else {
@@ -39,6 +42,26 @@ pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Pr
     check_role(caller.role, request.method(), path)?;
     request.extensions_mut().insert(Arc::new(caller));
     Ok(())
+}
+
+/// Without tokens a page of another site must not reach the bank under that site's own name, which whoever owns the name
+/// can make to mean this machine. A browser sends the name it asked for; what is no browser need not send any. Without
+/// tokens the bank listens on loopback only, so its own names are those of loopback.
+fn check_host(request: &Request) -> Result<(), Problem> {
+    let from_header = |host: &HeaderValue| host.to_str().ok()?.parse::<Authority>().ok();
+    let named = request.headers().get_all(header::HOST).iter().map(from_header);
+    let mut hosts = named.chain(request.uri().authority().cloned().map(Some));
+    if hosts.all(|host| host.is_some_and(|host| is_loopback(host.host()))) {
+        return Ok(());
+    }
+    let detail = "a bank without tokens is asked as 127.0.0.1, [::1] or localhost; use such an address in place of the \
+        name in `Host`, or serve with tokens";
+    Err(Problem::new(Code::Forbidden, detail))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.to_canonical().is_loopback())
 }
 
 /// Without tokens any page open in a browser on this machine could ask for something in the name of whoever looks at it.
@@ -117,6 +140,26 @@ mod tests {
         for origin in ["http://evil.example", "http://127.0.0.1:80", "http://localhost:7878", "null", ""] {
             assert!(!asks(Method::POST, Some(origin)), "{origin}");
         }
+    }
+
+    #[test]
+    fn without_tokens_the_bank_answers_to_names_of_loopback_only() {
+        let asks = |uri: &str, hosts: &[&str]| {
+            let request = Request::builder().uri(uri);
+            let request = hosts.iter().fold(request, |request, host| request.header("host", *host));
+            check_host(&request.body(Body::empty()).expect("a request")).is_ok()
+        };
+        assert!(asks("/balance/1", &[]), "a client of HTTP/1.0 sends no name");
+        for own in ["127.0.0.1:7878", "127.9.9.9", "localhost", "LOCALHOST:80", "[::1]:7878", "[::1]"] {
+            assert!(asks("/balance/1", &[own]), "{own}");
+            assert!(asks(&format!("http://{own}/balance/1"), &[]), "{own}, as HTTP/2 says it");
+        }
+        let others = ["evil.example:7878", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]", ""];
+        for other in others {
+            assert!(!asks("/balance/1", &[other]), "{other}");
+            assert!(!asks("/balance/1", &["127.0.0.1", other]), "{other}");
+        }
+        assert!(!asks("http://evil.example/balance/1", &["127.0.0.1"]));
     }
 
     #[test]

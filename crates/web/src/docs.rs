@@ -58,6 +58,17 @@ pub(crate) async fn document() -> Response<Body> {
     with_type(200, "application/json", Body::from(openapi_json()))
 }
 
+/// What somebody sees who asks for the address alone.
+const WELCOME: &str = "Florin, a bank's transaction system.\n\n\
+/docs          the interface, to read and try\n\
+/openapi.json  the same for programs\n\
+/health/ready  whether the bank serves\n\
+/metrics       counters for Prometheus\n";
+
+pub(crate) async fn welcome() -> Response<Body> {
+    with_type(200, "text/plain; charset=utf-8", Body::from(WELCOME))
+}
+
 pub(crate) async fn page() -> Response<Body> {
     let mut response = with_type(200, "text/html; charset=utf-8", Body::from(PAGE));
     let headers = response.headers_mut();

@@ -235,7 +235,7 @@ pub(crate) fn amount_text<'a>(name: &str, value: Option<Value<'a>>, problems: &m
 /// What an amount that is to move must look like. Without a known currency, whatever some currency allows passes here.
 pub(crate) fn amount(name: &str, text: &str, currency: Option<Currency>, problems: &mut Problems) -> Option<Amount> {
     let read = parse_in(currency, |scale| Amount::parse(text, scale));
-    problems.keep(read.map_err(|error| amount_invalid(name, error)))
+    problems.keep(read.map_err(|error| amount_invalid(name, error, currency)))
 }
 
 /// An amount that may be zero.
@@ -246,7 +246,7 @@ pub(crate) fn amount_or_zero(
     problems: &mut Problems,
 ) -> Option<Amount> {
     let read = parse_in(currency, |scale| Amount::parse_or_zero(text, scale));
-    problems.keep(read.map_err(|error| amount_invalid(name, error)))
+    problems.keep(read.map_err(|error| amount_invalid(name, error, currency)))
 }
 
 /// Decimals are those of the currency; while it is not known, of any: 4 at most, and none for the largest numbers.
@@ -266,8 +266,14 @@ fn parse_any_large(parse: &impl Fn(u8) -> Result<Amount, AmountError>) -> Result
     (0..4).rev().map(parse).find(Result::is_ok).unwrap_or(Err(AmountError::TooLarge))
 }
 
-fn amount_invalid(name: &str, error: AmountError) -> Problem {
-    Problem::new(Code::AmountInvalid, format!("`{name}`: {error}"))
+fn amount_invalid(name: &str, error: AmountError, currency: Option<Currency>) -> Problem {
+    let detail = match currency.map(|currency| (currency, currency.scale())) {
+        None => format!("`{name}`: {error}"),
+        Some((currency, 0)) => format!("`{name}`: {error}; {currency} has no decimals"),
+        Some((currency, 1)) => format!("`{name}`: {error}; {currency} has 1 decimal"),
+        Some((currency, scale)) => format!("`{name}`: {error}; {currency} has {scale} decimals"),
+    };
+    Problem::new(Code::AmountInvalid, detail)
 }
 
 /// An amount that must be there, or `max` where that is allowed.

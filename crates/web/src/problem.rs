@@ -51,7 +51,7 @@ macro_rules! codes {
 
 codes! {
     Unauthenticated = 1, 401 "unauthenticated" "A valid token is needed";
-    Forbidden = 2, 403 "forbidden" "The token's role may not do this";
+    Forbidden = 2, 403 "forbidden" "This is not allowed";
     BodyTooLarge = 3, 413 "body_too_large" "The body is too large";
     UnsupportedMediaType = 4, 415 "unsupported_media_type" "The content type is not understood here";
     RateLimited = 5, 429 "rate_limited" "Too many requests";

@@ -60,6 +60,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 pub fn router(app: App) -> Router {
     let (router, _) = documented().split_for_parts();
     router
+        .route("/", axum::routing::get(docs::welcome))
         .route("/openapi.json", axum::routing::get(docs::document))
         .route("/docs", axum::routing::get(docs::page))
         .route("/docs/rapidoc.js", axum::routing::get(docs::script))

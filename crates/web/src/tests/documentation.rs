@@ -149,6 +149,18 @@ async fn the_page_needs_no_network() {
 }
 
 #[tokio::test]
+async fn the_address_alone_says_where_to_go_on() {
+    let world = World::new();
+    let welcome = world.get("/").await;
+    assert_eq!((welcome.status, welcome.headers["content-type"].as_bytes()), (200, &b"text/plain; charset=utf-8"[..]));
+    for line in welcome.text().lines().filter(|line| line.starts_with('/')) {
+        let path = line.split(' ').next().expect("a path");
+        assert_eq!(world.get(path).await.status, 200, "{path}");
+    }
+    assert!(["/docs ", "/openapi.json "].iter().all(|path| welcome.text().contains(path)), "{}", welcome.text());
+}
+
+#[tokio::test]
 async fn metrics_are_prometheus_text() {
     let world = World::new();
     world.open(&[(5, "10")]).await;

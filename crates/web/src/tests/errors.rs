@@ -52,7 +52,8 @@ async fn what_is_not_json_or_says_a_thing_twice_is_malformed() {
         GET /api/v1/holds/7 => 404 hold_not_found
         GET /api/v1/users/7 => 404 user_not_found
         GET /api/v1/dead-letters/7 => 404 dead_letter_not_found
-        GET /api/v1/journal?shard=3 => 404 not_found
+        GET /api/v1/journal?shard=3 => 400 malformed
+        GET /api/v1/journal?shard=70000 => 400 malformed
     "#).await;
 }
 
@@ -126,4 +127,30 @@ async fn ids_that_clients_choose_may_be_repeated_and_not_be_taken() {
         POST /api/v1/accounts/5/freeze {"kind":"half"} => 400 malformed
         POST /api/v1/accounts/5/close {"why":"x"} => 400 unknown_field
     "#).await;
+}
+
+#[tokio::test]
+async fn without_tokens_a_request_under_another_sites_name_is_forbidden() {
+    let world = World::new();
+    for method in ["GET", "POST"] {
+        let asked = world.call(method, "/api/v1/users", &[("host", "evil.example:7878")], "").await;
+        assert_eq!((asked.status, asked.code().as_str()), (403, "forbidden"));
+        assert!(asked.text().contains("127.0.0.1"), "{}", asked.text());
+    }
+    assert_eq!(world.call("GET", "/api/v1/users", &[("host", "127.0.0.1:7878")], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_amount_that_is_none_is_answered_with_its_currency_and_decimals() {
+    let world = World::new();
+    for (amount, currency, words) in [
+        ("10.505", "EUR", "EUR has 2 decimals"),
+        ("0", "EUR", "EUR has 2 decimals"),
+        ("1.5", "JPY", "JPY has no decimals"),
+    ] {
+        let body = format!(r#"{{"type":"deposit","to":"5","amount":"{amount}","currency":"{currency}"}}"#);
+        let answered = world.post("/api/v1/transfers", "k", &body).await;
+        assert_eq!(answered.code(), "amount_invalid");
+        assert!(answered.text().contains(words), "{}", answered.text());
+    }
 }

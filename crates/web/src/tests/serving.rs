@@ -57,7 +57,7 @@ async fn a_connection_is_kept_for_the_next_request() {
     let served = served(&world).await;
     let mut stream = TcpStream::connect(served.address).await.expect("connected");
     for _ in 0..3 {
-        let answer = exchange(&mut stream, "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let answer = exchange(&mut stream, "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     served.stop.send(()).expect("served");
@@ -77,9 +77,12 @@ async fn clients_that_stall_do_not_keep_the_server_from_stopping() {
     let mut in_head = TcpStream::connect(served.address).await.expect("connected");
     in_head.write_all(b"GET /health/live HT").await.expect("sent");
     let mut in_body = TcpStream::connect(served.address).await.expect("connected");
-    in_body.write_all(b"POST /deposit HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await.expect("sent");
+    in_body
+        .write_all(b"POST /deposit HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
+        .await
+        .expect("sent");
     let mut live = TcpStream::connect(served.address).await.expect("connected");
-    exchange(&mut live, "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    exchange(&mut live, "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     served.stop.send(()).expect("served");
     let ended = tokio::time::timeout(Duration::from_secs(20), served.ended).await.expect("stops by itself");
     ended.expect("no panic").expect("stopped");
@@ -92,7 +95,7 @@ async fn what_a_client_began_before_it_hung_up_is_finished() {
     let served = served(&world).await;
     let body = r#"{"type":"deposit","to":"5","amount":"1","currency":"EUR"}"#;
     let request = format!(
-        "POST /api/v1/transfers HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /api/v1/transfers HTTP/1.1\r\nhost: localhost\r\nidempotency-key: k\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut stream = TcpStream::connect(served.address).await.expect("connected");
@@ -164,7 +167,7 @@ async fn a_client_that_sends_far_too_much_still_hears_why_it_was_turned_away() {
     let served = served(&world).await;
     let mut stream = TcpStream::connect(served.address).await.expect("connected");
     let length = 3 * 1024 * 1024;
-    let head = format!("POST /deposit HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!("POST /deposit HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.expect("sent");
     stream.write_all(&vec![b' '; length - 1]).await.expect("sent");
     let answer = exchange(&mut stream, " ").await;
@@ -183,12 +186,12 @@ async fn a_client_that_never_reads_its_answers_does_not_keep_others_out() {
     let served = served(&world).await;
     let mut deaf = TcpStream::connect(served.address).await.expect("connected");
     let asking = tokio::spawn(async move {
-        while deaf.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
+        while deaf.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n").await.is_ok() {}
         deaf
     });
     // While the first is held, the second waits to be accepted: there is room for one connection.
     let mut stream = TcpStream::connect(served.address).await.expect("connected");
-    let asked = exchange(&mut stream, "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n");
+    let asked = exchange(&mut stream, "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the first client is cut off");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     asking.abort();

@@ -3,7 +3,7 @@
 use crate::answer::{Reply, serialised};
 use crate::call::{LIMIT_DEFAULT, Read};
 use crate::input::Problems;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::schema;
 use bank::journal::JournalEvent;
 use ledger::ids::ShardId;
@@ -31,7 +31,9 @@ pub(crate) async fn read(call: Read) -> Reply {
         problems.note(Problem::malformed(format!("`limit` must be between 1 and {PAGE_MAX}")));
     }
     problems.check()?;
-    let no_such_shard = || Problem::new(Code::NotFound, format!("there is no shard {number}; shards count from 0"));
+    // A parameter that is out of range, like any other: `not_found` is for calls that do not exist.
+    let last = call.app.bank().shards().len() - 1;
+    let no_such_shard = || Problem::malformed(format!("`shard` must be between 0 and {last}; there is no {number}"));
     let shard = u16::try_from(number).ok().and_then(ShardId::new).ok_or_else(no_such_shard)?;
     let items = call.app.bank().journal(shard, after, limit.unwrap_or(LIMIT_DEFAULT)).await?;
     let items = items.ok_or_else(no_such_shard)?;
