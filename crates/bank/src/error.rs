@@ -1,5 +1,7 @@
 //! Why the bank gave no answer. What the rule book says, rejections included, is an answer and not here.
 
+use ledger::amount::AmountError;
+use ledger::currency::Currency;
 use ledger::token::Role;
 use store::Fault;
 
@@ -42,5 +44,15 @@ impl BankError {
             BankError::NotAvailableYet { .. } => "not_available_yet",
             BankError::Malformed { code, .. } => code,
         }
+    }
+}
+
+/// What is said of an amount that is none, with its currency where that is known: how many decimals it may have.
+pub fn invalid_amount(name: &str, error: AmountError, currency: Option<Currency>) -> String {
+    match currency.map(|currency| (currency, currency.scale())) {
+        None => format!("`{name}`: {error}"),
+        Some((currency, 0)) => format!("`{name}`: {error}; {currency} has no decimals"),
+        Some((currency, 1)) => format!("`{name}`: {error}; {currency} has 1 decimal"),
+        Some((currency, scale)) => format!("`{name}`: {error}; {currency} has {scale} decimals"),
     }
 }

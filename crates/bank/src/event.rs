@@ -4,6 +4,7 @@
 //! `docs/api.md`; what it says wrong becomes a code and a text for people, which repeats field names but no values.
 
 use crate::digest::Scope;
+use crate::error::invalid_amount;
 use crate::profile::PlainProfile;
 use ledger::account::AccountKind;
 use ledger::amount::Amount;
@@ -315,7 +316,7 @@ fn read_amount(
     match parse(&digits, scale) {
         Ok(amount) => Some(amount),
         Err(error) => {
-            wrongs.note("amount_invalid", format!("`{name}`: {error}"));
+            wrongs.note("amount_invalid", invalid_amount(name, error, currency));
             None
         }
     }

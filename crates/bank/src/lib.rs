@@ -8,6 +8,7 @@ pub mod dead_letter;
 pub mod digest;
 pub mod error;
 pub mod event;
+pub mod freeze;
 pub mod ingest;
 pub mod journal;
 pub mod line;

@@ -267,13 +267,7 @@ fn parse_any_large(parse: &impl Fn(u8) -> Result<Amount, AmountError>) -> Result
 }
 
 fn amount_invalid(name: &str, error: AmountError, currency: Option<Currency>) -> Problem {
-    let detail = match currency.map(|currency| (currency, currency.scale())) {
-        None => format!("`{name}`: {error}"),
-        Some((currency, 0)) => format!("`{name}`: {error}; {currency} has no decimals"),
-        Some((currency, 1)) => format!("`{name}`: {error}; {currency} has 1 decimal"),
-        Some((currency, scale)) => format!("`{name}`: {error}; {currency} has {scale} decimals"),
-    };
-    Problem::new(Code::AmountInvalid, detail)
+    Problem::new(Code::AmountInvalid, bank::error::invalid_amount(name, error, currency))
 }
 
 /// An amount that must be there, or `max` where that is allowed.

@@ -140,3 +140,24 @@ async fn limits_are_set_kept_and_lifted() {
         POST /api/v1/transfers key=a {"type":"withdrawal","from":"5","amount":"50.01","currency":"EUR"} => 422 limit_exceeded
     "#).await;
 }
+
+#[tokio::test]
+async fn a_freeze_that_names_no_kind_does_not_weaken_a_full_one() {
+    let world = World::new();
+    world.open(&[(5, "10"), (6, "10")]).await;
+    world
+        .check(
+            r#"
+        POST /api/v1/accounts/5/freeze {"kind":"full","reason":"court order"} => 200
+        POST /api/v1/accounts/5/freeze {"reason":"lost card"} => 200
+        POST /api/v1/transfers key=a {"type":"deposit","to":"5","amount":"1","currency":"EUR"} => 422 account_frozen
+        POST /api/v1/accounts/5/freeze {"kind":"debit"} => 200
+        POST /api/v1/transfers key=b {"type":"deposit","to":"5","amount":"1","currency":"EUR"} => 201
+        POST /api/v1/accounts/6/freeze => 200
+        POST /api/v1/transfers key=c {"type":"deposit","to":"6","amount":"1","currency":"EUR"} => 201
+        POST /api/v1/transfers key=d {"type":"withdrawal","from":"6","amount":"1","currency":"EUR"} => 422 account_frozen
+        POST /api/v1/accounts/9/freeze => 404 account_not_found
+    "#,
+        )
+        .await;
+}

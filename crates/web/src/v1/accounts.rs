@@ -14,7 +14,7 @@ use crate::text::{push_id, push_money};
 use bank::submit::ClientKey;
 use ledger::account::{Account, AccountKind, FreezeKind};
 use ledger::amount::Amount;
-use ledger::command::{ChangeTerms, Command, Freeze, NewLimit, OpenAccount};
+use ledger::command::{ChangeTerms, Command, NewLimit, OpenAccount};
 use ledger::currency::Currency;
 use ledger::event::Event;
 use ledger::ids::{AccountId, CLIENT_ID_END, CustomerId};
@@ -209,7 +209,7 @@ pub(crate) async fn change(call: Ask) -> Reply {
     Ok(account_answer(&answer, 200))
 }
 
-/// Stops debits, or everything, on an account.
+/// Stops debits, or everything, on an account. Without a kind what is frozen stays at least as frozen.
 #[utoipa::path(post, path = "/api/v1/accounts/{account_id}/freeze", tag = "accounts",
     params(("account_id" = schema::Id, Path, description = "The account."), schema::parameters::OptionalIdempotencyKey),
     request_body(content = Option<schema::requests::Freeze>),
@@ -223,13 +223,12 @@ pub(crate) async fn freeze(call: Ask) -> Reply {
     let [reason, kind] = fields(document.root(), ["reason", "kind"], &mut problems);
     let reason = short_string("reason", reason, REASON_BYTES_MAX, &mut problems).map(Into::into);
     let kinds = [("debit", FreezeKind::Debit), ("full", FreezeKind::Full)];
-    let kind = word("kind", kind, &kinds, &mut problems).unwrap_or(FreezeKind::Debit);
+    let kind = word("kind", kind, &kinds, &mut problems);
     let Some(account) = id else { return Err(problems.into_problem()) };
     problems.check()?;
     let fingerprint = fingerprint(&call.app, "POST /accounts/freeze", &[account.number()], document.root());
     let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
-    let command = Command::Freeze(Box::new(Freeze { account, kind, reason }));
-    let answer = call.app.bank().submit(&call.caller, key, command, false).await?;
+    let answer = call.app.bank().freeze(&call.caller, key, account, kind, reason).await?;
     Ok(account_answer(&answer, 200))
 }
 
