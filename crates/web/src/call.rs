@@ -4,32 +4,26 @@
 //! is noted among the problems of the request, so that the first in the contract's order wins.
 
 use crate::App;
+use crate::body::read_body;
 use crate::cursor::Cursors;
 use crate::input::{Problems, check_key, key_missing, unknown_field};
 use crate::problem::{Code, Problem};
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bank::Caller;
 use bank::read::Positions;
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ledger::ids::InvalidId;
 use ledger::time::Timestamp;
 use std::str::FromStr;
 use std::sync::Arc;
 use store::query::{Filter, PAGE_MAX, TimeAxis};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Largest body of one command.
 pub(crate) const COMMAND_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of a batch.
 pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bodies announced as this small need no room of their own.
-const SMALL_BODY_BYTES_MAX: u64 = 1024 * 1024;
-/// How much of a body too large is read before the answer.
-const DISCARDED_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 /// Items of a page unless asked otherwise.
 pub(crate) const LIMIT_DEFAULT: usize = 50;
 
@@ -86,52 +80,6 @@ async fn path_values(parts: &mut Parts, app: &App) -> Result<Vec<(String, String
     let values = RawPathParams::from_request_parts(parts, app).await;
     let values = values.map_err(|_| Problem::malformed("the path is not UTF-8"))?;
     Ok(values.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
-}
-
-/// Reads a whole body, as long as it comes in time and is not too large.
-///
-/// # Errors
-/// `body_too_large`, or `malformed` when it breaks off or takes too long.
-pub(crate) async fn read_body(app: &App, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let reading = async {
-        if announced.is_some_and(|length| bytes_max as u64 <= length && length != bytes_max as u64) {
-            discard(body).await;
-            return Err(too_large(bytes_max));
-        }
-        let _room = room(app, announced).await?;
-        match Limited::new(body, bytes_max).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
-            Err(_) => Err(Problem::malformed("the body broke off")),
-        }
-    };
-    let read = tokio::time::timeout(app.settings().body_timeout, reading).await;
-    read.unwrap_or_else(|_| Err(Problem::malformed("the body did not come in time")))
-}
-
-fn too_large(bytes_max: usize) -> Problem {
-    Problem::new(Code::BodyTooLarge, format!("the body may have at most {bytes_max} bytes; split it"))
-}
-
-/// Reads on without keeping anything, so that a client that sends before it listens hears why it was turned away.
-async fn discard(mut body: Body) {
-    let mut rest = DISCARDED_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        rest = rest.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if rest == 0 {
-            return;
-        }
-    }
-}
-
-/// Only so many large bodies are in memory at a time; small ones are bounded by the number of requests.
-async fn room(app: &App, announced: Option<u64>) -> Result<Option<OwnedSemaphorePermit>, Problem> {
-    if announced.is_some_and(|length| length <= SMALL_BODY_BYTES_MAX) {
-        return Ok(None);
-    }
-    let stopping = |_| Problem::new(Code::Unavailable, "the bank is stopping; retry in a moment");
-    app.large_bodies().clone().acquire_owned().await.map(Some).map_err(stopping)
 }
 
 /// The type of a body, without its parameters.

@@ -6,6 +6,7 @@
 
 mod answer;
 mod auth;
+mod body;
 mod call;
 mod cursor;
 mod docs;
@@ -50,13 +51,17 @@ pub struct Settings {
     pub connections_max: usize,
     /// Most requests worked on at a time; the next ones hear 503.
     pub requests_max: usize,
-    /// Most bodies beyond 1 MiB that are read at a time; the next ones wait.
+    /// Most bodies beyond 1 MiB that are read at a time.
     pub large_bodies_max: usize,
     /// How long a connection may take to send the first byte, and then the head of each request; idle connections are
     /// kept that long too.
     pub head_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,
+    /// How long a body beyond 1 MiB waits for a place among those that are read before its client hears 503.
+    pub body_place_timeout: Duration,
+    /// How long a body that has such a place may take for each further 128 KiB before it loses it.
+    pub body_progress_timeout: Duration,
     /// How long a client may take nothing of an answer before its connection ends.
     pub write_timeout: Duration,
     /// How long a request may take in all before its client hears 503. What it began goes on.
@@ -75,6 +80,8 @@ impl Default for Settings {
             large_bodies_max: 32,
             head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
+            body_place_timeout: Duration::from_secs(2),
+            body_progress_timeout: Duration::from_secs(2),
             write_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),

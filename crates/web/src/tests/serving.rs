@@ -196,3 +196,41 @@ async fn a_client_that_never_reads_its_answers_does_not_keep_others_out() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     asking.abort();
 }
+
+#[tokio::test]
+async fn a_large_body_that_comes_slowly_loses_its_place_and_the_others_are_told_to_come_back() {
+    let world = World::with(Settings {
+        no_auth: true,
+        is_loopback: true,
+        large_bodies_max: 1,
+        body_place_timeout: Duration::from_millis(20),
+        body_progress_timeout: Duration::from_secs(1),
+        ..Settings::default()
+    });
+    let served = served(&world).await;
+    let path = "/api/v1/transfers/batch";
+    let mut slow = TcpStream::connect(served.address).await.expect("connected");
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3000000\r\n\r\n");
+    slow.write_all(head.as_bytes()).await.expect("sent");
+    slow.write_all(&vec![b' '; 1_100_000]).await.expect("sent");
+    while world.app.large_bodies().available_permits() != 0 {
+        tokio::task::yield_now().await;
+    }
+    let large = " ".repeat(2_000_000);
+    let refused = world.call("POST", path, &[], &large).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "unavailable"));
+    assert_eq!((refused.headers["retry-after"].as_bytes(), &refused.json()["retryable"]), (&b"1"[..], &true.into()));
+    let answer = exchange(&mut slow, " ").await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(world.call("POST", path, &[], &large).await.code(), "malformed");
+}
+
+#[tokio::test]
+async fn a_small_body_needs_no_place_among_the_large_ones_though_it_does_not_say_its_length() {
+    let world = World::with(Settings { no_auth: true, is_loopback: true, large_bodies_max: 0, ..Settings::default() });
+    let served = served(&world).await;
+    let mut stream = TcpStream::connect(served.address).await.expect("connected");
+    let request = "POST /api/v1/transfers/batch HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    let answer = exchange(&mut stream, request).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}

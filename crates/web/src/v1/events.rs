@@ -5,7 +5,8 @@
 
 use crate::App;
 use crate::answer::{Reply, serialised};
-use crate::call::{BATCH_BYTES_MAX, COMMAND_BYTES_MAX, content_type, read_body};
+use crate::body::read_body;
+use crate::call::{BATCH_BYTES_MAX, COMMAND_BYTES_MAX, content_type};
 use crate::json::{Document, Kind};
 use crate::problem::{Code, Problem};
 use crate::schema;
