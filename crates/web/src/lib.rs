@@ -11,6 +11,7 @@ mod call;
 mod cursor;
 mod docs;
 mod edge;
+mod idle;
 mod input;
 mod json;
 mod metrics;
@@ -54,7 +55,7 @@ pub struct Settings {
     /// Most bodies beyond 1 MiB that are read at a time.
     pub large_bodies_max: usize,
     /// How long a connection may take to send the first byte, and then the head of each request; idle connections are
-    /// kept that long too.
+    /// kept that long too, and ended before twice that time is over.
     pub head_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,

@@ -1,22 +1,24 @@
 //! Accepts connections and serves them until told to stop, within bounds: on connections, on the time a client may take
-//! to send the head of a request or to take an answer, and on the time a stop may take. No client can hold any of them
-//! for ever.
+//! to send the head of a request, to take an answer or to do nothing, and on the time a stop may take. No client can hold
+//! any of them for ever.
 
 use crate::App;
+use crate::idle::{Activity, Counted, Watch};
 use crate::router::router;
 use crate::stall::StallingStream;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Largest head of a request; HTTP/1 answers 431 beyond it.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -27,6 +29,8 @@ const STREAMS_MAX: u32 = 256;
 /// How often an HTTP/2 client that says nothing is asked whether it is still there, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(40);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection that is not used may take to end when it is asked to.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -37,43 +41,42 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// When connections can no longer be accepted at all.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let settings = app.settings().clone();
-    let router = router(app.clone());
-    let builder = builder(settings.head_timeout);
-    let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(settings.connections_max));
-    let stopping = CancellationToken::new();
-    let mut shutdown = std::pin::pin!(shutdown);
+    let places = Arc::new(Semaphore::new(settings.connections_max));
+    let connections = TaskTracker::new();
+    let served = Arc::new(Served {
+        builder: builder(settings.head_timeout),
+        router: router(app.clone()),
+        head_timeout: settings.head_timeout,
+        write_timeout: settings.write_timeout,
+        stopping: CancellationToken::new(),
+    });
+    let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, permit)) = accepted else { continue };
-        let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
-        let stopping = stopping.clone();
-        let (head_timeout, write_timeout) = (settings.head_timeout, settings.write_timeout);
-        tokio::spawn(async move {
-            let _permit = permit;
-            if speaks(&stream, head_timeout, &stopping).await {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!("a connection could not be told to send at once: {error}");
-                }
-                let stream = StallingStream::new(stream, write_timeout);
-                serve_connection(stream, &builder, router, watcher).await;
+        let Some((stream, place)) = accepted else { continue };
+        let served = served.clone();
+        connections.spawn(async move {
+            let _place = place;
+            if served.speaks(&stream).await {
+                served.connection(stream).await;
             }
         });
     }
     drop(listener);
-    stopping.cancel();
-    stop(app, graceful, settings.stop_timeout).await;
+    served.stopping.cancel();
+    stop(&app, &connections, settings.stop_timeout).await;
     Ok(())
 }
 
-async fn stop(app: App, graceful: GracefulShutdown, timeout: Duration) {
+async fn stop(app: &App, connections: &TaskTracker, timeout: Duration) {
     let tasks = app.tasks();
     tasks.close();
+    connections.close();
     let finished = tokio::time::timeout(timeout, async {
-        graceful.shutdown().await;
+        connections.wait().await;
         tasks.wait().await;
     });
     if finished.await.is_err() {
@@ -91,11 +94,16 @@ async fn accept(
         Ok((stream, _)) => Some((stream, permit)),
         Err(error) => {
             tracing::warn!("a connection could not be accepted: {error}");
-            // Without a pause a process out of descriptors would spin; nothing ever becomes ready in here.
-            tokio::time::timeout(ACCEPT_PAUSE, std::future::pending::<()>()).await.unwrap_or(());
+            // Without a pause a process out of descriptors would spin.
+            pause(ACCEPT_PAUSE).await;
             None
         }
     }
+}
+
+/// Nothing ever becomes ready in here.
+async fn pause(time: Duration) {
+    tokio::time::timeout(time, std::future::pending::<()>()).await.unwrap_or(());
 }
 
 fn builder(head_timeout: Duration) -> Builder<TokioExecutor> {
@@ -117,22 +125,54 @@ fn builder(head_timeout: Duration) -> Builder<TokioExecutor> {
     builder
 }
 
-/// Waits for the first byte of a connection, for which the HTTP library has no limit.
-async fn speaks(stream: &TcpStream, timeout: Duration, stopping: &CancellationToken) -> bool {
-    tokio::select! {
-        () = stopping.cancelled() => false,
-        readable = tokio::time::timeout(timeout, stream.readable()) => matches!(readable, Ok(Ok(()))),
-    }
+/// What every connection is served with.
+struct Served {
+    builder: Builder<TokioExecutor>,
+    router: Router,
+    head_timeout: Duration,
+    write_timeout: Duration,
+    stopping: CancellationToken,
 }
 
-async fn serve_connection(
-    stream: StallingStream,
-    builder: &Builder<TokioExecutor>,
-    router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!("a connection ended early: {error}");
+impl Served {
+    /// Waits for the first byte of a connection, for which the HTTP library has no limit.
+    async fn speaks(&self, stream: &TcpStream) -> bool {
+        tokio::select! {
+            () = self.stopping.cancelled() => false,
+            readable = tokio::time::timeout(self.head_timeout, stream.readable()) => matches!(readable, Ok(Ok(()))),
+        }
+    }
+
+    /// Serves a connection until it ends, the server stops, or it is not used for too long. It is asked to end first, so
+    /// that a request on its way is answered still; a peer that does not take part in that is left.
+    async fn connection(&self, stream: TcpStream) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("a connection could not be told to send at once: {error}");
+        }
+        let activity = Arc::new(Activity::default());
+        let mut watch = Watch::new(activity.clone());
+        let stream = StallingStream::new(stream, self.write_timeout, activity.clone());
+        let service = Counted { service: TowerToHyperService::new(self.router.clone()), activity };
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let mut is_ending = false;
+        loop {
+            let patience = if is_ending { self.head_timeout.min(END_TIMEOUT) } else { self.head_timeout };
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!("a connection ended early: {error}");
+                    }
+                    return;
+                }
+                () = self.stopping.cancelled(), if !is_ending => {}
+                () = pause(patience) => match watch.is_idle() {
+                    false => continue,
+                    true if is_ending => return,
+                    true => {}
+                },
+            }
+            is_ending = true;
+            connection.as_mut().graceful_shutdown();
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! A connection whose client must take what it asked for: when nothing at all of an answer can be sent for too long, the
 //! connection ends. Else clients that ask and never read could hold all connections there are.
 
+use crate::idle::Activity;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,21 +15,23 @@ use tokio::time::{Sleep, sleep};
 pub(crate) struct StallingStream {
     stream: TcpStream,
     timeout: Duration,
+    activity: Arc<Activity>,
     /// Runs while nothing can be sent.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl StallingStream {
-    /// A connection on which nothing may stall longer than this.
-    pub(crate) fn new(stream: TcpStream, timeout: Duration) -> StallingStream {
-        StallingStream { stream, timeout, stalled: None }
+    /// A connection on which nothing may stall longer than this, and where what is sent is counted.
+    pub(crate) fn new(stream: TcpStream, timeout: Duration, activity: Arc<Activity>) -> StallingStream {
+        StallingStream { stream, timeout, activity, stalled: None }
     }
 
     #[expect(clippy::disallowed_methods, reason = "bounds how long a client may stall, which decides nothing")]
-    fn within_time<T>(&mut self, cx: &mut Context<'_>, sent: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if sent.is_ready() {
+    fn within_time(&mut self, cx: &mut Context<'_>, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(sent) = sent {
             self.stalled = None;
-            return sent;
+            self.activity.sent(*sent.as_ref().unwrap_or(&0));
+            return Poll::Ready(sent);
         }
         let timeout = self.timeout;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));

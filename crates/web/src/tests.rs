@@ -4,6 +4,7 @@ mod batch;
 mod documentation;
 mod errors;
 mod events;
+mod idle;
 mod lists;
 mod money;
 mod replay;
