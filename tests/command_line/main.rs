@@ -329,24 +329,47 @@ fn measuring_the_engine_tells_what_was_asked_for() {
 fn measuring_a_server_moves_money_on_it() {
     let bank = Bank::open();
     let url = bank.url();
-    for batch in ["1", "50"] {
-        let measured = run([
-            "bench",
-            "http",
-            "--url",
-            &url,
-            "--clients",
-            "2",
-            "--batch",
-            batch,
-            "--seconds",
-            "1",
-            "--accounts",
-            "10",
-            "--json",
-        ]);
-        let measured = measured.expect_code(0).json();
+    for options in [&["--batch", "1"][..], &["--batch", "50"], &["--batch", "50", "--rows"]] {
+        let arguments =
+            ["bench", "http", "--url", &url, "--clients", "2", "--seconds", "1", "--accounts", "10", "--json"];
+        let measured = run(arguments.iter().chain(options)).expect_code(0).json();
         assert!(measured["transfers"].as_u64().is_some_and(|count| count > 0), "{measured}");
+    }
+    bank.expect_sums_of_zero();
+}
+
+#[test]
+fn a_bulk_load_makes_exactly_the_transfers_that_were_asked_for() {
+    let bank = Bank::open();
+    let url = bank.url();
+    let count = || {
+        let text = bank.get("/metrics").expect(200).text();
+        let line = text.lines().find(|line| line.starts_with("florin_transfers_total")).expect("a line").to_owned();
+        line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).expect("a number")
+    };
+    let before = count();
+    let measured = run([
+        "bench",
+        "http",
+        "--url",
+        &url,
+        "--rows",
+        "--clients",
+        "3",
+        "--batch",
+        "300",
+        "--transfers",
+        "10001",
+        "--accounts",
+        "5000",
+        "--read-clients",
+        "1",
+        "--json",
+    ]);
+    let measured = measured.expect_code(0).json();
+    assert_eq!((measured["transfers"].as_u64(), count() - before), (Some(10_001), 10_001), "{measured}");
+    for field in ["transfers_per_s_indexed", "p50_ms", "p99_ms", "reads", "reads_p50_ms", "reads_p99_ms"] {
+        assert!(measured[field].as_f64().is_some_and(|value| value > 0.0), "{field} in {measured}");
     }
     bank.expect_sums_of_zero();
 }

@@ -242,6 +242,9 @@ pub(crate) struct BenchEngine {
     /// Transfers a submission
     #[arg(long, default_value = "8192", value_name = "N", value_parser = batch_size)]
     pub(crate) batch: usize,
+    /// Keep the folder open after the figures, until killed: to see how one opens that was never closed
+    #[arg(long)]
+    pub(crate) stay: bool,
 }
 
 /// See [`Bench::Http`].
@@ -259,9 +262,18 @@ pub(crate) struct BenchHttp {
     /// Transfers a request; 1 sends single transfers
     #[arg(long, value_name = "N", default_value = "1", value_parser = batch_size)]
     pub(crate) batch: usize,
+    /// Send binary rows (application/vnd.florin.transfers) instead of JSON
+    #[arg(long)]
+    pub(crate) rows: bool,
+    /// Clients beside them that ask for a balance and the latest postings of random accounts in turn
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) read_clients: u16,
     /// How long
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) seconds: u64,
+    /// How many transfers in all, however long they take
+    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = at_least_one::<NonZeroU64>)]
+    pub(crate) transfers: Option<NonZeroU64>,
     /// Between how many accounts
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub(crate) accounts: u64,

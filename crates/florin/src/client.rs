@@ -11,6 +11,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Most bytes of an answer, its head included: well beyond the answer to the largest batch.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// From so many bytes on, a body costs more to copy than to send apart from its head.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
 
 /// Where a server is, and the token for it.
 #[derive(Clone, Debug)]
@@ -111,10 +113,11 @@ impl Client {
     /// # Errors
     /// A fault: the server cannot be reached or hangs up. What became of the request is then unknown.
     pub(crate) fn send(&mut self, request: &Request<'_>) -> Result<Reply, Failure> {
-        let bytes = self.encode(request);
+        let head = self.head(request);
+        let body = request.body.map_or(&[][..], |(_, body)| body);
         // A kept connection may have been closed meanwhile; what has a key, or asks only, can be sent twice.
         if let Some(connection) = self.connection.take()
-            && let Ok(reply) = self.exchange(connection, &bytes)
+            && let Ok(reply) = self.exchange(connection, &head, body)
         {
             return Ok(reply);
         }
@@ -127,7 +130,7 @@ impl Client {
         };
         let connection = connect(authority).map_err(unreachable)?;
         let authority = authority.clone();
-        self.exchange(connection, &bytes).map_err(|error| {
+        self.exchange(connection, &head, body).map_err(|error| {
             Failure::fault(
                 format!("the connection to http://{authority} broke before the answer came: {error}"),
                 "run the same command again: what is done already is not done twice",
@@ -135,7 +138,7 @@ impl Client {
         })
     }
 
-    fn encode(&self, request: &Request<'_>) -> Vec<u8> {
+    fn head(&self, request: &Request<'_>) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.path, self.server.authority);
         if let Some(Secret(token)) = &self.server.token {
             head.push_str(&format!("Authorization: Bearer {token}\r\n"));
@@ -146,21 +149,21 @@ impl Client {
         match request.body {
             Some((media_type, body)) => {
                 head.push_str(&format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n", body.len()));
-                [head.as_bytes(), body].concat()
             }
-            None if request.method == "GET" => {
-                head.push_str("\r\n");
-                head.into_bytes()
-            }
-            None => {
-                head.push_str("Content-Length: 0\r\n\r\n");
-                head.into_bytes()
-            }
+            None if request.method == "GET" => head.push_str("\r\n"),
+            None => head.push_str("Content-Length: 0\r\n\r\n"),
         }
+        head.into_bytes()
     }
 
-    fn exchange(&mut self, mut connection: BufReader<TcpStream>, bytes: &[u8]) -> Result<Reply, Error> {
-        connection.get_mut().write_all(bytes)?;
+    /// A small request leaves in one piece; a large body is not copied.
+    fn exchange(&mut self, mut connection: BufReader<TcpStream>, head: &[u8], body: &[u8]) -> Result<Reply, Error> {
+        if body.len() < COPIED_BYTES_MAX {
+            connection.get_mut().write_all(&[head, body].concat())?;
+        } else {
+            connection.get_mut().write_all(head)?;
+            connection.get_mut().write_all(body)?;
+        }
         let (reply, is_kept) = read_reply(&mut connection)?;
         if is_kept {
             self.connection = Some(connection);

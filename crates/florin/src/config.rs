@@ -4,7 +4,7 @@
 use crate::failure::Failure;
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -72,11 +72,18 @@ pub(crate) struct Serve {
     pub(crate) shards: Option<NonZeroU16>,
     /// How often holds are looked through for those whose time is over, in milliseconds.
     pub(crate) hold_expiry_interval_ms: u64,
+    /// Most requests a second of one principal; no limit without it.
+    pub(crate) rate_limit: Option<NonZeroU32>,
 }
 
 impl Default for Serve {
     fn default() -> Serve {
-        Serve { listen: SocketAddr::from(([127, 0, 0, 1], 7878)), shards: None, hold_expiry_interval_ms: 1000 }
+        Serve {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7878)),
+            shards: None,
+            hold_expiry_interval_ms: 1000,
+            rate_limit: None,
+        }
     }
 }
 
@@ -198,15 +205,16 @@ mod tests {
 
     #[test]
     fn numbers_and_texts_come_from_the_same_kind_of_variable() {
-        let variables = [("FLORIN_SERVE__HOLD_EXPIRY_INTERVAL_MS", "250"), ("FLORIN_DATA__FOLDER", "7")];
+        let variables = [("FLORIN_SERVE__HOLD_EXPIRY_INTERVAL_MS", "250"), ("FLORIN_SERVE__RATE_LIMIT", "20"), ("FLORIN_DATA__FOLDER", "7")];
         let config = with_environment(Table::new(), environment(&variables)).expect("a valid configuration");
+        assert_eq!(config.serve.rate_limit.map(NonZeroU32::get), Some(20));
         assert_eq!((config.serve.hold_expiry_interval_ms, config.data.folder), (250, PathBuf::from("7")));
     }
 
     #[test]
     fn unknown_keys_and_values_of_the_wrong_kind_are_refused_by_name() {
         for (name, value) in
-            [("FLORIN_SERVE__LISTN", "x"), ("FLORIN_NOWHERE__KEY", "x"), ("FLORIN_SERVE__LISTEN", "here")]
+            [("FLORIN_SERVE__LISTN", "x"), ("FLORIN_NOWHERE__KEY", "x"), ("FLORIN_SERVE__LISTEN", "here"), ("FLORIN_SERVE__RATE_LIMIT", "0")]
         {
             let failure = with_environment(Table::new(), environment(&[(name, value)])).expect_err("a refusal");
             assert!(failure.what.contains(name), "{failure}");

@@ -19,11 +19,10 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// As [`Failure`] says.
 pub(crate) fn run(program: &Program, command: &Bench) -> Result<(), Failure> {
-    let measured = match command {
-        Bench::Engine(command) => engine::run(program, command)?,
-        Bench::Http(command) => http::run(program, command)?,
-    };
-    measured.print(program.output)
+    match command {
+        Bench::Engine(command) => engine::run(program, command),
+        Bench::Http(command) => http::run(program, command)?.print(program.output),
+    }
 }
 
 /// What a run came to. What cannot be measured from where the load is made is not told.
@@ -34,47 +33,90 @@ struct Measured {
     durable: Duration,
     indexed: Option<Duration>,
     /// One per submission or request.
-    latencies: Vec<Duration>,
+    latencies: Latencies,
+    /// One per call of the clients that read beside, which ask no longer than `durable`.
+    reads: Option<Latencies>,
+    /// Durable transfers a second in each tenth of the run; empty for a run too short to tell.
+    tenths: Vec<u64>,
     folder_bytes: Option<u64>,
     resident_bytes: Option<u64>,
 }
 
 impl Measured {
-    fn print(mut self, output: Output) -> Result<(), Failure> {
-        self.latencies.sort_unstable();
+    fn print(&self, output: Output) -> Result<(), Failure> {
         let durable = per_second(self.transfers, self.durable);
         let indexed = self.indexed.map(|indexed| per_second(self.transfers, indexed));
-        let (half, most) = (self.percentile_us(50), self.percentile_us(99));
+        let (half, most) = (self.latencies.percentile_us(50), self.latencies.percentile_us(99));
+        let reads = self.reads.as_ref().map(|reads| Reads::of(reads, self.durable));
         let bytes = self.folder_bytes.and_then(|bytes| bytes.checked_div(self.transfers));
         let resident_mb = self.resident_bytes.map(|bytes| bytes >> 20);
-        output.line(format!("{:>14} transfers", grouped(self.transfers)))?;
-        output.line(format!("{:>14} transfers/s durable", grouped(durable)))?;
-        if let Some(indexed) = indexed {
-            output.line(format!("{:>14} transfers/s durable and indexed", grouped(indexed)))?;
-        }
+        let count = |count: Option<u64>, what: &str| {
+            count.map_or(Ok(()), |count| output.line(format!("{:>14} {what}", grouped(count))))
+        };
+        count(Some(self.transfers), "transfers")?;
+        count(Some(durable), "transfers/s durable")?;
+        count(indexed, "transfers/s durable and indexed")?;
+        count(self.tenths.first().copied(), "transfers/s durable in the first tenth")?;
+        count(self.tenths.last().copied(), "transfers/s durable in the last tenth")?;
         output.line(format!("{:>14} ms p50", milliseconds(half)))?;
         output.line(format!("{:>14} ms p99", milliseconds(most)))?;
-        if let Some(bytes) = bytes {
-            output.line(format!("{:>14} bytes a transfer on disk", grouped(bytes)))?;
+        if let Some(reads) = &reads {
+            count(Some(reads.per_second), "reads/s beside")?;
+            output.line(format!("{:>14} ms p50 of the reads", milliseconds(reads.half_us)))?;
+            output.line(format!("{:>14} ms p99 of the reads", milliseconds(reads.most_us)))?;
         }
-        if let Some(resident_mb) = resident_mb {
-            output.line(format!("{:>14} MiB resident", grouped(resident_mb)))?;
-        }
+        count(bytes, "bytes a transfer on disk")?;
+        count(resident_mb, "MiB resident")?;
         output.object(&json!({
             "parameters": self.parameters,
             "transfers": self.transfers,
             "transfers_per_s_durable": durable,
             "transfers_per_s_indexed": indexed,
+            "transfers_per_s_tenths": self.tenths,
             "p50_ms": as_number(half),
             "p99_ms": as_number(most),
+            "reads": reads.as_ref().map(|reads| reads.count),
+            "reads_per_s": reads.as_ref().map(|reads| reads.per_second),
+            "reads_p50_ms": reads.as_ref().map(|reads| as_number(reads.half_us)),
+            "reads_p99_ms": reads.as_ref().map(|reads| as_number(reads.most_us)),
             "bytes_per_transfer": bytes,
             "rss_mb": resident_mb,
         }))
     }
+}
 
+/// What the reads came to.
+struct Reads {
+    count: u64,
+    per_second: u64,
+    half_us: u128,
+    most_us: u128,
+}
+
+impl Reads {
+    fn of(latencies: &Latencies, time: Duration) -> Reads {
+        let count = latencies.sorted.len() as u64;
+        let (half_us, most_us) = (latencies.percentile_us(50), latencies.percentile_us(99));
+        Reads { count, per_second: per_second(count, time), half_us, most_us }
+    }
+}
+
+/// How long each of many calls took.
+#[derive(Debug)]
+struct Latencies {
+    sorted: Vec<Duration>,
+}
+
+impl Latencies {
+    fn new(mut observed: Vec<Duration>) -> Latencies {
+        observed.sort_unstable();
+        Latencies { sorted: observed }
+    }
+
+    /// An observation that so many percent of all do not exceed; zero without any.
     fn percentile_us(&self, percent: usize) -> u128 {
-        let rank = (self.latencies.len() * percent).div_ceil(100).max(1);
-        self.latencies.get(rank - 1).map_or(0, Duration::as_micros)
+        let rank = (self.sorted.len() * percent).div_ceil(100).max(1);
+        self.sorted.get(rank - 1).map_or(0, Duration::as_micros)
     }
 }
 
@@ -146,18 +188,10 @@ mod tests {
 
     #[test]
     fn percentiles_are_observations() {
-        let measured = |latencies: Vec<u64>| Measured {
-            parameters: Value::Null,
-            transfers: 0,
-            durable: Duration::ZERO,
-            indexed: None,
-            latencies: latencies.into_iter().map(Duration::from_micros).collect(),
-            folder_bytes: None,
-            resident_bytes: None,
-        };
-        let hundred = measured((1..=100).collect());
+        let latencies = |observed: Vec<u64>| Latencies::new(observed.into_iter().map(Duration::from_micros).collect());
+        let hundred = latencies((1..=100).rev().collect());
         assert_eq!((hundred.percentile_us(50), hundred.percentile_us(99)), (50, 99));
-        assert_eq!(measured(vec![7]).percentile_us(99), 7);
-        assert_eq!(measured(Vec::new()).percentile_us(50), 0);
+        assert_eq!(latencies(vec![7]).percentile_us(99), 7);
+        assert_eq!(latencies(Vec::new()).percentile_us(50), 0);
     }
 }

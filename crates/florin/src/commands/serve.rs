@@ -7,6 +7,7 @@
 use crate::adapters::env::Machine;
 use crate::adapters::secret_file;
 use crate::cli::Serve;
+use crate::config;
 use crate::failure::{ExitStatus, Failure};
 use crate::program::{OpenBank, Program};
 use bank::ports::Env;
@@ -42,7 +43,7 @@ pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
             )
         })?;
         let stop = Stop::listen()?;
-        serve(&open, listener, command.no_auth, program.config.serve.hold_expiry_interval_ms, stop).await
+        serve(&open, listener, command.no_auth, &program.config.serve, stop).await
     });
     let closed = open.shut_down();
     served.and(closed)
@@ -52,15 +53,16 @@ async fn serve(
     open: &OpenBank,
     listener: TcpListener,
     no_auth: bool,
-    expiry_interval_ms: u64,
+    config: &config::Serve,
     stop: Stop,
 ) -> Result<(), Failure> {
     let unusable =
         |error: std::io::Error| Failure::fault(format!("the listening socket failed: {error}"), "start again");
     let address = listener.local_addr().map_err(unusable)?;
-    let settings = Settings { no_auth, is_loopback: address.ip().is_loopback(), ..Settings::default() };
+    let is_loopback = address.ip().is_loopback();
+    let settings = Settings { no_auth, is_loopback, rate_limit: config.rate_limit, ..Settings::default() };
     let app = App::new(open.bank.clone(), settings);
-    let expiring = tokio::spawn(expire_holds(open.bank.clone(), open.env.clone(), expiry_interval_ms));
+    let expiring = tokio::spawn(expire_holds(open.bank.clone(), open.env.clone(), config.hold_expiry_interval_ms));
     let mut stdout = std::io::stdout();
     // Whoever started this may not want to know where it listens; it serves all the same.
     _ = writeln!(stdout, "florin is listening on http://{address}").and_then(|()| stdout.flush());

@@ -1,6 +1,6 @@
 //! The engine alone: random transfers between random accounts, each with an idempotency key, submitted in batches.
 
-use super::{Measured, folder_bytes, mixed, now, random_transfer, resident_bytes};
+use super::{Latencies, Measured, folder_bytes, mixed, now, per_second, random_transfer, resident_bytes};
 use crate::cli::BenchEngine;
 use crate::failure::Failure;
 use crate::program::{OpenBank, Program};
@@ -15,7 +15,7 @@ use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
 use tokio::task::JoinHandle;
 
@@ -26,11 +26,14 @@ const SUBMISSIONS_IN_FLIGHT: usize = 1024;
 /// Pause before something refused for now is submitted again, and between looks at the indexes.
 const PAUSE_US: u64 = 1000;
 
-/// Measures the engine in a new folder.
+/// Fewer batches than this are too few to tell the rates of ten parts of the run apart.
+const BATCHES_FOR_TENTHS: u64 = 100;
+
+/// Measures the engine in a new folder and prints what it came to.
 ///
 /// # Errors
 /// Wrong usage for a folder with something in it; a fault of the engine.
-pub(super) fn run(program: &Program, command: &BenchEngine) -> Result<Measured, Failure> {
+pub(super) fn run(program: &Program, command: &BenchEngine) -> Result<(), Failure> {
     let folder = program.folder();
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::usage(
@@ -40,10 +43,14 @@ pub(super) fn run(program: &Program, command: &BenchEngine) -> Result<Measured, 
     }
     let open = program.open_bank(None)?;
     let measured = program.runtime.block_on(measure(program, &open, command));
+    if command.stay {
+        Measured { folder_bytes: folder_bytes(folder), ..measured? }.print(program.output)?;
+        loop {
+            std::thread::park();
+        }
+    }
     open.shut_down()?;
-    let mut measured = measured?;
-    measured.folder_bytes = folder_bytes(folder);
-    Ok(measured)
+    Measured { folder_bytes: folder_bytes(folder), ..measured? }.print(program.output)
 }
 
 async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> Result<Measured, Failure> {
@@ -67,7 +74,7 @@ async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> R
     bar.set_length(transfers);
     bar.set_position(0);
     let start = now();
-    let latencies = run_all(&load, transfers, command.batch, &bar, Load::transfer).await?;
+    let ran = run_all(&load, transfers, command.batch, &bar, Load::transfer).await?;
     let durable = start.elapsed();
     bar.set_message("indexing");
     while load.store.stats().index_lag != 0 {
@@ -80,7 +87,9 @@ async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> R
         transfers,
         durable,
         indexed: Some(indexed),
-        latencies,
+        latencies: Latencies::new(ran.latencies),
+        reads: None,
+        tenths: ran.tenths,
         folder_bytes: None,
         resident_bytes: resident_bytes(),
     })
@@ -97,18 +106,50 @@ struct Load {
 
 type Make = fn(&Load, u64) -> Request;
 
-/// Submits `count` requests in batches and waits for all of them; how long each batch took.
+/// How a run went.
+struct Ran {
+    /// How long each batch took.
+    latencies: Vec<Duration>,
+    /// See [`Measured`].
+    tenths: Vec<u64>,
+}
+
+/// Takes the time of each tenth of a run while it goes.
+struct Tenths {
+    count: u64,
+    rates: Vec<u64>,
+    /// Requests done at the last mark, and when.
+    marked: (u64, Instant),
+}
+
+impl Tenths {
+    fn new(count: u64, start: Instant) -> Tenths {
+        Tenths { count, rates: Vec::with_capacity(10), marked: (0, start) }
+    }
+
+    fn note(&mut self, done: u64, now: Instant) {
+        let next = self.rates.len() as u64 + 1;
+        if self.count * next <= done * 10 {
+            let (done_before, then) = self.marked;
+            self.rates.push(per_second(done - done_before, now - then));
+            self.marked = (done, now);
+        }
+    }
+}
+
+/// Submits `count` requests in batches and waits for all of them.
 async fn run_all(
     load: &Arc<Load>,
     count: u64,
     batch: usize,
     bar: &indicatif::ProgressBar,
     make: Make,
-) -> Result<Vec<Duration>, Failure> {
+) -> Result<Ran, Failure> {
     let window = (REQUESTS_IN_FLIGHT / batch).min(SUBMISSIONS_IN_FLIGHT);
     let mut running: VecDeque<JoinHandle<Result<Duration, Failure>>> = VecDeque::with_capacity(window);
     let mut latencies = Vec::new();
-    let mut begun = 0;
+    let (mut begun, mut done) = (0, 0);
+    let mut tenths = Tenths::new(count, now());
     while begun < count || !running.is_empty() {
         if begun < count && running.len() < window {
             let end = count.min(begun + batch as u64);
@@ -117,10 +158,13 @@ async fn run_all(
         } else if let Some(oldest) = running.pop_front() {
             let latency = oldest.await.map_err(|error| Failure::fault(format!("a task did not end: {error}"), ""))?;
             latencies.push(latency?);
-            bar.inc(batch as u64);
+            done = count.min(done + batch as u64);
+            tenths.note(done, now());
+            bar.set_position(done);
         }
     }
-    Ok(latencies)
+    let is_long = BATCHES_FOR_TENTHS * batch as u64 <= count;
+    Ok(Ran { latencies, tenths: if is_long { tenths.rates } else { Vec::new() } })
 }
 
 /// Makes the requests anew when the engine cannot take them yet, so that nothing has to be kept.
@@ -197,5 +241,22 @@ impl Load {
             note: None,
         };
         Request { key: Some(Key { digest, fingerprint: digest }), command: Command::Transfer(transfer) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tenth_has_its_own_rate() {
+        let start = now();
+        let mut tenths = Tenths::new(1000, start);
+        let mut time = start;
+        for done in (50..=1000).step_by(50) {
+            time += Duration::from_secs(if done <= 500 { 1 } else { 2 });
+            tenths.note(done, time);
+        }
+        assert_eq!(tenths.rates, [50, 50, 50, 50, 50, 25, 25, 25, 25, 25]);
     }
 }

@@ -1,17 +1,21 @@
 //! A running server over HTTP: clients that each wait for their answer before they ask again.
 
-use super::{Measured, now, random_transfer};
+mod accounts;
+mod form;
+mod reads;
+
+use super::{Latencies, Measured, now};
 use crate::cli::BenchHttp;
 use crate::client::{Client, Request, Server};
-use crate::door::{fresh_key, refusal};
 use crate::failure::Failure;
 use crate::program::Program;
-use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU64, Ordering};
+use form::{Form, Maker};
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
-
-/// Enough for every random debit.
-const OVERDRAFT_LIMIT: &str = "1000000000000.00";
 
 /// Measures a server.
 ///
@@ -19,156 +23,139 @@ const OVERDRAFT_LIMIT: &str = "1000000000000.00";
 /// Wrong usage, a server that cannot be reached, or one that refuses a transfer.
 pub(super) fn run(program: &Program, command: &BenchHttp) -> Result<Measured, Failure> {
     let server = Server::new(&command.url, command.token_file.as_deref())?;
+    let run = fresh_number();
     let bar = program.output.progress("opening accounts", command.accounts);
-    let accounts = open_accounts(&server, command, &bar)?;
+    let accounts = accounts::open(&server, command, run, shard_count(&server), &bar)?;
     bar.finish_and_clear();
-    let load = Load { command, accounts: &accounts, run: fresh_key(), next: AtomicU64::new(0) };
-    let bar = program.output.progress("seconds", command.seconds);
+    let bar = match command.transfers {
+        Some(count) => program.output.progress("transfers", count.get()),
+        None => program.output.progress("seconds", command.seconds),
+    };
+    let maker = Maker::new(Form::of(command.rows, command.batch), run, &accounts)?;
     let start = now();
-    let end = start + Duration::from_secs(command.seconds);
-    let latencies = std::thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..command.clients).map(|_| scope.spawn(|| load.run_client(server.client(), end, &bar, start))).collect();
-        let mut latencies = Vec::new();
-        for client in clients {
-            latencies.extend(client.join().unwrap_or_else(|_| Err(Failure::fault("a client panicked", "report it")))?);
-        }
-        Ok::<_, Failure>(latencies)
-    })?;
+    let load = Load { command, maker, bar, start, next: AtomicU64::new(0), is_over: AtomicBool::new(false) };
+    let (done, reads) = load.run(&server)?;
     let durable = start.elapsed();
-    bar.finish_and_clear();
-    let transfers = latencies.len() as u64 * command.batch as u64;
+    load.bar.finish_and_clear();
     Ok(Measured {
         parameters: json!({
-            "clients": command.clients, "batch": command.batch, "seconds": command.seconds, "accounts": command.accounts,
+            "clients": command.clients, "read_clients": command.read_clients, "batch": command.batch, "rows": command.rows,
+            "seconds": command.transfers.is_none().then_some(command.seconds), "transfers": command.transfers,
+            "accounts": command.accounts,
         }),
-        transfers,
+        transfers: done.transfers,
         durable,
         indexed: wait_for_indexes(&server, start),
-        latencies,
+        latencies: Latencies::new(done.latencies),
+        reads: (command.read_clients != 0).then(|| Latencies::new(reads)),
+        tenths: Vec::new(),
         folder_bytes: None,
         resident_bytes: None,
     })
 }
 
-/// Accounts of one new customer. They are opened by as many clients as will measure.
-fn open_accounts(server: &Server, command: &BenchHttp, bar: &indicatif::ProgressBar) -> Result<Vec<String>, Failure> {
-    let user = ask(&mut server.client(), "/api/v1/users", &json!({"name": "Bench"}))?;
-    let body = json!({
-        "user_id": user["user_id"], "currency": "EUR", "type": "checking", "overdraft_limit": OVERDRAFT_LIMIT,
-    });
-    let left = AtomicU64::new(command.accounts);
-    let open = || {
-        let (mut client, mut opened) = (server.client(), Vec::new());
-        while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-            let account = ask(&mut client, "/api/v1/accounts", &body)?;
-            opened.push(account["account_id"].as_str().unwrap_or_default().to_owned());
-            bar.inc(1);
-        }
-        Ok(opened)
-    };
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..command.clients).map(|_| scope.spawn(open)).collect();
-        let mut accounts = Vec::new();
-        for client in clients {
-            accounts.extend(client.join().unwrap_or_else(|_| Err(Failure::fault("a client panicked", "report it")))?);
-        }
-        Ok(accounts)
-    })
-}
-
-fn ask(client: &mut Client, path: &str, body: &Value) -> Result<Value, Failure> {
-    let (key, text) = (fresh_key(), body.to_string());
-    let request = Request { method: "POST", path, key: Some(&key), body: Some(("application/json", text.as_bytes())) };
-    let reply = client.send(&request)?;
-    if reply.status != 201 {
-        return Err(refusal(&reply));
-    }
-    serde_json::from_slice(&reply.body)
-        .map_err(|error| Failure::fault(format!("the answer is not JSON: {error}"), "check the URL"))
-}
-
+/// What the clients share.
 struct Load<'a> {
     command: &'a BenchHttp,
-    accounts: &'a [String],
-    run: String,
+    maker: Maker<'a>,
+    bar: ProgressBar,
+    start: Instant,
+    /// The first transfer that no client has taken on yet.
     next: AtomicU64,
+    /// Whether the writing clients have ended.
+    is_over: AtomicBool,
+}
+
+/// What a client did.
+#[derive(Default)]
+struct Done {
+    transfers: u64,
+    latencies: Vec<Duration>,
 }
 
 impl Load<'_> {
-    fn run_client(
-        &self,
-        mut client: Client,
-        end: Instant,
-        bar: &indicatif::ProgressBar,
-        start: Instant,
-    ) -> Result<Vec<Duration>, Failure> {
-        let mut latencies = Vec::new();
-        while now() < end {
-            let first = self.next.fetch_add(self.command.batch as u64, Ordering::Relaxed);
-            let (path, key, body) = if self.command.batch == 1 {
-                ("/api/v1/transfers", Some(self.key(first)), self.transfer(first, None))
-            } else {
-                ("/api/v1/transfers/batch", None, self.batch(first))
-            };
-            let request = Request {
-                method: "POST",
-                path,
-                key: key.as_deref(),
-                body: Some(("application/json", body.as_bytes())),
-            };
+    fn run(&self, server: &Server) -> Result<(Done, Vec<Duration>), Failure> {
+        std::thread::scope(|scope| {
+            let spawn_writer = |_| scope.spawn(|| self.write(server.client()));
+            let writers: Vec<_> = (0..self.command.clients).map(spawn_writer).collect();
+            let spawn_reader = |reader| scope.spawn(move || self.read(server.client(), reader));
+            let readers: Vec<_> = (0..self.command.read_clients).map(spawn_reader).collect();
+            let written: Vec<_> = writers.into_iter().map(joined).collect();
+            self.is_over.store(true, Ordering::Relaxed);
+            let read: Vec<_> = readers.into_iter().map(joined).collect();
+            let mut done = Done::default();
+            for client in written {
+                let client = client?;
+                done.transfers += client.transfers;
+                done.latencies.extend(client.latencies);
+            }
+            let reads = read.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+            Ok((done, reads))
+        })
+    }
+
+    fn write(&self, mut client: Client) -> Result<Done, Failure> {
+        let (mut done, mut body) = (Done::default(), Vec::new());
+        while let Some(indexes) = self.take() {
+            let count = indexes.end - indexes.start;
+            let (path, media_type, key) = self.maker.request(&indexes);
+            self.maker.fill(&mut body, indexes);
+            let request =
+                Request { method: "POST", path, key: key.as_deref(), body: Some((media_type, body.as_slice())) };
             let sent = now();
             let reply = client.send(&request)?;
-            latencies.push(sent.elapsed());
-            let refused =
-                |text: &[u8]| text.windows(13).any(|part| part == b"\"status\":422," || part == b"\"status\":400,");
-            match reply.status {
-                201 => {}
-                200 if !refused(&reply.body) => {}
-                200 => return Err(Failure::no("a transfer of a batch was refused", "look at the server's log")),
-                _ => return Err(refusal(&reply)),
+            done.latencies.push(sent.elapsed());
+            self.maker.check(&reply, count)?;
+            done.transfers += count;
+            match self.command.transfers {
+                Some(_) => self.bar.inc(count),
+                None => self.bar.set_position(self.start.elapsed().as_secs()),
             }
-            bar.set_position(start.elapsed().as_secs());
         }
-        Ok(latencies)
+        Ok(done)
     }
 
-    fn key(&self, index: u64) -> String {
-        format!("{}-{index}", self.run)
+    /// The next batch to send; `None` when enough is sent, or the time is over.
+    fn take(&self) -> Option<Range<u64>> {
+        if self.command.transfers.is_none() && Duration::from_secs(self.command.seconds) <= self.start.elapsed() {
+            return None;
+        }
+        let batch = self.command.batch as u64;
+        let first = self.next.fetch_add(batch, Ordering::Relaxed);
+        let end = self.command.transfers.map_or(u64::MAX, std::num::NonZeroU64::get).min(first.saturating_add(batch));
+        (first < end).then_some(first..end)
     }
+}
 
-    fn transfer(&self, index: u64, key: Option<&str>) -> String {
-        let (from, to, amount) = random_transfer(index, self.accounts.len() as u64);
-        let account = |number: u64| {
-            usize::try_from(number - 1).ok().and_then(|place| self.accounts.get(place)).map_or("", String::as_str)
-        };
-        let key = key.map_or_else(String::new, |key| format!(",\"idempotency_key\":\"{key}\""));
-        format!(
-            "{{\"type\":\"transfer\",\"from\":\"{}\",\"to\":\"{}\",\"amount\":\"{}.{:02}\",\"currency\":\"EUR\"{key}}}",
-            account(from),
-            account(to),
-            amount / 100,
-            amount % 100,
-        )
-    }
+fn joined<T>(client: ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {
+    client.join().unwrap_or_else(|_| Err(Failure::fault("a client panicked", "report it")))
+}
 
-    fn batch(&self, first: u64) -> String {
-        let items = (first..).take(self.command.batch).map(|index| self.transfer(index, Some(&self.key(index))));
-        format!("{{\"mode\":\"independent\",\"transfers\":[{}]}}", items.collect::<Vec<_>>().join(","))
-    }
+/// Tells this run's ids and keys from those of all others.
+fn fresh_number() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("a machine without randomness cannot run a bank");
+    u64::from_le_bytes(bytes)
+}
+
+/// How many entries each shard still has to index; `None` where the server does not say.
+fn index_lags(client: &mut Client) -> Option<Vec<u64>> {
+    let reply = client.send(&Request { method: "GET", path: "/metrics", key: None, body: None }).ok()?;
+    let text = String::from_utf8(reply.body).ok().filter(|_| reply.status == 200)?;
+    let lines = text.lines().filter(|line| line.starts_with("florin_index_lag_entries"));
+    let lags: Vec<u64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    Some(lags).filter(|lags| !lags.is_empty())
+}
+
+/// One where the server does not say.
+fn shard_count(server: &Server) -> u16 {
+    let lags = index_lags(&mut server.client());
+    lags.and_then(|lags| u16::try_from(lags.len()).ok()).unwrap_or(1)
 }
 
 /// Waits until the server says that its indexes have everything; `None` where it does not say.
 fn wait_for_indexes(server: &Server, start: Instant) -> Option<Duration> {
     let mut client = server.client();
-    loop {
-        let reply = client.send(&Request { method: "GET", path: "/metrics", key: None, body: None }).ok()?;
-        let text = String::from_utf8(reply.body).ok().filter(|_| reply.status == 200)?;
-        let mut lags = text.lines().filter(|line| line.starts_with("florin_index_lag_entries")).peekable();
-        lags.peek()?;
-        let lag = |line: &str| line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
-        if lags.all(|line| lag(line).is_none_or(|lag| lag == 0)) {
-            return Some(start.elapsed());
-        }
-    }
+    while index_lags(&mut client)?.iter().any(|lag| *lag != 0) {}
+    Some(start.elapsed())
 }
