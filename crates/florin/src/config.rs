@@ -205,7 +205,11 @@ mod tests {
 
     #[test]
     fn numbers_and_texts_come_from_the_same_kind_of_variable() {
-        let variables = [("FLORIN_SERVE__HOLD_EXPIRY_INTERVAL_MS", "250"), ("FLORIN_SERVE__RATE_LIMIT", "20"), ("FLORIN_DATA__FOLDER", "7")];
+        let variables = [
+            ("FLORIN_SERVE__HOLD_EXPIRY_INTERVAL_MS", "250"),
+            ("FLORIN_SERVE__RATE_LIMIT", "20"),
+            ("FLORIN_DATA__FOLDER", "7"),
+        ];
         let config = with_environment(Table::new(), environment(&variables)).expect("a valid configuration");
         assert_eq!(config.serve.rate_limit.map(NonZeroU32::get), Some(20));
         assert_eq!((config.serve.hold_expiry_interval_ms, config.data.folder), (250, PathBuf::from("7")));
@@ -213,9 +217,12 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_values_of_the_wrong_kind_are_refused_by_name() {
-        for (name, value) in
-            [("FLORIN_SERVE__LISTN", "x"), ("FLORIN_NOWHERE__KEY", "x"), ("FLORIN_SERVE__LISTEN", "here"), ("FLORIN_SERVE__RATE_LIMIT", "0")]
-        {
+        for (name, value) in [
+            ("FLORIN_SERVE__LISTN", "x"),
+            ("FLORIN_NOWHERE__KEY", "x"),
+            ("FLORIN_SERVE__LISTEN", "here"),
+            ("FLORIN_SERVE__RATE_LIMIT", "0"),
+        ] {
             let failure = with_environment(Table::new(), environment(&[(name, value)])).expect_err("a refusal");
             assert!(failure.what.contains(name), "{failure}");
         }

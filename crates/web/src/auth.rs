@@ -1,4 +1,4 @@
-//! Who calls, and whether they may: a bearer's token becomes a [`Caller`] before anything else is looked at.
+//! Who calls, and whether they may, and may now: a bearer's token becomes a [`Caller`] before anything else is looked at.
 //!
 //! Auditors only read. What only an administrator may do and can be told from the path is turned away here; what the
 //! body decides (a forced posting) where the body is read, and the bank checks both again.
@@ -23,7 +23,7 @@ const CORRELATION_BYTES_MAX: usize = 128;
 /// Adds the caller to a request.
 ///
 /// # Errors
-/// `unauthenticated`, `forbidden`, or a fault of the place where tokens live.
+/// `unauthenticated`, `forbidden`, `rate_limited`, or a fault of the place where tokens live.
 pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Problem> {
     let path = request.uri().path();
     if app.settings().is_loopback && OPEN_ON_LOOPBACK.contains(&path) {
@@ -40,6 +40,10 @@ pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Pr
         known.ok_or_else(|| unauthenticated("the token is unknown, revoked or expired; ask for a new one"))?
     };
     check_role(caller.role, request.method(), path)?;
+    if app.rates().is_some_and(|rates| !rates.admit(&caller.principal, app.bank().now())) {
+        let detail = "this token may not ask so much in a second; wait a moment, or put many transfers into one batch";
+        return Err(Problem::new(Code::RateLimited, detail));
+    }
     request.extensions_mut().insert(Arc::new(caller));
     Ok(())
 }

@@ -16,6 +16,7 @@ mod input;
 mod json;
 mod metrics;
 mod problem;
+mod rate;
 mod render;
 mod router;
 mod rows;
@@ -32,7 +33,9 @@ mod tests;
 use bank::Bank;
 use cursor::Cursors;
 use metrics::Metrics;
+use rate::Rates;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -48,6 +51,8 @@ pub struct Settings {
     pub no_auth: bool,
     /// Whether only this machine can connect: then health, metrics and documentation need no token.
     pub is_loopback: bool,
+    /// Most requests a second of one principal, at most a million; the next ones hear 429. Without it there is no limit.
+    pub rate_limit: Option<NonZeroU32>,
     /// Most connections open at a time; the next ones wait to be accepted.
     pub connections_max: usize,
     /// Most requests worked on at a time; the next ones hear 503.
@@ -76,6 +81,7 @@ impl Default for Settings {
         Settings {
             no_auth: false,
             is_loopback: false,
+            rate_limit: None,
             connections_max: 4096,
             requests_max: 1024,
             large_bodies_max: 32,
@@ -101,6 +107,7 @@ struct Inner {
     settings: Settings,
     cursors: Cursors,
     metrics: Metrics,
+    rates: Option<Rates>,
     requests: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -118,6 +125,7 @@ impl App {
         let inner = Inner {
             cursors: Cursors::new(bank.derived_secret("florin v1 cursors")),
             metrics: Metrics::default(),
+            rates: settings.rate_limit.map(Rates::new),
             requests: Arc::new(Semaphore::new(settings.requests_max)),
             large_bodies: Arc::new(Semaphore::new(settings.large_bodies_max)),
             tasks: TaskTracker::new(),
@@ -141,6 +149,10 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    pub(crate) fn rates(&self) -> Option<&Rates> {
+        self.inner.rates.as_ref()
     }
 
     pub(crate) fn requests(&self) -> &Arc<Semaphore> {

@@ -273,16 +273,90 @@ pub(crate) fn fault_problem(code: Code, what: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger::ids::AccountId;
+    use ledger::amount::Amount;
+    use ledger::currency::Currency;
+    use ledger::limit::LimitKind;
+
+    /// One of each kind, and a match without a wildcard, so that a new kind cannot be forgotten here.
+    macro_rules! every_rejection {
+        ($($kind:pat => $example:expr,)*) => {
+            fn every_rejection() -> Vec<Rejection> {
+                let every = vec![$($example),*];
+                for rejection in &every {
+                    match rejection { $($kind => {})* }
+                }
+                assert!([$(matches!($example, $kind)),*].iter().all(|is_of_its_kind| *is_of_its_kind));
+                every
+            }
+        };
+    }
+
+    every_rejection! {
+        Rejection::UserNotFound(_) => Rejection::UserNotFound(id()),
+        Rejection::AccountNotFound(_) => Rejection::AccountNotFound(id()),
+        Rejection::HoldNotFound(_) => Rejection::HoldNotFound(id()),
+        Rejection::TransferNotFound(_) => Rejection::TransferNotFound(id()),
+        Rejection::DeadLetterNotFound(_) => Rejection::DeadLetterNotFound(id()),
+        Rejection::TokenNotFound(_) => Rejection::TokenNotFound(id()),
+        Rejection::IdTaken(_) => Rejection::IdTaken(7),
+        Rejection::AlreadyReversed { .. } => Rejection::AlreadyReversed { transfer: id(), by: Some(id()) },
+        Rejection::ReversalPending(_) => Rejection::ReversalPending(id()),
+        Rejection::HoldNotOpen(_) => Rejection::HoldNotOpen(id()),
+        Rejection::AccountNotEmpty(_) => Rejection::AccountNotEmpty(id()),
+        Rejection::SameAccount(_) => Rejection::SameAccount(id()),
+        Rejection::AccountClosed(_) => Rejection::AccountClosed(id()),
+        Rejection::AccountFrozen(_) => Rejection::AccountFrozen(id()),
+        Rejection::CurrencyMismatch { .. } => Rejection::CurrencyMismatch { account: id(), currency: euro() },
+        Rejection::EffectiveAtInvalid => Rejection::EffectiveAtInvalid,
+        Rejection::ExpiresAtInvalid => Rejection::ExpiresAtInvalid,
+        Rejection::HoldAmountExceeded { .. } =>
+            Rejection::HoldAmountExceeded { hold: id(), remaining: Amount::ZERO, currency: euro() },
+        Rejection::InsufficientFunds { .. } =>
+            Rejection::InsufficientFunds { account: id(), available: 0, currency: euro() },
+        Rejection::LimitExceeded { .. } => Rejection::LimitExceeded { account: id(), limit: LimitKind::PerTransfer },
+        Rejection::BalanceOverflow(_) => Rejection::BalanceOverflow(id()),
+        Rejection::LinkedTransferFailed => Rejection::LinkedTransferFailed,
+        Rejection::InvariantBroken => Rejection::InvariantBroken,
+    }
+
+    fn id<T: std::str::FromStr<Err: std::fmt::Debug>>() -> T {
+        "7".parse().expect("an id")
+    }
+
+    fn euro() -> Currency {
+        "EUR".parse().expect("a currency")
+    }
+
+    /// Status and codes of each row of a table in docs/errors.md.
+    fn documented() -> Vec<(u16, String)> {
+        let row = |line: &'static str| {
+            let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+            let (status, codes) = (cells.next()?.parse().ok()?, cells.next()?);
+            let codes = codes.split(", ").map(move |code| (status, code.trim_matches('`').to_string()));
+            (400 <= status).then_some(codes)
+        };
+        include_str!("../../../docs/errors.md").lines().filter_map(row).flatten().collect()
+    }
 
     #[test]
-    fn every_rejection_has_a_code_of_the_same_name() {
-        let account = AccountId::new(7).expect("an id");
-        for rejection in
-            [Rejection::SameAccount(account), Rejection::LinkedTransferFailed, Rejection::EffectiveAtInvalid]
-        {
-            assert_eq!(Problem::from(&rejection).code.name(), rejection.code());
+    fn every_rejection_has_a_code_of_the_same_name_with_a_status_of_its_kind() {
+        for rejection in every_rejection() {
+            let problem = Problem::from(&rejection);
+            assert_eq!(problem.code.name(), rejection.code());
+            assert!([404, 409, 422, 500].contains(&problem.status), "{rejection:?}: {}", problem.status);
+            assert!(!problem.code.title().is_empty() && !problem.detail.is_empty(), "{rejection:?}");
         }
+    }
+
+    #[test]
+    fn every_code_is_documented_with_its_status() {
+        let documented = documented();
+        for code in Code::ALL {
+            let row = (code.status(), code.name().to_string());
+            assert!(documented.contains(&row), "docs/errors.md has no {row:?}");
+        }
+        let is_known = |name: &str| Code::ALL.iter().any(|code| code.name() == name);
+        assert!(documented.iter().all(|(_, name)| is_known(name)), "{documented:?}");
     }
 
     #[test]

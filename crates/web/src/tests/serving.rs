@@ -121,6 +121,20 @@ async fn too_many_requests_at_a_time_are_told_to_come_back() {
     }
 }
 
+#[tokio::test]
+async fn a_principal_that_asks_too_much_in_a_second_is_told_to_wait() {
+    let rate_limit = std::num::NonZeroU32::new(2);
+    let world = World::with(Settings { no_auth: true, is_loopback: true, rate_limit, ..Settings::default() });
+    assert_eq!(world.get("/api/v1/users").await.status, 200);
+    assert_eq!(world.get("/api/v1/users").await.status, 200);
+    let limited = world.get("/api/v1/users").await;
+    assert_eq!((limited.status, limited.code().as_str()), (429, "rate_limited"));
+    assert_eq!((limited.headers["retry-after"].as_bytes(), &limited.json()["retryable"]), (&b"1"[..], &true.into()));
+    assert_eq!(world.get("/health/ready").await.status, 200, "who watches is nobody");
+    world.pass_days(1);
+    assert_eq!(world.get("/api/v1/users").await.status, 200);
+}
+
 fn surrounded(app: &App, router: Router<App>) -> Router {
     router.layer(from_fn_with_state(app.clone(), around)).with_state(app.clone())
 }
