@@ -15,6 +15,7 @@ mod idle;
 mod input;
 mod json;
 mod metrics;
+mod month;
 mod problem;
 mod rate;
 mod render;

@@ -4,7 +4,7 @@ use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
     accounts, dead_letters, events, holds, journal, postings, system, tokens, transfer_batch, transfers, users,
 };
-use crate::{App, docs, metrics, short_calls};
+use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -49,8 +49,8 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(short_calls::transaction))
         .routes(routes!(short_calls::transfer))
         .routes(routes!(short_calls::status))
-        .routes(routes!(short_calls::month))
-        .routes(routes!(short_calls::download))
+        .routes(routes!(month::month))
+        .routes(routes!(month::download))
         .routes(routes!(metrics::live))
         .routes(routes!(metrics::ready))
         .routes(routes!(metrics::metrics))

@@ -9,6 +9,39 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
+/// Pages of lists, all of one shape.
+macro_rules! pages {
+    ($($(#[$attribute:meta])* $name:ident of $item:ident;)*) => {$(
+        $(#[$attribute])*
+        #[derive(ToSchema)]
+        pub(crate) struct $name {
+            pub(crate) items: Vec<$item>,
+            #[schema(required)]
+            pub(crate) next_cursor: Option<String>,
+        }
+    )*};
+}
+
+pages! {
+    /// A page of accounts.
+    Accounts of Account;
+    /// A page of postings.
+    Postings of Posting;
+    /// A page of transfers.
+    Transfers of Transfer;
+    /// A page of holds.
+    Holds of Hold;
+    /// A page of users.
+    #[derive(Serialize)]
+    Users of User;
+    /// A page of dead letters.
+    #[derive(Serialize)]
+    DeadLetters of DeadLetter;
+    /// All tokens.
+    #[derive(Serialize)]
+    Tokens of Token;
+}
+
 /// A user. What was erased is `null`.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct User {
@@ -32,14 +65,6 @@ pub(crate) struct User {
     pub(crate) locale: Option<String>,
     #[schema(format = DateTime)]
     pub(crate) created_at: String,
-}
-
-/// A page of users.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Users {
-    pub(crate) items: Vec<User>,
-    #[schema(required)]
-    pub(crate) next_cursor: Option<String>,
 }
 
 /// Limits of an account; `null` is none.
@@ -84,14 +109,6 @@ pub(crate) struct Account {
     overdraft_limit: Money,
     limits: Limits,
     balance: Balance,
-}
-
-/// A page of accounts.
-#[derive(ToSchema)]
-pub(crate) struct Accounts {
-    items: Vec<Account>,
-    #[schema(required)]
-    next_cursor: Option<String>,
 }
 
 /// A balance at a time.
@@ -139,14 +156,6 @@ pub(crate) struct Posting {
     created_at: Option<String>,
 }
 
-/// A page of postings.
-#[derive(ToSchema)]
-pub(crate) struct Postings {
-    items: Vec<Posting>,
-    #[schema(required)]
-    next_cursor: Option<String>,
-}
-
 /// Why a transfer failed.
 #[derive(ToSchema)]
 pub(crate) struct Failure {
@@ -181,14 +190,6 @@ pub(crate) struct Transfer {
     failure: Option<Failure>,
 }
 
-/// A page of transfers.
-#[derive(ToSchema)]
-pub(crate) struct Transfers {
-    items: Vec<Transfer>,
-    #[schema(required)]
-    next_cursor: Option<String>,
-}
-
 /// A hold. Id and times are `null` in a dry run.
 #[derive(ToSchema)]
 pub(crate) struct Hold {
@@ -205,14 +206,6 @@ pub(crate) struct Hold {
     expires_at: Option<String>,
     #[schema(required, format = DateTime)]
     created_at: Option<String>,
-}
-
-/// A page of holds.
-#[derive(ToSchema)]
-pub(crate) struct Holds {
-    items: Vec<Hold>,
-    #[schema(required)]
-    next_cursor: Option<String>,
 }
 
 /// What became of an event.
@@ -254,14 +247,6 @@ pub(crate) struct DeadLetter {
     pub(crate) attempts: u32,
     #[schema(value_type = DeadLetterStatus)]
     pub(crate) status: String,
-}
-
-/// A page of dead letters.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeadLetters {
-    pub(crate) items: Vec<DeadLetter>,
-    #[schema(required)]
-    pub(crate) next_cursor: Option<String>,
 }
 
 /// A part of the journal as CloudEvents.
@@ -325,14 +310,6 @@ pub(crate) struct TokenShown {
     pub(crate) metadata: Token,
     /// What to present as bearer.
     pub(crate) token: String,
-}
-
-/// All tokens.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Tokens {
-    pub(crate) items: Vec<Token>,
-    #[schema(required)]
-    pub(crate) next_cursor: Option<String>,
 }
 
 /// Whether the bank works.

@@ -94,81 +94,87 @@ pub(crate) enum NewTransfer {
     InLegs(NewInLegs),
 }
 
-/// A deposit.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewDeposit {
-    r#type: OnlyDeposit,
-    to: Id,
-    amount: Amount,
-    /// One of the bank's own accounts other than cash.
-    contra: Option<Id>,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
+/// Shapes of a transfer, each as a request of its own and as an item of a batch, which may have a key: what all of them
+/// have is said here once.
+macro_rules! transfers {
+    ($(
+        $(#[doc = $doc:literal])* $name:ident;
+        $(#[doc = $batch_doc:literal])* $in_batch:ident {
+            $($(#[$attribute:meta])* $field:ident: $type:ty,)*
+        }
+    )*) => {$(
+        transfers!(@ $(#[doc = $doc])* $name { $($(#[$attribute])* $field: $type,)* } {});
+        transfers!(@ $(#[doc = $batch_doc])* $in_batch { $($(#[$attribute])* $field: $type,)* } {
+            /// Needed in an independent batch.
+            #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+            idempotency_key: Option<String>,
+        });
+    )*};
+    (@ $(#[doc = $doc:literal])* $name:ident {
+        $($(#[$attribute:meta])* $field:ident: $type:ty,)*
+    } {
+        $($(#[$last_attribute:meta])* $last_field:ident: $last_type:ty,)*
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($(#[$attribute])* $field: $type,)*
+            currency: Currency,
+            #[schema(max_length = 255)]
+            reference: Option<String>,
+            /// The value date, not in the future; now without it.
+            #[schema(format = DateTime)]
+            effective_at: Option<String>,
+            metadata: Option<BTreeMap<String, String>>,
+            /// Skips the check of funds; needs the role admin.
+            forced: Option<bool>,
+            $($(#[$last_attribute])* $last_field: $last_type,)*
+        }
+    };
 }
 
-/// A withdrawal.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewWithdrawal {
-    r#type: OnlyWithdrawal,
-    from: Id,
-    amount: AmountOrMax,
-    /// One of the bank's own accounts other than cash.
-    contra: Option<Id>,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
-}
+transfers! {
+    /// A deposit.
+    NewDeposit;
+    /// A deposit of a batch.
+    NewBatchDeposit {
+        r#type: OnlyDeposit,
+        to: Id,
+        amount: Amount,
+        /// One of the bank's own accounts other than cash.
+        contra: Option<Id>,
+    }
 
-/// A transfer between two accounts.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewBetween {
-    r#type: OnlyTransfer,
-    from: Id,
-    to: Id,
-    amount: AmountOrMax,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
-}
+    /// A withdrawal.
+    NewWithdrawal;
+    /// A withdrawal of a batch.
+    NewBatchWithdrawal {
+        r#type: OnlyWithdrawal,
+        from: Id,
+        amount: AmountOrMax,
+        /// One of the bank's own accounts other than cash.
+        contra: Option<Id>,
+    }
 
-/// A transfer in legs: all or none.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewInLegs {
-    r#type: OnlyTransfer,
-    #[schema(min_items = 1, max_items = 100)]
-    legs: Vec<NewLeg>,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
+    /// A transfer between two accounts.
+    NewBetween;
+    /// A transfer between two accounts of a batch.
+    NewBatchBetween {
+        r#type: OnlyTransfer,
+        from: Id,
+        to: Id,
+        amount: AmountOrMax,
+    }
+
+    /// A transfer in legs: all or none.
+    NewInLegs;
+    /// A transfer in legs of a batch: all or none.
+    NewBatchInLegs {
+        r#type: OnlyTransfer,
+        #[schema(min_items = 1, max_items = 100)]
+        legs: Vec<NewLeg>,
+    }
 }
 
 /// A transfer of a batch that is asked for.
@@ -179,95 +185,6 @@ pub(crate) enum NewBatchTransfer {
     Withdrawal(NewBatchWithdrawal),
     Between(NewBatchBetween),
     InLegs(NewBatchInLegs),
-}
-
-/// A deposit of a batch.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewBatchDeposit {
-    r#type: OnlyDeposit,
-    to: Id,
-    amount: Amount,
-    /// One of the bank's own accounts other than cash.
-    contra: Option<Id>,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
-    /// Needed in an independent batch.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
-    idempotency_key: Option<String>,
-}
-
-/// A withdrawal of a batch.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewBatchWithdrawal {
-    r#type: OnlyWithdrawal,
-    from: Id,
-    amount: AmountOrMax,
-    /// One of the bank's own accounts other than cash.
-    contra: Option<Id>,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
-    /// Needed in an independent batch.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
-    idempotency_key: Option<String>,
-}
-
-/// A transfer between two accounts of a batch.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewBatchBetween {
-    r#type: OnlyTransfer,
-    from: Id,
-    to: Id,
-    amount: AmountOrMax,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
-    /// Needed in an independent batch.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
-    idempotency_key: Option<String>,
-}
-
-/// A transfer in legs of a batch: all or none.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewBatchInLegs {
-    r#type: OnlyTransfer,
-    #[schema(min_items = 1, max_items = 100)]
-    legs: Vec<NewLeg>,
-    currency: Currency,
-    #[schema(max_length = 255)]
-    reference: Option<String>,
-    /// The value date, not in the future; now without it.
-    #[schema(format = DateTime)]
-    effective_at: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    /// Skips the check of funds; needs the role admin.
-    forced: Option<bool>,
-    /// Needed in an independent batch.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
-    idempotency_key: Option<String>,
 }
 
 /// Many transfers.
