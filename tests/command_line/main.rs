@@ -95,7 +95,10 @@ fn dead_letters_are_listed_shown_redriven_and_discarded() {
     let [malformed, rejected] = ids.as_slice() else { panic!("{listed}") };
     let shown = run(["dead-letters", "show", rejected, "--data", &data]).expect_code(0);
     assert!(shown.stdout.contains("insufficient_funds") && shown.stdout.contains("11.00"), "{}", shown.stdout);
-    run(["dead-letters", "redrive", rejected, "--data", &data]).expect_code(1);
+    let refused = run(["dead-letters", "redrive", rejected, "--data", &data]).expect_code(1);
+    for words in ["next:", "--with JSON", "dead-letters discard", rejected] {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
     let corrected = r#"{"account_id":"1","amount":"9.00","currency":"EUR"}"#;
     let redriven =
         run(["dead-letters", "redrive", rejected, "--with", corrected, "--data", &data, "--json"]).expect_code(0);
@@ -105,8 +108,13 @@ fn dead_letters_are_listed_shown_redriven_and_discarded() {
     assert_eq!(discarded.json()["status"], "discarded");
     let waiting = run(["dead-letters", "list", "--status", "waiting", "--data", &data, "--json"]).expect_code(0);
     assert_eq!(waiting.json(), json!({"items": []}));
-    expect_error(run(["dead-letters", "show", "x", "--data", &data]), 2, &["no id", "next:"]);
-    expect_error(run(["dead-letters", "show", "999", "--data", &data]), 1, &["dead_letter_not_found"]);
+    expect_error(run(["dead-letters", "show", "x", "--data", &data]), 2, &["no id", "next:", "dead-letters list"]);
+    expect_error(
+        run(["dead-letters", "show", "999", "--data", &data]),
+        1,
+        &["dead_letter_not_found", "next:", "dead-letters list"],
+    );
+    expect_error(run(["token", "revoke", "999", "--data", &data]), 1, &["not_found", "next:", "token list"]);
 }
 
 #[test]
@@ -248,6 +256,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
     expect_error(run(["serve", "--listen", "here"]), 2, &["here"]);
     let config = room.write("florin.toml", "[serve]\nlistn = 'x'\n");
     expect_error(run(["--config", &config, "verify"]), 2, &["listn", "florin.toml"]);
+    let config = room.write("shards.toml", "[serve]\nshards = 1025\n");
+    expect_error(run(["--config", &config, "serve", "--data", &data]), 2, &["1 to 1024 shards", "shards.toml"]);
     expect_error(finish(florin().args(["verify"]).env("FLORIN_SERVE__LISTN", "x")), 2, &["FLORIN_SERVE__LISTN"]);
     let full = room.write("full", "x");
     expect_error(
@@ -265,6 +275,39 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         &["not empty"],
     );
     drop(full);
+}
+
+#[test]
+fn a_keyring_that_lost_a_key_does_not_verify() {
+    let room = Room::new();
+    let data = room.data();
+    run_with_input(["ingest", "-", "--data", &data], EVENTS.as_bytes()).expect_code(1);
+    let verified = run(["verify", "--data", &data]).expect_code(0);
+    assert!(verified.stdout.contains("keys in the keyring"), "{}", verified.stdout);
+    let keyring = room.path("data").join("keyring");
+    let whole = std::fs::read(&keyring).expect("a keyring");
+    let mut damaged = whole.clone();
+    let last = damaged.len() - 128;
+    damaged[last + 40] ^= 1; // keys made ahead are used from the end
+    for (bytes, words) in [(&whole[..128], "not in the keyring"), (&damaged, "checksum")] {
+        std::fs::write(&keyring, bytes).expect("written");
+        let verified = run(["verify", "--data", &data]).expect_code(1);
+        assert!(verified.stdout.contains("WRONG") && verified.stdout.contains(words), "{}", verified.stdout);
+    }
+    std::fs::write(&keyring, whole).expect("written");
+    run(["verify", "--data", &data]).expect_code(0);
+}
+
+#[test]
+fn the_demo_suggests_commands_that_work_as_typed() {
+    let room = Room::new();
+    let data = room.path("my data");
+    let first = finish(florin().args(["demo", "--data"]).arg(&data)).expect_code(0);
+    let suggested = first.stdout.lines().find(|line| line.contains(" demo --data ")).expect("a suggestion");
+    let (command, _) = suggested.split_once("  everything").expect("a command and what it does");
+    let again = std::process::Command::new("sh").args(["-c", command]).output().expect("a shell");
+    let told = String::from_utf8_lossy(&again.stdout);
+    assert!(again.status.success() && told.contains("everything was replayed"), "{told}");
 }
 
 #[test]

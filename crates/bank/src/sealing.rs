@@ -61,7 +61,7 @@ fn associated(purpose: &str, id: KeyId) -> Vec<u8> {
 }
 
 /// The key an envelope was sealed with; `None` if it is no envelope.
-pub(crate) fn key_of(envelope: &[u8]) -> Option<KeyId> {
+pub fn key_of(envelope: &[u8]) -> Option<KeyId> {
     let is_envelope = envelope.first() == Some(&VERSION) && HEADER <= envelope.len();
     is_envelope.then(|| KeyId(envelope[1..KEY_ID_END].try_into().expect("16 bytes are 16 bytes")))
 }

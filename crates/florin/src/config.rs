@@ -2,6 +2,7 @@
 //! read here and nowhere else.
 
 use crate::failure::Failure;
+use ledger::ids::SLOTS;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -69,11 +70,18 @@ pub(crate) struct Serve {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
     /// Shards of a new data folder.
+    #[serde(deserialize_with = "shard_count")]
     pub(crate) shards: Option<NonZeroU16>,
     /// How often holds are looked through for those whose time is over, in milliseconds.
     pub(crate) hold_expiry_interval_ms: u64,
     /// Most requests a second of one principal; no limit without it.
     pub(crate) rate_limit: Option<NonZeroU32>,
+}
+
+fn shard_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU16>, D::Error> {
+    let count = u16::deserialize(deserializer).ok().and_then(NonZeroU16::new);
+    let refused = || serde::de::Error::custom(format!("a data folder has 1 to {SLOTS} shards"));
+    count.filter(|count| count.get() <= SLOTS).map(Some).ok_or_else(refused)
 }
 
 impl Default for Serve {
@@ -213,6 +221,19 @@ mod tests {
         let config = with_environment(Table::new(), environment(&variables)).expect("a valid configuration");
         assert_eq!(config.serve.rate_limit.map(NonZeroU32::get), Some(20));
         assert_eq!((config.serve.hold_expiry_interval_ms, config.data.folder), (250, PathBuf::from("7")));
+    }
+
+    #[test]
+    fn a_bank_has_at_most_as_many_shards_as_slots() {
+        let with = |count: &str| with_environment(Table::new(), environment(&[("FLORIN_SERVE__SHARDS", count)]));
+        assert_eq!(with("1024").expect("a valid configuration").serve.shards.map(NonZeroU16::get), Some(1024));
+        for count in ["0", "1025", "65536", "-1", "two"] {
+            let failure = with(count).expect_err("a refusal");
+            let words = ["FLORIN_SERVE__SHARDS", "1 to 1024 shards"];
+            assert!(words.iter().all(|word| failure.what.contains(word)), "{failure}");
+        }
+        let file: Table = "[serve]\nshards = 1025\n".parse().expect("TOML");
+        assert!(parse(&file).expect_err("a refusal").contains("1 to 1024 shards"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::cli::Remote;
 use crate::client::{Client, Reply, Request};
 use crate::failure::Failure;
-use crate::program::{OpenBank, Program};
+use crate::program::{OpenBank, Program, as_called};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use serde_json::Value;
@@ -138,11 +138,29 @@ pub(crate) fn refusal(reply: &Reply) -> Failure {
         _ => format!("the answer was status {}", reply.status),
     };
     match reply.status {
+        404 => Failure::no(what, next_of_unknown(&text("code"))),
         401 => Failure::no(what, "name a file with a valid token: --token-file FILE"),
         403 => Failure::no(what, "use a token of a role that may"),
         400 => Failure::usage(what, "correct it and run the command again"),
         500.. => Failure::fault(what, "run the same command again; look at the server's log if it stays"),
+        429 | 409 if problem["retryable"] == true => Failure::no(what, "run the same command again in a moment"),
         _ => Failure::no(what, ""),
+    }
+}
+
+/// Where ids that there are can be found.
+fn next_of_unknown(code: &str) -> String {
+    let florin = as_called();
+    match code {
+        "dead_letter_not_found" => format!("take an id from `{florin} dead-letters list`"),
+        "account_not_found" => "take an id from GET /api/v1/users/{id}/accounts".to_owned(),
+        "user_not_found" => "take an id from GET /api/v1/users".to_owned(),
+        "not_found" => {
+            format!(
+                "take an id from `{florin} token list`, if it was one; else check that --url is a server of the same version"
+            )
+        }
+        _ => String::new(),
     }
 }
 
@@ -154,13 +172,16 @@ pub(crate) fn fresh_key() -> String {
     format!("florin-cli-{digits}")
 }
 
-/// Ids go into paths, so that nothing else may.
+/// Ids go into paths, so that nothing else may. `list` is the command that lists them.
 ///
 /// # Errors
 /// Wrong usage.
-pub(crate) fn check_id(text: &str) -> Result<(), Failure> {
+pub(crate) fn check_id(text: &str, list: &str) -> Result<(), Failure> {
     match text.parse::<ledger::ids::DeadLetterId>() {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::usage(format!("{text:?} is no id: {error}"), "take it from the list")),
+        Err(error) => {
+            let next = format!("take it from `{} {list}`", as_called());
+            Err(Failure::usage(format!("{text:?} is no id: {error}"), next))
+        }
     }
 }

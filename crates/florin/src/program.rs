@@ -34,6 +34,8 @@ pub(crate) struct OpenBank {
     pub(crate) bank: Arc<Bank>,
     /// Its clock, randomness and waiting.
     pub(crate) env: Arc<Machine>,
+    /// The keys of its sealed data.
+    pub(crate) keyring: Arc<KeyringFile>,
     engine: Engine,
 }
 
@@ -87,9 +89,9 @@ impl Program {
         }
         let stores = engine.stores();
         let is_new = stores.iter().all(|shard| shard.head() == 0);
-        let keyring = self.open_keyring(folder, is_new)?;
-        let bank = Arc::new(Bank::new(stores, env.clone(), Arc::new(keyring)));
-        Ok(OpenBank { bank, env, engine })
+        let keyring = Arc::new(self.open_keyring(folder, is_new)?);
+        let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
+        Ok(OpenBank { bank, env, keyring, engine })
     }
 
     /// Opens the bank in a folder that must have one already.
@@ -145,6 +147,22 @@ impl From<BankError> for Failure {
     }
 }
 
+/// How this program was called, so that the commands that it suggests work as they are typed.
+pub(crate) fn as_called() -> String {
+    let name = std::env::args_os().next().filter(|name| !name.is_empty());
+    shell_word(&name.map_or_else(|| "florin".into(), |name| name.to_string_lossy().into_owned()))
+}
+
+/// A text as a shell takes it for one word.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// The one place that names an engine. Without a number of shards an existing folder keeps its own, a new one gets one.
 fn open_engine(
     folder: &Path,
@@ -176,10 +194,24 @@ impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Failure {
         let failure = Failure::caused_by(&error);
         let status = match error {
-            StorageError::ShardCountDiffers { .. } | StorageError::NotDataFolder { .. } => ExitStatus::Usage,
+            StorageError::ShardCountDiffers { .. }
+            | StorageError::ShardCountImpossible { .. }
+            | StorageError::NotDataFolder { .. } => ExitStatus::Usage,
             _ => ExitStatus::Fault,
         };
         let is_damage = matches!(error, StorageError::Corrupt { .. });
         Failure { status, is_damage, ..failure }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    #[test]
+    fn a_path_is_one_word_for_the_shell() {
+        assert_eq!(shell_word("target/release/florin"), "target/release/florin");
+        assert_eq!(shell_word("my data"), "'my data'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 }

@@ -25,7 +25,7 @@ use crate::sequencer::{BeforeApply, Clock, Sequencer};
 use crate::shard::{Intake, Shard};
 use crate::snapshot::copy_of;
 use crate::writer::{Writer, chain};
-use ledger::ids::ShardId;
+use ledger::ids::{SLOTS, ShardId};
 use ledger::key_table::KeyTable;
 use ledger::working_set::{SlotSet, WorkingSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -112,9 +112,12 @@ impl Engine {
     /// Opens a data folder, or makes it when it is missing or empty, and starts to serve.
     ///
     /// # Errors
-    /// A folder that another process has open, that was written by a newer version or with other shards, or that is
+    /// A number of shards beyond 1 to [`SLOTS`]; a folder that another process has open, that was written by a newer version or with other shards, or that is
     /// damaged in a way that must not be passed over.
     pub fn open(root: &Path, options: &Options) -> Result<Engine, StorageError> {
+        if !(1..=SLOTS).contains(&options.shards) {
+            return Err(StorageError::ShardCountImpossible { asked: options.shards, most: SLOTS });
+        }
         let disk = options.faults.clone().map_or_else(Disk::real, Disk::with_faults);
         let mut data_id = [0; 16];
         data_id.copy_from_slice(&options.randomness[..16]);

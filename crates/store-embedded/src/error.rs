@@ -64,6 +64,14 @@ pub enum StorageError {
         /// Shards asked for.
         asked: u32,
     },
+    /// A number of shards that no data folder can have.
+    #[error("{asked} shards were asked for, but a data folder has 1 to {most} shards; ask for so many")]
+    ShardCountImpossible {
+        /// Shards asked for.
+        asked: u16,
+        /// The most there can be.
+        most: u16,
+    },
     /// The folder has files in it that are not a bank's, or lost the one that says what it is.
     #[error("{} is not a data folder: it already has {found} in it but no `format`; choose an empty folder", path.display())]
     NotDataFolder {
@@ -104,6 +112,7 @@ impl StorageError {
             | StorageError::NewerFormat { .. }
             | StorageError::ShardCountDiffers { .. }
             | StorageError::NotDataFolder { .. }
+            | StorageError::ShardCountImpossible { .. }
             | StorageError::TooLarge { .. } => false,
         }
     }

@@ -78,6 +78,31 @@ impl KeyringFile {
     }
 }
 
+/// Where a key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyState {
+    /// It is there, and the master key opens it.
+    Live,
+    /// It was destroyed, so that what it sealed is forgotten.
+    Destroyed,
+    /// It is not in the file.
+    Missing,
+}
+
+impl KeyringFile {
+    /// Where a key stands.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged record or one that the master key does not open; `Unavailable` if it cannot be read.
+    pub(crate) fn state(&self, id: KeyId) -> Result<KeyState, Fault> {
+        match self.shared.read_record(id)?.filter(|record| record[8..24] == id.0) {
+            None => Ok(KeyState::Missing),
+            Some(record) if state_of(&record) == DESTROYED => Ok(KeyState::Destroyed),
+            Some(_) => self.shared.read_key(id).map(|_| KeyState::Live),
+        }
+    }
+}
+
 impl Keyring for KeyringFile {
     fn fresh_keys(&self, count: usize) -> Boxed<'_, Result<Vec<(KeyId, DataKey)>, Fault>> {
         let shared = Arc::clone(&self.shared);

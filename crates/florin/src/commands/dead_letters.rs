@@ -4,7 +4,7 @@ use crate::cli::{DeadLetters, Remote, Status};
 use crate::door::{Door, check_id, fresh_key};
 use crate::failure::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::program::Program;
+use crate::program::{Program, as_called};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ pub(crate) fn run(program: &Program, command: &DeadLetters) -> Result<ExitCode, 
             with_door(program, remote, |door| list(program.output, door, *status, limit.get()))
         }
         DeadLetters::Show { id, remote } => {
-            check_id(id)?;
+            check_id(id, "dead-letters list")?;
             with_door(program, remote, |door| {
                 let letter = door.call("GET", &format!("/api/v1/dead-letters/{id}"), None, None)?;
                 show(program.output, &letter)?;
@@ -28,12 +28,12 @@ pub(crate) fn run(program: &Program, command: &DeadLetters) -> Result<ExitCode, 
             })
         }
         DeadLetters::Redrive { id, replacement, remote } => {
-            check_id(id)?;
+            check_id(id, "dead-letters list")?;
             let data = replacement.as_deref().map(parse_data).transpose()?;
             with_door(program, remote, |door| redrive(program.output, door, id, data))
         }
         DeadLetters::Discard { id, reason, remote } => {
-            check_id(id)?;
+            check_id(id, "dead-letters list")?;
             with_door(program, remote, |door| {
                 let path = format!("/api/v1/dead-letters/{id}/discard");
                 let letter = door.call("POST", &path, Some(&fresh_key()), Some(&json!({"reason": reason})))?;
@@ -104,9 +104,22 @@ fn redrive(output: Output, door: &mut Door, id: &str, data: Option<String>) -> R
             text(&letter["detail"]),
             text(&letter["code"])
         ))?;
+        output.note(&next_after_failure(&as_called(), id, text(&letter["status"])));
     }
     output.object(&letter)?;
     Ok(if is_redriven { ExitCode::SUCCESS } else { ExitCode::from(ExitStatus::No as u8) })
+}
+
+fn next_after_failure(florin: &str, id: &str, status: &str) -> String {
+    match status {
+        "waiting" => format!(
+            "  next: put the cause right and redrive it again, or\n        \
+             {florin} dead-letters show {id}                      what was sent\n        \
+             {florin} dead-letters redrive {id} --with JSON       other data in its place\n        \
+             {florin} dead-letters discard {id} --reason TEXT     it shall never take effect"
+        ),
+        _ => format!("  next: {florin} dead-letters list --status waiting     those that are left to decide"),
+    }
 }
 
 fn show(output: Output, letter: &Value) -> Result<(), Failure> {

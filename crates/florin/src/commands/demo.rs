@@ -8,7 +8,7 @@ use crate::commands::verify;
 use crate::event_file::EventFile;
 use crate::failure::{ExitStatus, Failure};
 use crate::output::grouped;
-use crate::program::{OpenBank, Program};
+use crate::program::{OpenBank, Program, as_called, shell_word};
 use bank::ingest::{EventOutcome, EventResult};
 use ledger::amount::Decimal;
 use serde_json::json;
@@ -53,7 +53,7 @@ fn tell(program: &Program, open: &OpenBank, events: &[Vec<u8>]) -> Result<ExitCo
     let story = program.runtime.block_on(live(program, open, events, &mut year))?;
     print_story(program, &year, &story)?;
     let differences = program.runtime.block_on(year.compare(&open.bank, output))?;
-    let reports = program.runtime.block_on(verify::verify(&open.bank, output))?;
+    let reports = program.runtime.block_on(verify::verify(open, output))?;
     output.line("\nchecked")?;
     let is_clean = verify::print(output, &reports)? & print_differences(program, &year, &differences)?;
     output.object(&json!({
@@ -178,11 +178,13 @@ fn print_differences(program: &Program, year: &Year, differences: &[Difference])
 }
 
 fn print_next(program: &Program) -> Result<(), Failure> {
-    let folder = program.folder().display();
+    let (florin, folder) = (as_called(), shell_word(&program.folder().to_string_lossy()));
+    let (demo, serve) = (format!("{florin} demo --data {folder}"), format!("{florin} serve --data {folder} --no-auth"));
+    let width = serve.len();
     program.output.line(format!(
         "\nwhat to try next\n  \
-         florin demo --data {folder}                 everything is replayed, nothing changes\n  \
-         florin serve --data {folder} --no-auth      the same bank over HTTP; then, beside it:\n  \
+         {demo:<width$}  everything is replayed, nothing changes\n  \
+         {serve:<width$}  the same bank over HTTP; then, beside it:\n  \
          curl http://127.0.0.1:7878/balance/576\n  \
          curl 'http://127.0.0.1:7878/api/v1/accounts/576/postings?limit=3'\n  \
          and http://127.0.0.1:7878/docs in a browser"

@@ -27,7 +27,7 @@ pub(crate) fn run(program: &Program, command: &Token) -> Result<(), Failure> {
             door.close().and(result)
         }
         Token::Revoke { id, remote } => {
-            crate::door::check_id(id)?;
+            crate::door::check_id(id, "token list")?;
             let mut door = Door::open(program, remote)?;
             let result = door.call("DELETE", &format!("/api/v1/tokens/{id}"), None, None);
             door.close()?;

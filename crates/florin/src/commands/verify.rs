@@ -1,9 +1,10 @@
 //! `florin verify`: walks everything that is stored and compares it with everything else.
 
+mod keys;
+
 use crate::failure::{ExitStatus, Failure};
 use crate::output::{Output, Walk, grouped};
-use crate::program::Program;
-use bank::Bank;
+use crate::program::{OpenBank, Program};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(crate) fn run(program: &Program) -> Result<ExitCode, Failure> {
         Err(failure) if failure.is_damage => return Err(Failure { status: ExitStatus::No, ..failure }),
         opened => opened?,
     };
-    let reports = program.runtime.block_on(verify(&open.bank, program.output));
+    let reports = program.runtime.block_on(verify(&open, program.output));
     open.shut_down()?;
     let reports = reports?;
     let is_clean = print(program.output, &reports)?;
@@ -33,14 +34,16 @@ pub(crate) fn run(program: &Program) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(ExitStatus::No as u8))
 }
 
-/// What each shard's verification found, in the order of the shards.
+/// What each shard's verification found, in the order of the shards; the keys of its sealed data at the end.
 ///
 /// # Errors
 /// A fault, if a shard cannot be read at all.
-pub(crate) async fn verify(bank: &Bank, output: Output) -> Result<Vec<VerifyReport>, Failure> {
+pub(crate) async fn verify(open: &OpenBank, output: Output) -> Result<Vec<VerifyReport>, Failure> {
     let mut reports = Vec::new();
-    for shard in bank.shards() {
-        reports.push(shard.verify(Arc::new(Walk::new(output))).await?);
+    for shard in open.bank.shards() {
+        let mut report = shard.verify(Arc::new(Walk::new(output))).await?;
+        report.checks.push(keys::check(open, shard.as_ref()).await?);
+        reports.push(report);
     }
     Ok(reports)
 }

@@ -1,11 +1,11 @@
 //! A flipped bit in every kind of file: refused and named, made again, or passed over with a note, never believed.
 
-use crate::bank::{Bank, account, files, options, transfers};
+use crate::bank::{Bank, account, files, new_time, options, transfers};
 use std::path::Path;
 use store::Fault;
 use store::conformance::block_on;
 use store::query::{Filter, PostingQuery};
-use store_embedded::engine::Engine;
+use store_embedded::engine::{Engine, Options};
 use store_embedded::error::StorageError;
 
 fn filled() -> Bank {
@@ -114,4 +114,16 @@ fn a_missing_secret_is_refused_because_retries_would_pay_twice() {
     let error = open(&bank).expect_err("refused").to_string();
     assert!(error.contains("secret is missing"), "{error}");
     assert!(!bank.path().join("secret").exists());
+}
+
+#[test]
+fn more_shards_than_there_are_slots_are_refused_before_anything_is_made() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("data");
+    for shards in [0, 1025] {
+        let asked = Options { shards, ..options(&new_time()) };
+        let error = Engine::open(&path, &asked).expect_err("a refusal").to_string();
+        assert!(error.contains(&format!("{shards} shards")) && error.contains("1 to 1024"), "{error}");
+    }
+    assert!(!path.exists());
 }

@@ -49,6 +49,8 @@ fn a_destroyed_key_is_gone_for_good_and_the_others_stay() {
     }
     drop(keyring);
     let keyring = room.open().expect("the same keyring");
+    let states = [keys[0].0, keys[1].0, KeyId([7; 16])].map(|id| keyring.state(id).expect("no fault"));
+    assert_eq!(states, [KeyState::Destroyed, KeyState::Live, KeyState::Missing]);
     assert_eq!(wait(keyring.key(keys[0].0)).expect("no fault"), None);
     assert_eq!(wait(keyring.key(keys[1].0)).expect("no fault").as_ref(), Some(&keys[1].1));
 }
