@@ -7,6 +7,8 @@ mod events;
 mod idle;
 mod lists;
 mod money;
+#[path = "../../bank/tests/use_cases/ports.rs"]
+mod ports;
 mod replay;
 mod roles;
 mod rows;

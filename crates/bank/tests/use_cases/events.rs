@@ -228,10 +228,10 @@ fn registrations_by_event_seal_each_customer_under_a_key_of_its_own_once() {
     let world = World::new(1);
     let events: Vec<String> = (1..=3).map(registered).collect();
     world.ingest(&events);
-    let made = world.keyring.made();
+    let made = world.keys_made();
     assert_eq!(made, 4, "three customers, and the key of the payloads");
     world.ingest(&events);
-    assert_eq!(world.keyring.made(), made, "a repetition needs no key");
+    assert_eq!(world.keys_made(), made, "a repetition needs no key");
     let id = CustomerId::new(2).expect("an id");
     now(world.bank.erase_user(&local(), id)).expect("erased");
     let name = |number| {

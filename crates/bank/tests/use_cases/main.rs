@@ -3,6 +3,7 @@
 mod events;
 mod journal;
 mod keys;
+mod ports;
 mod profiles;
 mod reads;
 mod redriving;

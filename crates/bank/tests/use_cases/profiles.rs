@@ -44,7 +44,7 @@ fn a_registration_repeated_is_the_same_and_one_with_other_content_is_taken() {
     let again = register(&world, 1, &named("A"));
     assert!(matches!(event_of(&again), Event::CustomerChanged(changed) if changed.change == CustomerChange::Nothing));
     assert_eq!(rejection(&register(&world, 1, &named("B"))), Some("id_taken"));
-    assert_eq!(world.keyring.made(), 1, "a repetition needs no key");
+    assert_eq!(world.keys_made(), 1, "a repetition needs no key");
     let profile = now(world.bank.open_profile(&customer(&again))).expect("opened");
     assert_eq!(profile.get(ProfileField::Name), Some("A"));
 }
@@ -69,7 +69,7 @@ fn changes_are_sealed_under_the_customers_own_key() {
     let answer = now(world.bank.update_user(&local(), None, id(1), &email("a@example.org"))).expect("an answer");
     assert!(matches!(event_of(&answer), Event::CustomerChanged(changed)
         if changed.change == CustomerChange::Updated(vec![ProfileField::Email])));
-    assert_eq!(world.keyring.made(), 1);
+    assert_eq!(world.keys_made(), 1);
     let profile = now(world.bank.open_profile(&customer(&answer))).expect("opened");
     assert_eq!((profile.get(ProfileField::Name), profile.get(ProfileField::Email)), (Some("A"), Some("a@example.org")));
 }
@@ -106,7 +106,7 @@ fn only_admins_erase_and_auditors_register_nobody() {
     let auditor = Caller { role: Role::Auditor, ..local() };
     let refused = now(world.bank.register_user(&auditor, None, None, &named("A")));
     assert!(matches!(refused, Err(BankError::Forbidden { needs: Role::Teller })));
-    assert_eq!(world.keyring.made(), 1);
+    assert_eq!(world.keys_made(), 1);
 }
 
 #[test]

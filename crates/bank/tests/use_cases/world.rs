@@ -1,8 +1,9 @@
-//! A bank in memory: a clock that stands until it is moved, randomness that repeats, a keyring and stores that can fail.
+//! A bank in memory, over the ports of tests and stores that can fail.
 
+use crate::ports::{TestEnv, TestKeyring};
 use bank::error::BankError;
 use bank::ingest::{EventCounts, EventOutcome, EventResult};
-use bank::ports::{Boxed, DataKey, Env, KeyId, Keyring};
+use bank::ports::Env;
 use bank::profile::PlainProfile;
 use bank::slot_map::SlotMap;
 use bank::submit::ClientKey;
@@ -17,15 +18,14 @@ use ledger::event::{AccountChanged, Channel, Event, Outcome};
 use ledger::ids::{AccountId, CustomerId, ShardId, slot};
 use ledger::time::Timestamp;
 use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use store::faulty::FaultyStore;
 use store::model::{Identity, MemoryStore};
-use store::{Answer, Fault, Store};
+use store::{Answer, Store};
 
 /// Runs a future to its end. Stores in memory never wait, so neither does anything built on them.
 pub(crate) fn now<F: Future>(future: F) -> F::Output {
@@ -38,62 +38,6 @@ pub(crate) fn now<F: Future>(future: F) -> F::Output {
     panic!("the future waits for something");
 }
 
-pub(crate) struct TestEnv {
-    now: AtomicU64,
-    state: AtomicU64,
-}
-
-impl Env for TestEnv {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_microseconds(self.now.load(Ordering::SeqCst)).expect("a time")
-    }
-
-    fn fill(&self, bytes: &mut [u8]) {
-        for byte in bytes {
-            let state = self.state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
-            *byte = (state.wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8;
-        }
-    }
-
-    fn sleep(&self, _microseconds: u64) -> Boxed<'_, ()> {
-        Box::pin(async {})
-    }
-}
-
-#[derive(Default)]
-pub(crate) struct TestKeyring {
-    keys: Mutex<BTreeMap<KeyId, DataKey>>,
-    made: AtomicU64,
-}
-
-impl TestKeyring {
-    pub(crate) fn made(&self) -> u64 {
-        self.made.load(Ordering::SeqCst)
-    }
-}
-
-impl Keyring for TestKeyring {
-    fn fresh_keys(&self, count: usize) -> Boxed<'_, Result<Vec<(KeyId, DataKey)>, Fault>> {
-        let fresh = (0..count).map(|_| {
-            let number = u8::try_from(self.made.fetch_add(1, Ordering::SeqCst) + 1).expect("few keys");
-            (KeyId([number; 16]), DataKey([number ^ 0xff; 32]))
-        });
-        let fresh: Vec<(KeyId, DataKey)> = fresh.collect();
-        self.keys.lock().expect("unpoisoned").extend(fresh.iter().cloned());
-        Box::pin(async { Ok(fresh) })
-    }
-
-    fn key(&self, id: KeyId) -> Boxed<'_, Result<Option<DataKey>, Fault>> {
-        let key = self.keys.lock().expect("unpoisoned").get(&id).cloned();
-        Box::pin(async { Ok(key) })
-    }
-
-    fn destroy(&self, id: KeyId) -> Boxed<'_, Result<(), Fault>> {
-        self.keys.lock().expect("unpoisoned").remove(&id);
-        Box::pin(async { Ok(()) })
-    }
-}
-
 pub(crate) struct World {
     pub(crate) bank: Bank,
     pub(crate) env: Arc<TestEnv>,
@@ -104,7 +48,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(shards: u16) -> World {
-        let env = Arc::new(TestEnv { now: AtomicU64::new(1_800_000_000_000_000), state: AtomicU64::new(1) });
+        let env = TestEnv::new();
         let slots = SlotMap::new(usize::from(shards)).expect("a count of shards");
         let memory = |number| {
             let shard = ShardId::new(number).expect("a shard");
@@ -122,7 +66,12 @@ impl World {
     }
 
     pub(crate) fn pass(&self, microseconds: u64) {
-        self.env.now.fetch_add(microseconds, Ordering::SeqCst);
+        self.env.pass(microseconds);
+    }
+
+    /// How many keys were asked for.
+    pub(crate) fn keys_made(&self) -> u64 {
+        self.keyring.made.load(Ordering::SeqCst)
     }
 
     /// The `n`th small id, from 0, that lives on this shard.

@@ -217,6 +217,8 @@ async fn a_large_body_that_comes_slowly_loses_its_place_and_the_others_are_told_
         no_auth: true,
         is_loopback: true,
         large_bodies_max: 1,
+        body_timeout: Duration::from_secs(3600),
+        request_timeout: Duration::from_secs(3600),
         body_place_timeout: Duration::from_millis(20),
         body_progress_timeout: Duration::from_secs(1),
         ..Settings::default()
@@ -234,7 +236,8 @@ async fn a_large_body_that_comes_slowly_loses_its_place_and_the_others_are_told_
     let refused = world.call("POST", path, &[], &large).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "unavailable"));
     assert_eq!((refused.headers["retry-after"].as_bytes(), &refused.json()["retryable"]), (&b"1"[..], &true.into()));
-    let answer = exchange(&mut slow, " ").await;
+    let asked = exchange(&mut slow, " ");
+    let answer = tokio::time::timeout(Duration::from_secs(30), asked).await.expect("the slow one is turned away");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(world.call("POST", path, &[], &large).await.code(), "malformed");
 }

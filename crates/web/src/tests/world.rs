@@ -1,78 +1,21 @@
 //! A bank in memory behind the router, with a clock that stands until it is moved.
 
+use super::ports::{TestEnv, TestKeyring};
 use crate::{App, Settings, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use bank::Bank;
-use bank::ports::{Boxed, DataKey, Env, KeyId, Keyring};
+use bank::ports::Env;
 use http_body_util::BodyExt;
 use ledger::time::Timestamp;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use store::Store;
 use store::model::{Identity, MemoryStore};
-use store::{Fault, Store};
 use store_embedded::engine::{Engine, Options};
 use tower::ServiceExt;
-
-pub(crate) struct TestEnv {
-    now: AtomicU64,
-    state: AtomicU64,
-}
-
-impl TestEnv {
-    fn new() -> Arc<TestEnv> {
-        Arc::new(TestEnv { now: AtomicU64::new(1_800_000_000_000_000), state: AtomicU64::new(1) })
-    }
-}
-
-impl Env for TestEnv {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_microseconds(self.now.load(Ordering::SeqCst)).expect("a time")
-    }
-
-    fn fill(&self, bytes: &mut [u8]) {
-        for byte in bytes {
-            let state = self.state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
-            *byte = state.wrapping_mul(0xBF58_476D_1CE4_E5B9).to_be_bytes()[0];
-        }
-    }
-
-    fn sleep(&self, _microseconds: u64) -> Boxed<'_, ()> {
-        Box::pin(async {})
-    }
-}
-
-#[derive(Default)]
-struct TestKeyring {
-    keys: Mutex<BTreeMap<KeyId, DataKey>>,
-    made: AtomicU64,
-}
-
-impl Keyring for TestKeyring {
-    fn fresh_keys(&self, count: usize) -> Boxed<'_, Result<Vec<(KeyId, DataKey)>, Fault>> {
-        let fresh = (0..count).map(|_| {
-            let number = u128::from(self.made.fetch_add(1, Ordering::SeqCst) + 1).to_le_bytes();
-            (KeyId(number), DataKey([number[0] ^ 0xff; 32]))
-        });
-        let fresh: Vec<(KeyId, DataKey)> = fresh.collect();
-        self.keys.lock().expect("unpoisoned").extend(fresh.iter().cloned());
-        Box::pin(async { Ok(fresh) })
-    }
-
-    fn key(&self, id: KeyId) -> Boxed<'_, Result<Option<DataKey>, Fault>> {
-        let key = self.keys.lock().expect("unpoisoned").get(&id).cloned();
-        Box::pin(async { Ok(key) })
-    }
-
-    fn destroy(&self, id: KeyId) -> Boxed<'_, Result<(), Fault>> {
-        self.keys.lock().expect("unpoisoned").remove(&id);
-        Box::pin(async { Ok(()) })
-    }
-}
 
 /// What came back.
 pub(crate) struct Answered {
@@ -141,7 +84,7 @@ impl World {
     }
 
     pub(crate) fn pass_days(&self, days: u64) {
-        self.env.now.fetch_add(days * 86_400_000_000, Ordering::SeqCst);
+        self.env.pass(days * 86_400_000_000);
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
