@@ -14,7 +14,7 @@ use ledger::account::Account;
 use ledger::currency::Currency;
 use ledger::customer::Customer;
 use ledger::dead_letter::{DeadLetter, DeadLetterStatus};
-use ledger::hold::Hold;
+use ledger::hold::{Hold, HoldStatus};
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::time::Timestamp;
 use ledger::token::Token;
@@ -224,9 +224,19 @@ fn fault(error: &StorageError) -> Fault {
     }
 }
 
-/// An account as a reader sees it at `now`.
+/// An account as a reader sees it at `now`: a hold whose time is over is not counted, reserves nothing and is not the
+/// next to expire, recorded or not.
 fn seen(set: &WorkingSet, account: &Account, now: Timestamp) -> Account {
-    Account { held: set.held(account, now), ..account.clone() }
+    let due = u32::try_from(set.due_holds(account.id, now).len()).unwrap_or(u32::MAX);
+    if due == 0 {
+        return account.clone();
+    }
+    let holds_active = account.holds_active.saturating_sub(due);
+    // The newest first, and no further than to the last that is active: most of an old account's holds have ended.
+    let holds = set.holds_of(account.id).iter().rev().filter_map(|id| set.hold(*id));
+    let active = holds.filter(|hold| hold.seen_at(now).status == HoldStatus::Held).take(holds_active as usize);
+    let next_expiry = active.filter_map(|hold| hold.expires_at).min().unwrap_or(Timestamp::MAX);
+    Account { held: set.held(account, now), holds_active, next_expiry, ..account.clone() }
 }
 
 /// A page of a list that is in memory, newest last.

@@ -103,6 +103,7 @@ macro_rules! conformance_suite {
             holds:
                 a_hold_reserves_until_it_ends,
                 a_due_hold_reserves_nothing_though_nobody_recorded_it,
+                an_account_does_not_count_holds_that_are_due,
                 a_command_records_first_that_holds_are_due,
                 one_of_many_captures_takes_effect,
                 due_holds_are_listed_until_they_are_recorded;

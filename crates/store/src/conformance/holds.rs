@@ -3,10 +3,12 @@
 use super::bench::{Bench, held, rejection, submit_to, transferred};
 use super::{ask, block_on};
 use crate::{Answer, Request};
+use ledger::account::Account;
 use ledger::command::Command;
 use ledger::event::{Channel, Event, HoldChange, Outcome};
 use ledger::hold::HoldStatus;
 use ledger::rejection::Rejection;
+use ledger::time::Timestamp;
 
 async fn available(bench: &Bench) -> i128 {
     bench.account(1).await.available()
@@ -54,6 +56,23 @@ pub async fn a_due_hold_reserves_nothing_though_nobody_recorded_it(bench: &mut B
     assert!(matches!(foretold, Outcome::Event(Event::Transferred(_))), "{foretold:?}");
     assert_eq!(bench.store().head(), head, "reading and asking what would be write nothing");
     transferred(&bench.ask(ask::transfer(1, 2, 1000)).await);
+}
+
+/// What an account says of its holds leaves out those whose time is over: what they reserve, how many there are, and
+/// which is the next to expire.
+pub async fn an_account_does_not_count_holds_that_are_due(bench: &mut Bench) {
+    bench.open_accounts(&[1000]).await;
+    let start = bench.now();
+    let at = |after| start.saturating_add(after);
+    for (minor_units, expires_at) in [(500, None), (100, Some(at(30))), (50, Some(at(10))), (200, Some(at(20)))] {
+        held(&bench.ask(ask::hold(1, None, minor_units, expires_at)).await);
+    }
+    let counted = |account: Account| (account.held, account.holds_active, account.next_expiry);
+    assert_eq!(counted(bench.account(1).await), (850, 4, at(10)));
+    for (after, expected) in [(10, (800, 3, at(20))), (25, (600, 2, at(30))), (30, (500, 1, Timestamp::MAX))] {
+        let seen = bench.store().account(ask::account(1), at(after)).await;
+        assert_eq!(counted(seen.expect("the store answers").expect("the account is there")), expected, "after {after}");
+    }
 }
 
 /// The journal says that a hold expired before it says what that made possible.
