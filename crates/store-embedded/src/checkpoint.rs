@@ -51,6 +51,8 @@ const HEADER_CHECKSUM_AT: usize = 124;
 const ENTRY_BYTES: usize = 24;
 const FOOTER_BYTES: usize = 24;
 const FOOTER_CHECKSUM_AT: usize = 20;
+/// Checkpoints kept, the newest ones: a damaged one costs replay from the one before it.
+pub const KEPT: usize = 2;
 /// Sections are written and verified in steps of this size.
 const STEP_BYTES: usize = 1 << 20;
 const SUFFIX: &str = ".checkpoint";
@@ -173,7 +175,11 @@ pub fn newest_good(disk: &Disk, folder: &Path) -> Result<NewestGood, StorageErro
     Ok(NewestGood { reader: None, skipped })
 }
 
-fn open_verified(disk: &Disk, path: &Path, sequence: u64) -> Result<CheckpointReader, StorageError> {
+/// Opens a checkpoint and reads all of it.
+///
+/// # Errors
+/// A failed read, a newer format, a byte that does not match its checksum, or another sequence than the name says.
+pub fn open_verified(disk: &Disk, path: &Path, sequence: u64) -> Result<CheckpointReader, StorageError> {
     let reader = CheckpointReader::open(disk, path)?;
     if reader.head().sequence != sequence {
         return Err(StorageError::corrupt(path, 16, "the checkpoint has another sequence than its name"));

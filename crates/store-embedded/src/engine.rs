@@ -112,8 +112,8 @@ impl Engine {
     /// Opens a data folder, or makes it when it is missing or empty, and starts to serve.
     ///
     /// # Errors
-    /// A number of shards beyond 1 to [`SLOTS`]; a folder that another process has open, that was written by a newer version or with other shards, or that is
-    /// damaged in a way that must not be passed over.
+    /// A number of shards beyond 1 to [`SLOTS`]; a folder that another process has open, that was written by a newer
+    /// version or with other shards, or that is damaged in a way that must not be passed over.
     pub fn open(root: &Path, options: &Options) -> Result<Engine, StorageError> {
         if !(1..=SLOTS).contains(&options.shards) {
             return Err(StorageError::ShardCountImpossible { asked: options.shards, most: SLOTS });

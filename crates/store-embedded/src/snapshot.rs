@@ -5,7 +5,7 @@
 
 use crate::bytes::get_u64;
 use crate::checkpoint::writer::CheckpointWriter;
-use crate::checkpoint::{CheckpointHead, NewestGood, newest_good, prune};
+use crate::checkpoint::{CheckpointHead, KEPT, NewestGood, newest_good, prune};
 use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::journal::{BlockIndex, Step};
@@ -18,8 +18,6 @@ use ledger::working_set::WorkingSet;
 use std::path::Path;
 use store::codec::{self, DecodeError, Reader};
 
-/// Checkpoints kept, the newest ones.
-pub const KEPT: usize = 2;
 /// Rows copied while publishing waits.
 const ROWS_PER_STEP: usize = 4096;
 /// A frame that a damaged length claims to be longer than this is refused before memory is taken for it.

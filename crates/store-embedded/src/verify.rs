@@ -4,7 +4,7 @@
 //! The journal is read from its first block and replayed into empty rows. What the indexes should hold is folded into a
 //! sum per family that does not depend on order, so that memory does not grow with the journal.
 
-use crate::checkpoint::newest_good;
+use crate::checkpoint::{checkpoint_path, list_checkpoints, open_verified};
 use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::folder::ShardFolder;
@@ -251,12 +251,21 @@ fn fold_of(
     Ok(fold)
 }
 
+/// Reads every checkpoint: an older one is what a start falls back to when the newest is damaged.
 fn checkpoints(disk: &Disk, folder: &Path) -> (u64, Option<String>) {
-    match newest_good(disk, folder) {
-        Err(error) => (0, Some(chain(&error))),
-        Ok(found) => {
-            let failure = found.skipped.first().map(|(path, error)| format!("{}: {}", path.display(), chain(error)));
-            (u64::from(found.reader.is_some()), failure)
+    let (mut whole, mut failure) = (0, None);
+    let sequences = match list_checkpoints(disk, folder) {
+        Ok(sequences) => sequences,
+        Err(error) => return (0, Some(chain(&error))),
+    };
+    for sequence in sequences {
+        let path = checkpoint_path(folder, sequence);
+        match open_verified(disk, &path, sequence) {
+            Ok(_) => whole += 1,
+            // A newer one was finished meanwhile, and this one is no longer kept.
+            Err(_) if matches!(disk.exists(&path), Ok(false)) => {}
+            Err(error) => failure = failure.or_else(|| Some(format!("{}: {}", path.display(), chain(&error)))),
         }
     }
+    (whole, failure)
 }

@@ -59,6 +59,28 @@ fn a_damaged_checkpoint_is_passed_over_with_a_note() {
 }
 
 #[test]
+fn verification_reads_every_checkpoint_and_not_only_the_newest() {
+    let mut bank = filled();
+    bank.open();
+    bank.submit(transfers(1200..1300, 8)).expect("no fault");
+    bank.close();
+    let kept = files(bank.path(), ".checkpoint");
+    bank.open();
+    let whole = |bank: &Bank| {
+        let report = bank.verify();
+        let check = report.checks.iter().find(|check| check.name == "checkpoints are whole").expect("it is checked");
+        (check.count, check.failure.clone())
+    };
+    assert_eq!((kept.len(), whole(&bank)), (2, (2, None)));
+    let length = std::fs::metadata(&kept[0]).expect("a file").len();
+    flip(&kept[0], usize::try_from(length / 2).expect("a length"));
+    let (count, failure) = whole(&bank);
+    assert_eq!(count, 1, "the newest is whole");
+    let name = kept[0].file_name().expect("a name").to_string_lossy();
+    assert!(failure.as_ref().is_some_and(|failure| failure.contains(&*name)), "{failure:?}");
+}
+
+#[test]
 fn a_run_that_cannot_be_opened_is_made_again() {
     let mut bank = filled();
     let run =
