@@ -5,7 +5,9 @@
 
 use crate::event::Key;
 use crate::ids::{IdHash, Sequence};
+use crate::places::Places;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 
 /// What is known of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,22 +18,37 @@ pub struct KeyRow {
     pub sequence: Sequence,
 }
 
-type Generation = HashMap<u128, KeyRow, IdHash>;
+/// Keys in the order in which they came.
+#[derive(Debug, Default)]
+struct Generation {
+    places: Places,
+    rows: Vec<(u128, KeyRow)>,
+}
+
+impl Generation {
+    fn find(&self, hash: u64, digest: u128) -> Option<usize> {
+        self.places.find(hash, |place| self.rows[place].0 == digest)
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
 pub struct KeyTable {
     generations: VecDeque<Generation>,
-    loaded: Generation,
-    seed: u64,
+    /// A retired one, whose memory the next can have: new memory costs more than what is kept in it.
+    spare: Generation,
+    loaded: HashMap<u128, KeyRow, IdHash>,
+    hash: IdHash,
     is_kept: bool,
 }
 
 impl KeyTable {
     /// An empty table.
     pub fn new(seed: u64) -> KeyTable {
-        let generation = || HashMap::with_hasher(IdHash::new(seed));
-        KeyTable { generations: VecDeque::from([generation()]), loaded: generation(), seed, is_kept: true }
+        let hash = IdHash::new(seed);
+        let generations = VecDeque::from([Generation::default()]);
+        let spare = Generation::default();
+        KeyTable { generations, spare, loaded: HashMap::with_hasher(hash), hash, is_kept: true }
     }
 
     /// A table that forgets at once, for a working set that decides nothing.
@@ -41,8 +58,12 @@ impl KeyTable {
 
     /// What is known of this key.
     pub fn get(&self, digest: u128) -> Option<KeyRow> {
-        let newer = self.generations.iter().rev().find_map(|generation| generation.get(&digest));
-        newer.or_else(|| if self.loaded.is_empty() { None } else { self.loaded.get(&digest) }).copied()
+        let hash = self.hash.hash_one(digest);
+        let newer = self.generations.iter().rev().find_map(|generation| {
+            let place = generation.find(hash, digest)?;
+            Some(generation.rows[place].1)
+        });
+        newer.or_else(|| if self.loaded.is_empty() { None } else { self.loaded.get(&digest).copied() })
     }
 
     /// Puts back what an engine found of an older key, until [`KeyTable::forget_loaded`].
@@ -55,39 +76,58 @@ impl KeyTable {
         self.loaded.clear();
     }
 
-    /// Notes the entry that answered a key.
+    /// Notes the entry that answered a key, which has none yet.
     pub fn insert(&mut self, key: Key, sequence: Sequence) {
         if let (true, Some(newest)) = (self.is_kept, self.generations.back_mut()) {
-            newest.insert(key.digest, KeyRow { fingerprint: key.fingerprint, sequence });
+            newest.places.insert(self.hash.hash_one(key.digest), newest.rows.len());
+            newest.rows.push((key.digest, KeyRow { fingerprint: key.fingerprint, sequence }));
         }
     }
 
     /// Forgets a key whose entry was never written.
     pub fn forget(&mut self, digest: u128) {
+        let hash = self.hash.hash_one(digest);
         for generation in &mut self.generations {
-            generation.remove(&digest);
+            // Its row stays, where nothing finds it: it goes with its generation.
+            if let Some(place) = generation.find(hash, digest) {
+                generation.places.remove(hash, place);
+            }
         }
     }
 
     /// Starts a new generation with room for so many keys.
     pub fn start_generation(&mut self, keys: usize) {
-        self.generations.push_back(HashMap::with_capacity_and_hasher(keys, IdHash::new(self.seed)));
+        let mut generation = std::mem::take(&mut self.spare);
+        generation.places.reserve(keys);
+        generation.rows.reserve(keys);
+        self.generations.push_back(generation);
     }
 
     /// Forgets the oldest generation, unless it is the only one.
     pub fn retire_generation(&mut self) {
-        if 1 < self.generations.len() {
-            self.generations.pop_front();
+        if 1 < self.generations.len()
+            && let Some(mut retired) = self.generations.pop_front()
+        {
+            retired.places.clear();
+            retired.rows.clear();
+            self.spare = retired;
         }
     }
 
     /// Count of keys.
     pub fn len(&self) -> usize {
-        self.generations.iter().map(HashMap::len).sum()
+        self.generations.iter().map(|generation| generation.places.len()).sum()
     }
 
     /// Whether no key is known.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Reads where [`KeyTable::get`] begins. The value means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, digest: u128) -> u64 {
+        let hash = self.hash.hash_one(digest);
+        self.generations.iter().fold(0, |all, generation| all ^ generation.places.touch(hash))
     }
 }

@@ -26,6 +26,7 @@ pub mod transfer;
 pub mod working_set;
 
 mod decide;
+mod places;
 mod record;
 
 pub use record::{record, replay};

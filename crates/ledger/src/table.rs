@@ -5,7 +5,9 @@
 //! about to change that was not copied yet is first kept as it was.
 
 use crate::ids::IdHash;
+use crate::places::Places;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 /// A row that has an id.
 pub trait Row: Clone {
@@ -16,7 +18,8 @@ pub trait Row: Clone {
 /// See the module.
 #[derive(Debug)]
 pub struct Table<R> {
-    places: HashMap<u64, u32, IdHash>,
+    places: Places,
+    hash: IdHash,
     rows: Vec<R>,
     savepoint: Option<Savepoint<R>>,
     snapshot: Option<Snapshot<R>>,
@@ -38,17 +41,18 @@ struct Snapshot<R> {
 impl<R: Row> Table<R> {
     /// An empty table. The seed is of the hash, so that no client can make rows collide.
     pub fn new(seed: u64) -> Table<R> {
-        Table { places: HashMap::with_hasher(IdHash::new(seed)), rows: Vec::new(), savepoint: None, snapshot: None }
+        let hash = IdHash::new(seed);
+        Table { places: Places::default(), hash, rows: Vec::new(), savepoint: None, snapshot: None }
     }
 
     /// The row with this id.
     pub fn get(&self, id: u64) -> Option<&R> {
-        self.places.get(&id).map(|place| &self.rows[*place as usize])
+        self.place(id).map(|place| &self.rows[place])
     }
 
     /// The row with this id, to be changed.
     pub fn get_mut(&mut self, id: u64) -> Option<&mut R> {
-        let place = *self.places.get(&id)? as usize;
+        let place = self.place(id)?;
         self.keep(place);
         Some(&mut self.rows[place])
     }
@@ -62,8 +66,7 @@ impl<R: Row> Table<R> {
             *present = row;
             return;
         }
-        let place = u32::try_from(self.rows.len()).expect("a shard has fewer than 2^32 rows of a kind");
-        self.places.insert(row.id(), place);
+        self.places.insert(self.hash.hash_one(row.id()), self.rows.len());
         self.rows.push(row);
     }
 
@@ -100,14 +103,14 @@ impl<R: Row> Table<R> {
         for (place, row) in savepoint.changed.into_iter().rev() {
             self.rows[place] = row;
         }
-        for added in self.rows.drain(savepoint.length..) {
-            self.places.remove(&added.id());
+        for (place, added) in (savepoint.length..).zip(self.rows.drain(savepoint.length..)) {
+            self.places.remove(self.hash.hash_one(added.id()), place);
         }
     }
 
     /// Begins to copy the table as it is now. An earlier snapshot that is not finished ends.
     pub fn begin_snapshot(&mut self) {
-        let kept = HashMap::with_hasher(*self.places.hasher());
+        let kept = HashMap::with_hasher(self.hash);
         self.snapshot = Some(Snapshot { length: self.rows.len(), copied: 0, kept });
     }
 
@@ -125,6 +128,17 @@ impl<R: Row> Table<R> {
             self.snapshot = None;
         }
         goes_on
+    }
+
+    /// Reads where looking for this row begins. The value means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, id: u64) -> u64 {
+        self.places.touch(self.hash.hash_one(id))
+    }
+
+    #[inline]
+    fn place(&self, id: u64) -> Option<usize> {
+        self.places.find(self.hash.hash_one(id), |place| self.rows[place].id() == id)
     }
 
     fn keep(&mut self, place: usize) {

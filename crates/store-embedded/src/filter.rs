@@ -33,6 +33,8 @@ const LINE_BITS: u64 = 512;
 const BITS_PER_KEY: u64 = 16;
 /// 8 MiB of hashes: enough that each part of a large filter gets many at once.
 const GATHERED_MAX: usize = 1 << 20;
+/// Hashes whose lines are read ahead together: few enough that the first are still at hand when the last are.
+const ASKED_TOGETHER: usize = 64;
 const SEED: u64 = 0x464C_4F52_494E_3031;
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 const FINISH: u64 = 0xD6E8_FEB8_6659_FD93;
@@ -131,6 +133,18 @@ impl Filter {
         missing == 0
     }
 
+    /// The places of those hashes for which [`Filter::may_contain`] holds.
+    pub fn may_contain_many(&self, hashes: &[u64]) -> Vec<usize> {
+        let mut found = Vec::new();
+        for (group, hashes) in hashes.chunks(ASKED_TOGETHER).enumerate() {
+            // First every line is read, so that the waits for memory overlap; asking is then a matter of the cache.
+            std::hint::black_box(hashes.iter().fold(0, |all, hash| all ^ self.lines[self.line(*hash)].0[0]));
+            let places = (group * ASKED_TOGETHER..).zip(hashes);
+            found.extend(places.filter(|(_, hash)| self.may_contain(**hash)).map(|(place, _)| place));
+        }
+        found
+    }
+
     /// Bytes in memory.
     pub fn memory_bytes(&self) -> u64 {
         (self.lines.len() * LINE_BYTES) as u64
@@ -196,6 +210,8 @@ mod tests {
     fn no_key_that_was_added_is_turned_away() {
         let filter = Filter::build(100_000, (0..100_000).map(key_hash));
         assert!((0..100_000).all(|number| filter.may_contain(key_hash(number))));
+        let hashes: Vec<u64> = (0..1_000).map(key_hash).collect();
+        assert_eq!(filter.may_contain_many(&hashes), (0..1_000).collect::<Vec<_>>());
         assert!(filter.memory_bytes() * 8 <= BITS_PER_KEY * 100_000 + LINE_BITS);
     }
 
@@ -204,6 +220,8 @@ mod tests {
         let filter = Filter::build(100_000, (0..100_000).map(key_hash));
         let wrong = (100_000..300_000).filter(|&number| filter.may_contain(key_hash(number))).count();
         assert!(wrong < 500, "{wrong} of 200,000");
+        let hashes: Vec<u64> = (100_000..300_000).map(key_hash).collect();
+        assert_eq!(filter.may_contain_many(&hashes).len(), wrong);
     }
 
     #[test]

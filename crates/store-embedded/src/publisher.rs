@@ -21,6 +21,8 @@ use store::{Answer, Block, EntryRef, Fault, transfers_of};
 /// Entries recorded while readers wait; between two such pieces they get their turn. Every entry of the block is
 /// durable already, so a reader may see any part of it.
 const PIECE_ENTRIES: usize = 1024;
+/// Entries whose accounts are read ahead together, see [`ledger::working_set::WorkingSet::warm`].
+const WARM_ENTRIES: usize = 32;
 
 /// See the module.
 pub struct Publisher {
@@ -88,9 +90,14 @@ impl Publisher {
                 state.location = Some(header.location);
                 state.chain = ChainPoint { hash: header.hash, next_sequence: last + 1 };
             }
-            for entry in piece {
-                ledger::replay(&mut state.set, entry);
-                state.transfers += transfers_of(&entry.outcome).len() as u64;
+            for entries in piece.chunks(WARM_ENTRIES) {
+                let transfers = entries.iter().flat_map(|entry| transfers_of(&entry.outcome));
+                let postings = transfers.flat_map(|transferred| transferred.postings.iter());
+                state.set.warm(std::iter::empty(), postings.map(|posting| posting.account));
+                for entry in entries {
+                    ledger::replay(&mut state.set, entry);
+                    state.transfers += transfers_of(&entry.outcome).len() as u64;
+                }
             }
         }
     }

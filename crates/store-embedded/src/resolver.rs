@@ -37,13 +37,12 @@ pub(crate) fn wanted(runs: &Runs, submission: &Submission) -> Wanted {
     if submission.dry_run {
         return Wanted { keys: Vec::new(), transfers };
     }
-    let digests = submission.requests.iter().filter_map(|request| request.key).map(|key| key.digest);
-    let hashed: Vec<(u64, u128)> = digests.map(|digest| (hash_key(&digest.to_be_bytes()), digest)).collect();
+    let digests: Vec<u128> =
+        submission.requests.iter().filter_map(|request| request.key).map(|key| key.digest).collect();
+    let hashes: Vec<u64> = digests.iter().map(|digest| hash_key(&digest.to_be_bytes())).collect();
     let mut keys = Vec::new();
     for run in runs.of(Family::Keys) {
-        // One filter at a time over all keys: these reads of memory do not wait for each other.
-        let known = hashed.iter().filter(|(hash, _)| run.may_contain_hash(*hash)).map(|(_, digest)| *digest);
-        let known: Vec<u128> = known.collect();
+        let known: Vec<u128> = run.may_contain_hashes(&hashes).into_iter().map(|place| digests[place]).collect();
         if !known.is_empty() {
             keys.push((run.clone(), known));
         }

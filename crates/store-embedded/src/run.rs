@@ -239,11 +239,13 @@ impl Run {
         }
     }
 
-    /// [`Run::may_contain`] for a key whose first `filter_size` bytes have this [`hash_key`], so that many runs are asked
-    /// with one hash.
-    #[inline]
-    pub fn may_contain_hash(&self, hash: u64) -> bool {
-        self.shared.filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
+    /// [`Run::may_contain`] for many keys, given as the [`hash_key`] of their first `filter_size` bytes, so that many
+    /// runs are asked with the same hashes: the places of those it may have.
+    pub fn may_contain_hashes(&self, hashes: &[u64]) -> Vec<usize> {
+        match &self.shared.filter {
+            Some(filter) => filter.may_contain_many(hashes),
+            None => (0..hashes.len()).collect(),
+        }
     }
 
     /// The first row with this whole key.

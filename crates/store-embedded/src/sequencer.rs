@@ -36,6 +36,10 @@ pub const BATCH_REQUESTS_MAX: usize = 8192;
 /// Most holds whose expiry is recorded in one block along with other commands.
 pub const EXPIRED_PER_BLOCK_MAX: usize = 4096;
 
+/// Requests whose rows are read ahead together: enough that their waits for memory overlap, few enough that the first
+/// are still at hand when the last are.
+const WARM_REQUESTS: usize = 32;
+
 /// The clock of a shard.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Called before each command is applied; tests make it panic.
@@ -285,8 +289,12 @@ impl Sequencer {
         let mut planned = Vec::with_capacity(jobs.len());
         for (place, job) in jobs.iter().enumerate() {
             self.load(job);
-            let mut of_job = Vec::with_capacity(job.submission.requests.len());
-            for (index, request) in job.submission.requests.iter().enumerate() {
+            let requests = &job.submission.requests;
+            let mut of_job = Vec::with_capacity(requests.len());
+            for (index, request) in requests.iter().enumerate() {
+                if index % WARM_REQUESTS == 0 {
+                    self.warm(&requests[index..requests.len().min(index + WARM_REQUESTS)]);
+                }
                 let is_culprit = culprits.contains(&(place, index));
                 let step = || self.step(now, &job.submission, request, is_culprit, &mut made);
                 match catch_unwind(AssertUnwindSafe(step)) {
@@ -297,6 +305,15 @@ impl Sequencer {
             planned.push(of_job);
         }
         Ok((made.entries, planned))
+    }
+
+    fn warm(&self, requests: &[Request]) {
+        let keys = requests.iter().filter_map(|request| request.key).map(|key| key.digest);
+        let legs = requests.iter().flat_map(|request| match &request.command {
+            Command::Transfer(transfer) => &*transfer.legs,
+            _ => &[],
+        });
+        self.set.warm(keys, legs.flat_map(|leg| [leg.from, leg.to]));
     }
 
     fn load(&mut self, job: &Job) {
