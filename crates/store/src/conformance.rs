@@ -129,7 +129,8 @@ macro_rules! conformance_suite {
                 a_customer_registered_again_is_the_same,
                 changes_of_an_account_are_seen_and_counted;
             oracle:
-                the_same_requests_come_to_the_same_as_in_memory;
+                the_same_requests_come_to_the_same_as_in_memory,
+                holds_expire_for_all_to_see_at_the_same_moment;
             reopening:
                 every_row_is_as_it_was,
                 old_keys_have_their_old_answers,

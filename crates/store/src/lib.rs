@@ -16,6 +16,10 @@
 //! 5. **Faults are not answers.** After a [`Fault`] the outcome is unknown unless it says otherwise; the same requests
 //!    with the same keys may be submitted again. A rejection is never a fault, a fault never a rejection.
 //! 6. **Bounded.** A store that is asked for more than it can queue answers [`Fault::Overloaded`] at once.
+//! 7. **Holds expire by the clock.** From the instant a hold's time is over, every decision and every read of it and of
+//!    its account takes it as expired. The entry that says so may be recorded at any time from then on, beside whatever
+//!    command; engines differ in when. It takes a sequence and a revision of the account, and changes nothing else that
+//!    is seen.
 
 pub mod codec;
 pub mod conformance;

@@ -1,6 +1,6 @@
 //! The store in memory is the oracle: asked the same things at the same times, an engine says the same.
 
-use super::bench::Bench;
+use super::bench::{Bench, every};
 use super::{Fixture, ask, workload};
 use crate::Store;
 use crate::model::{Clock, Identity, MemoryStore};
@@ -59,4 +59,49 @@ pub async fn the_same_requests_come_to_the_same_as_in_memory(bench: &mut Bench) 
     let own = bench.store().account(cash, now).await.expect("the store answers").map(|account| account.balance);
     let other = model.store().account(cash, now).await.expect("the store answers").map(|account| account.balance);
     assert_eq!((now, own), (model.now(), other));
+}
+
+/// Engines may record at different times that a hold expired. Whatever commands come on either side of the account, and
+/// at every moment in between, what is answered and what is seen is the same.
+pub async fn holds_expire_for_all_to_see_at_the_same_moment(bench: &mut Bench) {
+    let mut model = Bench::new(InMemory::fresh);
+    let (own, expected) = (expiring(bench).await, expiring(&mut model).await);
+    for (place, (own, expected)) in own.iter().zip(&expected).enumerate() {
+        assert_eq!(own, expected, "moment {place}");
+    }
+    assert_eq!(own.len(), expected.len());
+}
+
+/// What is seen of two accounts and the holds on them, without sequences and revisions.
+async fn seen(bench: &Bench) -> String {
+    let mut seen = String::new();
+    for number in 1..=2 {
+        let account = bench.account(number).await;
+        let figures = (account.balance, account.version, account.available());
+        let holds = (account.held, account.holds_active, account.next_expiry);
+        let listed = every(10, |page| bench.store().holds_of(ask::account(number), page, bench.now())).await;
+        let listed: Vec<_> = listed.iter().map(|hold| (hold.id, hold.status, hold.remaining())).collect();
+        seen += &format!("{figures:?} {holds:?} {listed:?}; ");
+    }
+    seen
+}
+
+/// Holds on both accounts, one due after the other, while money comes to, leaves and fails to leave the accounts.
+async fn expiring(bench: &mut Bench) -> Vec<String> {
+    bench.open_accounts(&[1000, 1000]).await;
+    let start = bench.now();
+    for after in [10, 20, 30, 40] {
+        for number in 1..=2 {
+            bench.ask(ask::hold(number, None, 200, Some(start.saturating_add(after)))).await;
+        }
+    }
+    let mut moments = vec![seen(bench).await];
+    for (from, to, amount) in [(1, 2, 100), (1, 2, 2000), (2, 1, 300), (1, 2, 900), (2, 1, 1700)] {
+        bench.advance(10);
+        moments.push(seen(bench).await);
+        let answer = bench.ask(ask::transfer(from, to, amount)).await;
+        moments.push(format!("{:?}", answer.outcome()));
+        moments.push(seen(bench).await);
+    }
+    moments
 }
