@@ -168,8 +168,9 @@ pub struct ChangeTerms {
 pub struct Freeze {
     /// The account.
     pub account: AccountId,
-    /// How much it stops.
-    pub kind: FreezeKind,
+    /// How much it stops. Without it, debits, unless the account is frozen in full already: somebody who freezes once
+    /// more, for another reason, must not let money in that another kept out.
+    pub kind: Option<FreezeKind>,
     /// Why.
     pub reason: Option<Box<str>>,
 }

@@ -104,7 +104,6 @@ impl Places {
 
     /// The slot where looking begins.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "32 bits fit")]
     fn home(&self, hash: u64) -> usize {
         (hash >> 32) as usize & self.mask()
     }

@@ -160,9 +160,14 @@ fn decide_freeze(set: &WorkingSet, freeze: &Freeze) -> Decided {
     if known.status == Status::Closed {
         return Err(Rejection::AccountClosed(known.id));
     }
+    // Decided here and not from a read before, so that no freeze in full that comes at the same time is lowered.
+    let kind = freeze.kind.unwrap_or(match known.status {
+        Status::Frozen(kind) => kind,
+        Status::Active | Status::Closed => FreezeKind::Debit,
+    });
     // Freezing again without a reason does not take the first one away.
     let reason = freeze.reason.clone().or_else(|| known.note.clone());
-    let account = Account { status: Status::Frozen(freeze.kind), note: reason, ..known.clone() };
+    let account = Account { status: Status::Frozen(kind), note: reason, ..known.clone() };
     Ok(changed_unless_same(AccountChange::Frozen, known, account))
 }
 

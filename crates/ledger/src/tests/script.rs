@@ -226,7 +226,11 @@ fn register(bank: &Bank, names: &Names, verb: &str, name: &str, words: &mut Word
         "freeze" => Command::Freeze(Box::new(Freeze {
             account: names.account(bank, name),
             reason: words.option("because").map(Into::into),
-            kind: if words.flag("full") { FreezeKind::Full } else { FreezeKind::Debit },
+            kind: match (words.flag("full"), words.flag("debit")) {
+                (true, _) => Some(FreezeKind::Full),
+                (false, true) => Some(FreezeKind::Debit),
+                (false, false) => None,
+            },
         })),
         "unfreeze" => Command::Unfreeze(names.account(bank, name)),
         "close" => Command::Close(names.account(bank, name)),
