@@ -2,7 +2,7 @@
 # Measures Florin, beside TigerBeetle where there is something to compare, on one disk, and prints medians.
 #
 #   TIGERBEETLE=path/to/tigerbeetle benches/compare.sh [engine|rows]    # engine without a name
-#   benches/compare.sh reads|growth
+#   benches/compare.sh reads|growth|http
 #   benches/compare.sh --data FOLDER …                                  # makes its folders there, and removes them
 #
 # engine: `florin bench engine` against `tigerbeetle benchmark`.
@@ -11,11 +11,15 @@
 # growth: the engine with many transfers (100 million): rate of the first and the last tenth, memory, bytes on disk; then
 #         the process is killed, and it is measured how long opening its folder takes until the bank is ready.
 #
+# http:   a server of ours and a bare one (benches/bare) that only parses and answers, asked in turn by wrk: 64 clients with
+#         one transfer a request, then 8 with batches of 1,000.
+#
 # Both programs move random amounts between random accounts in batches of 8,192, each transfer with an id of its own, and
 # count a transfer when it is durable. They take turns, so that a disk that becomes slower or a neighbour hits both alike.
 #
-# ROUNDS (default 5; rows and reads 3), TRANSFERS (10000000; growth 100000000), ACCOUNTS (10000; growth 1000000),
-# CLIENTS (4: requests of rows in flight), READ_CLIENTS (4), FLORIN (target/release/florin), FOLDER (target; as --data)
+# ROUNDS (default 5; rows, reads and http 3), TRANSFERS (10000000; growth 100000000), ACCOUNTS (10000; growth 1000000),
+# CLIENTS (4: requests of rows in flight), READ_CLIENTS (4),
+# SECONDS_EACH (http: 4), BARE_PORT (http: 7979), FLORIN (target/release/florin), FOLDER (target; as --data)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -119,26 +123,38 @@ print_comparison() {
     echo "ratio to tigerbeetle: durable $(ratio "$ours" "$theirs"), indexed $(ratio "$indexed" "$theirs")"
 }
 
+# A round that is not counted, then those that are.
+rounds_of() {
+    local round
+    for round in $(seq 0 "$rounds"); do
+        echo "round $round of $rounds" >&2
+        "$1"
+        [ "$round" != 0 ] || rm -f "$work"/*-*
+    done
+}
+
+engine_round() {
+    run_engine
+    run_tigerbeetle
+}
+
 compare_engine() {
     need_tigerbeetle
     rounds=${ROUNDS:-5} transfers=${TRANSFERS:-10000000} accounts=${ACCOUNTS:-10000}
-    for round in $(seq "$rounds"); do
-        echo "round $round of $rounds" >&2
-        run_engine
-        run_tigerbeetle
-    done
+    rounds_of engine_round
     print_comparison
+}
+
+rows_round() {
+    run_rows 0
+    keep_rates "$last"
+    run_tigerbeetle
 }
 
 compare_rows() {
     need_tigerbeetle
     rounds=${ROUNDS:-3} transfers=${TRANSFERS:-10000000} accounts=${ACCOUNTS:-10000}
-    for round in $(seq "$rounds"); do
-        echo "round $round of $rounds" >&2
-        run_rows 0
-        keep_rates "$last"
-        run_tigerbeetle
-    done
+    rounds_of rows_round
     echo "rows over loopback, batches of $batch, $clients requests in flight"
     print_comparison
 }
@@ -197,8 +213,53 @@ measure_growth() {
     stop_server
 }
 
+# Accounts 1 to $accounts of one user, as events.
+print_accounts() {
+    echo '{"specversion":"1.0","id":"user","source":"bench","type":"florin.user.registered","data":{"user_id":"1","name":"Bench"}}'
+    seq "$accounts" | sed 's|.*|{"specversion":"1.0","id":"account-&","source":"bench","type":"florin.account.opened","data":{"account_id":"&","user_id":"1","currency":"EUR","type":"checking","overdraft_limit":"1000000000.00"}}|'
+}
+
+# wrk with one of the scripts beside this one, against one server; notes requests a second and the 99th percentile.
+run_wrk() {
+    local result name=$1 url=$2 script=$3 threads=$4 connections=$5
+    result=$(RUN=$RANDOM-$RANDOM ACCOUNTS=$accounts wrk -t "$threads" -c "$connections" -d "${seconds}s" --latency \
+        -s "benches/$script.lua" "$url")
+    ! grep -q 'Non-2xx' <<<"$result" || fail "$name refused requests: $result"
+    awk '/Requests\/sec/ { print $2 }' <<<"$result" >>"$work/$name-$script-rate"
+    awk '$1 == "99%" { print $2 }' <<<"$result" >>"$work/$name-$script-p99"
+}
+
+http_round() {
+    run_wrk bare "$bare_url" transfer 2 64
+    run_wrk florin "$url" transfer 2 64
+    run_wrk bare "$bare_url" batch 1 8
+    run_wrk florin "$url" batch 1 8
+}
+
+compare_http() {
+    local script
+    rounds=${ROUNDS:-3} accounts=${ACCOUNTS:-1000} seconds=${SECONDS_EACH:-4} bare_url=http://127.0.0.1:${BARE_PORT:-7979}
+    command -v wrk >/dev/null || fail "wrk is not installed: apt-get install wrk"
+    cargo build --quiet --release --manifest-path benches/bare/Cargo.toml
+    benches/bare/target/release/bare "${bare_url#http://}" &
+    bare=$!
+    start_server
+    print_accounts | curl --silent --fail --output /dev/null -H 'Content-Type: application/x-ndjson' --data-binary @- "$url/api/v1/events"
+    rounds_of http_round
+    kill "$bare"
+    stop_server
+    for script in transfer batch; do
+        echo "$script.lua, medians of $rounds rounds in turn"
+        for name in florin bare; do
+            printf '%-36s %12s requests/s, p99 %s\n' "$name" "$(median <"$work/$name-$script-rate")" "$(median <"$work/$name-$script-p99")"
+        done
+        echo "ratio $(ratio "$(median <"$work/florin-$script-rate")" "$(median <"$work/bare-$script-rate")")"
+    done
+}
+
 clean_up() {
     [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
+    [ -z "$bare" ] || kill -KILL "$bare" 2>/dev/null || true
     rm -rf "$work"
 }
 
@@ -210,6 +271,7 @@ fi
 mkdir -p "$folder"
 work=$(realpath "$(mktemp -d "$folder/compare.XXXXXX")")
 server=
+bare=
 trap clean_up EXIT
 
 case "${1:-engine}" in
@@ -217,5 +279,6 @@ case "${1:-engine}" in
     rows) compare_rows ;;
     reads) measure_reads ;;
     growth) measure_growth ;;
-    *) fail "$1 is none of engine, rows, reads, growth" ;;
+    http) compare_http ;;
+    *) fail "$1 is none of engine, rows, reads, growth, http" ;;
 esac
