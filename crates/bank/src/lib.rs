@@ -8,7 +8,6 @@ pub mod dead_letter;
 pub mod digest;
 pub mod error;
 pub mod event;
-pub mod freeze;
 pub mod ingest;
 pub mod journal;
 pub mod line;

@@ -68,7 +68,7 @@ fn every_command_on_an_account_shares_the_accounts_keys() {
         Command::CaptureHold(Box::new(capture)),
         Command::VoidHold(placed.hold.id),
         Command::Reverse(Reverse { transfer: moved.id, forced: false, note: None }),
-        Command::Freeze(Box::new(Freeze { account: account(1), kind: FreezeKind::Debit, reason: None })),
+        Command::Freeze(Box::new(Freeze { account: account(1), kind: Some(FreezeKind::Debit), reason: None })),
         Command::Unfreeze(account(1)),
         Command::Close(account(1)),
         opening(1, 1),

@@ -1,7 +1,7 @@
 //! Decides everything that moves no money: customers, accounts, their status and terms, dead letters, tokens.
 
 use super::{Decided, decide_one, find_customers};
-use crate::account::{Account, AccountKind, Status};
+use crate::account::{Account, AccountKind, FreezeKind, Status};
 use crate::command::{
     BeginRedrive, ChangeTerms, Command, CreateToken, DiscardDeadLetter, FinishRedrive, Freeze, Ingest, OpenAccount,
     OpenSystemAccount, RecordDeadLetter, RegisterCustomer, UpdateCustomer,

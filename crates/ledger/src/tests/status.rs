@@ -173,6 +173,28 @@ fn doing_it_twice_is_the_same_as_once() {
 }
 
 #[test]
+fn a_freeze_that_names_no_kind_never_lowers_one() {
+    check(
+        "
+        account  A 100                => opened
+        freeze   A                    => frozen
+        status   A frozen_debit
+        freeze   A full               => frozen
+        freeze   A because fraud      => frozen     // the reason is news, the kind stays
+        status   A frozen_full
+        freeze   A                    => nothing
+        status   A frozen_full
+        freeze   A debit              => frozen     // who names a kind gets it
+        status   A frozen_debit
+        freeze   A                    => nothing
+        unfreeze A                    => unfrozen
+        freeze   A                    => frozen     // what was once is forgotten
+        status   A frozen_debit
+    ",
+    );
+}
+
+#[test]
 fn the_banks_own_accounts_have_no_status_no_terms_and_no_holds() {
     check(
         "

@@ -56,7 +56,7 @@ pub(super) enum Step {
     Expire(u8),
     Freeze {
         account: u8,
-        full: bool,
+        full: Option<bool>,
     },
     Unfreeze(u8),
     Close(u8),
@@ -123,7 +123,7 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(hold, amount, to, is_final)| Step::Capture { hold, amount, to, is_final }),
         3 => any_of().prop_map(Step::Void),
         2 => any_of().prop_map(Step::Expire),
-        1 => (accounts(), any::<bool>()).prop_map(|(account, full)| Step::Freeze { account, full }),
+        1 => (accounts(), any::<Option<bool>>()).prop_map(|(account, full)| Step::Freeze { account, full }),
         2 => accounts().prop_map(Step::Unfreeze),
         1 => accounts().prop_map(Step::Close),
         2 => (accounts(), prop::option::of(0..300_u64), limit(), limit())
@@ -339,7 +339,7 @@ impl Story {
     fn other_command(&self, step: &Step) -> Option<Command> {
         Some(match step {
             Step::Freeze { account: frozen, full } => {
-                let kind = if *full { FreezeKind::Full } else { FreezeKind::Debit };
+                let kind = full.map(|full| if full { FreezeKind::Full } else { FreezeKind::Debit });
                 Command::Freeze(Box::new(Freeze { account: account(*frozen), kind, reason: None }))
             }
             Step::Unfreeze(frozen) => Command::Unfreeze(account(*frozen)),

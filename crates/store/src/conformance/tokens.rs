@@ -67,7 +67,7 @@ pub async fn changes_of_an_account_are_seen_and_counted(bench: &mut Bench) {
         daily_debit: None,
         monthly_debit: Some(None),
     };
-    let freeze = Freeze { account, kind: FreezeKind::Full, reason: Some("court order".into()) };
+    let freeze = Freeze { account, kind: Some(FreezeKind::Full), reason: Some("court order".into()) };
     let steps = [
         (Command::ChangeTerms(Box::new(terms(200))), AccountChange::TermsChanged),
         (Command::ChangeTerms(Box::new(terms(200))), AccountChange::Nothing),

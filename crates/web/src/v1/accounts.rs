@@ -14,7 +14,7 @@ use crate::text::{push_id, push_money};
 use bank::submit::ClientKey;
 use ledger::account::{Account, AccountKind, FreezeKind};
 use ledger::amount::Amount;
-use ledger::command::{ChangeTerms, Command, NewLimit, OpenAccount};
+use ledger::command::{ChangeTerms, Command, Freeze, NewLimit, OpenAccount};
 use ledger::currency::Currency;
 use ledger::event::Event;
 use ledger::ids::{AccountId, CLIENT_ID_END, CustomerId};
@@ -228,7 +228,8 @@ pub(crate) async fn freeze(call: Ask) -> Reply {
     problems.check()?;
     let fingerprint = fingerprint(&call.app, "POST /accounts/freeze", &[account.number()], document.root());
     let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
-    let answer = call.app.bank().freeze(&call.caller, key, account, kind, reason).await?;
+    let command = Command::Freeze(Box::new(Freeze { account, kind, reason }));
+    let answer = call.app.bank().submit(&call.caller, key, command, false).await?;
     Ok(account_answer(&answer, 200))
 }
 
