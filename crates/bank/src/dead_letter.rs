@@ -12,7 +12,7 @@ use crate::digest::{EVENT_FINGERPRINT, Namespace, Scope};
 use crate::error::BankError;
 use crate::event::{self, Failure, Said};
 use crate::ingest::{BEGINNING, EVENT_BYTES_MAX, WHOLE, too_large};
-use crate::read::{Merged, Positions};
+use crate::read::{Merged, PAGE_BYTES_MAX, Positions};
 use crate::sealing::{EVENT_PURPOSE, Sealer};
 use crate::submit::{ClientKey, allow};
 use crate::{Bank, Caller};
@@ -62,7 +62,7 @@ impl Bank {
         Ok(Some(LetterView { letter, event }))
     }
 
-    /// Dead letters of all shards, newest first.
+    /// Dead letters of all shards, newest first; fewer than the limit once their events have more than 4 MiB.
     ///
     /// # Errors
     /// A fault of any shard or the keyring.
@@ -73,13 +73,33 @@ impl Bank {
         from: Option<&Positions>,
     ) -> Result<Merged<LetterView>, Fault> {
         let received = |letter: &DeadLetter| letter.received_at.microseconds();
-        let fetched =
-            self.merged(limit, from, |store, page| store.dead_letters(PageQuery { status, ..page }), received).await?;
-        let mut items = Vec::with_capacity(fetched.items.len());
-        for letter in &fetched.items {
-            items.push(self.view_letter(letter).await?);
+        let mut limit = limit;
+        loop {
+            let fetched = self
+                .merged(limit, from, |store, page| store.dead_letters(PageQuery { status, ..page }), received)
+                .await?;
+            let items = self.view_letters(&fetched.items).await?;
+            if items.len() == fetched.items.len() {
+                return Ok(Merged { items, next: fetched.next });
+            }
+            // Asked for anew, so that the end of the page and where the next one starts belong together.
+            limit = items.len();
         }
-        Ok(Merged { items, next: fetched.next })
+    }
+
+    /// The first of these, at least one, that are not too much for a page.
+    async fn view_letters(&self, letters: &[DeadLetter]) -> Result<Vec<LetterView>, Fault> {
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        for letter in letters {
+            if PAGE_BYTES_MAX < bytes {
+                break;
+            }
+            let view = self.view_letter(letter).await?;
+            bytes += view.event.as_ref().map_or(0, |event| event.get().len());
+            items.push(view);
+        }
+        Ok(items)
     }
 
     /// A dead letter as an answer tells it, with its event.

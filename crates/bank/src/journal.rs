@@ -2,6 +2,7 @@
 //! changed fields, and nothing personal: no profile, no names of tokens, no reasons that people wrote.
 
 use crate::Bank;
+use crate::read::PAGE_BYTES_MAX;
 use ledger::account::{Account, AccountKind, FreezeKind, Status};
 use ledger::amount::Decimal;
 use ledger::currency::Currency;
@@ -11,11 +12,16 @@ use ledger::event::{
 };
 use ledger::hold::Hold;
 use ledger::ids::{Sequence, ShardId};
-use ledger::transfer::{Posting, Side, Transferred};
+use ledger::transfer::{Note, Posting, Side, Transferred};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use store::Fault;
 use store::query::{EntryQuery, PAGE_MAX};
+use store::{Fault, transfers_of};
+
+/// Bytes, about, of an event without transfers, of a transfer without postings, and of a posting.
+const ENTRY_BYTES: usize = 512;
+const TRANSFER_BYTES: usize = 320;
+const POSTING_BYTES: usize = 128;
 
 /// One entry as a CloudEvent. Serialises to its JSON form, with the shard and the sequence as extension attributes.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +53,8 @@ fn as_text<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error
 }
 
 impl Bank {
-    /// Entries of a shard after a sequence, oldest first, at most `limit`; `None` if there is no such shard.
+    /// Entries of a shard after a sequence, oldest first, at most `limit`, and fewer once they have more than about 4 MiB;
+    /// `None` if there is no such shard.
     ///
     /// # Errors
     /// A fault of the shard.
@@ -59,8 +66,26 @@ impl Bank {
     ) -> Result<Option<Vec<JournalEvent>>, Fault> {
         let Some(store) = self.shards.get(usize::from(shard.number())) else { return Ok(None) };
         let entries = store.entries(EntryQuery { after, limit: limit.clamp(1, PAGE_MAX) }).await?;
-        Ok(Some(entries.iter().map(|entry| journal_event(shard, entry)).collect()))
+        let mut bytes = 0;
+        let fits = entries.iter().take_while(|entry| {
+            let has_room = bytes <= PAGE_BYTES_MAX;
+            bytes += bytes_of(entry);
+            has_room
+        });
+        Ok(Some(fits.map(|entry| journal_event(shard, entry)).collect()))
     }
+}
+
+/// How many bytes an entry has as an event, about.
+fn bytes_of(entry: &Entry) -> usize {
+    let note = |note: &Note| {
+        let pairs = note.metadata.iter().map(|(key, value)| key.len() + value.len() + 6);
+        pairs.sum::<usize>() + note.reference.as_deref().map_or(0, str::len)
+    };
+    let transfer = |transferred: &Transferred| {
+        TRANSFER_BYTES + transferred.postings.len() * POSTING_BYTES + transferred.note.as_deref().map_or(0, note)
+    };
+    ENTRY_BYTES + transfers_of(&entry.outcome).iter().map(transfer).sum::<usize>()
 }
 
 fn journal_event(shard: ShardId, entry: &Entry) -> JournalEvent {

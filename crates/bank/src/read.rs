@@ -193,6 +193,9 @@ impl Bank {
     }
 }
 
+/// How many bytes the rows of a page may have, about, before it ends early.
+pub(crate) const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The position before the newest item; no id is this large.
 const START: u64 = u64::MAX;
 

@@ -10,10 +10,14 @@ use ledger::currency::Currency;
 use ledger::hold::Hold;
 use ledger::ids::TransferId;
 use ledger::time::Timestamp;
-use ledger::transfer::{Posting, Side, Transferred};
+use ledger::transfer::{Posting, Side, Transfer, Transferred};
 
 /// Bytes that a transfer with two postings takes, about.
 pub(crate) const TRANSFER_BYTES: usize = 1024;
+/// Bytes that a transfer takes at most, without its postings and its note.
+const TRANSFER_BYTES_MAX: usize = 512;
+/// Bytes that a posting takes at most, without the note it repeats.
+const POSTING_BYTES_MAX: usize = 384;
 
 /// What a transfer and each of its postings repeat, written once: the transfer's id and its times.
 struct Repeated {
@@ -244,18 +248,67 @@ pub(crate) fn push_hold(out: &mut Vec<u8>, hold: &Hold, is_new_dry_run: bool) {
     out.push(b'}');
 }
 
-/// A page of a list.
+/// How many bytes the rows of a page may have before it ends early.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A page of a list whose rows are small, so that even as many as may be asked for are no burden.
 pub(crate) fn page<T>(items: &[T], next_cursor: Option<&str>, mut push: impl FnMut(&mut Vec<u8>, &T)) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + items.len() * 256);
-    out.extend_from_slice(b"{\"items\":[");
+    let mut out = start_page(items.len(), b"{\"items\":[");
     for (index, item) in items.iter().enumerate() {
         if index != 0 {
             out.push(b',');
         }
         push(&mut out, item);
     }
+    finish_page(out, next_cursor)
+}
+
+/// A page of a list whose rows may be large. When its rows have more bytes than a page may have and it could have ended
+/// earlier, it is an error: how many items are enough. Whoever asks for so many again gets a page whose end and whose
+/// cursor belong together, also when something new came meanwhile.
+pub(crate) fn bounded_page<T>(
+    items: &[T],
+    next_cursor: Option<&str>,
+    mut push: impl FnMut(&mut Vec<u8>, &T),
+) -> Result<Vec<u8>, usize> {
+    let mut out = start_page(items.len(), b"{\"items\":[");
+    for (index, item) in items.iter().enumerate() {
+        if PAGE_BYTES_MAX < out.len() {
+            return Err(index);
+        }
+        if index != 0 {
+            out.push(b',');
+        }
+        push(&mut out, item);
+    }
+    Ok(finish_page(out, next_cursor))
+}
+
+fn start_page(items: usize, start: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + items * 256);
+    out.extend_from_slice(start);
+    out
+}
+
+fn finish_page(mut out: Vec<u8>, next_cursor: Option<&str>) -> Vec<u8> {
     out.extend_from_slice(b"],\"next_cursor\":");
     push_optional_string(&mut out, next_cursor);
     out.push(b'}');
     out
+}
+
+/// How many bytes the answer to a transfer takes at most, about: a transfer and each of its postings repeat the note.
+pub(crate) fn answer_bytes(transfer: &Transfer) -> usize {
+    let note = transfer.note.as_deref().map_or(0, |note| {
+        let pairs = note.metadata.iter().map(|(key, value)| 2 + string_bytes(key) + string_bytes(value));
+        note.reference.as_deref().map_or(0, string_bytes) + pairs.sum::<usize>()
+    });
+    let postings = 2 * transfer.legs.len();
+    TRANSFER_BYTES_MAX + note + postings * (POSTING_BYTES_MAX + note)
+}
+
+/// How many bytes a text takes as JSON, at most.
+fn string_bytes(text: &str) -> usize {
+    let is_escaped = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    2 + text.len() + 5 * text.as_bytes().iter().filter(|byte| is_escaped(byte)).count()
 }

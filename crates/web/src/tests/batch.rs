@@ -94,7 +94,7 @@ const LEGS_MAX: usize = 100_000;
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// An atomic batch of 8,192 transfers with so many legs in all, the last of which moves `last`. The body is filled up to
-/// so many bytes with metadata.
+/// so many bytes with metadata; with zero bytes there is none.
 fn atomic_batch(legs: usize, body_bytes: usize, last: &str) -> String {
     const COUNT: usize = 8192;
     let leg = r#"{"from":"5","to":"6","amount":0.01}"#;
@@ -102,7 +102,7 @@ fn atomic_batch(legs: usize, body_bytes: usize, last: &str) -> String {
     let bare = format!(r#"{{"type":"transfer","currency":"EUR","legs":[],"metadata":{}}},"#, metadata(0));
     let needed = 64 + COUNT * bare.len() + legs * (leg.len() + 1);
     let value_bytes = body_bytes.saturating_sub(needed) / COUNT / 32;
-    let metadata = metadata(value_bytes);
+    let metadata = if body_bytes == 0 { "{}".to_string() } else { metadata(value_bytes) };
     let items = (0..COUNT).map(|index| {
         let count = legs / COUNT + usize::from(index < legs % COUNT);
         let mut legs = vec![leg; count];
@@ -129,12 +129,28 @@ async fn the_largest_atomic_batch_is_decided_by_the_engine_that_serves() {
     world.open(&[(5, "1000"), (6, "0")]).await;
     let path = "/api/v1/transfers/batch";
     // What an entry may take is reserved before it is decided, so one that is rejected needs as much room.
-    let rejected = world.post(path, "a", &atomic_batch(LEGS_MAX, BODY_BYTES_MAX, "1001")).await;
-    assert_eq!(rejected.status, 200, "{}", rejected.text());
-    assert_eq!(summary(&rejected.json()).last(), expected(&[(422, "insufficient_funds")]).first());
-    let done = world.post(path, "b", &atomic_batch(LEGS_MAX, 0, "0.01")).await;
+    for (key, legs, body_bytes) in [("a", 8192, BODY_BYTES_MAX), ("b", LEGS_MAX, 0)] {
+        let rejected = world.post(path, key, &atomic_batch(legs, body_bytes, "1001")).await;
+        assert_eq!(rejected.status, 200, "{}", rejected.text());
+        assert_eq!(summary(&rejected.json()).last(), expected(&[(422, "insufficient_funds")]).first());
+    }
+    let done = world.post(path, "c", &atomic_batch(LEGS_MAX, 0, "0.01")).await;
     assert_eq!((done.status, world.ledger(6).await.as_str()), (200, "1000.00"));
-    let too_many = world.post(path, "c", &atomic_batch(LEGS_MAX + 1, 0, "0.01")).await;
+    let too_many = world.post(path, "d", &atomic_batch(LEGS_MAX + 1, 0, "0.01")).await;
     assert_eq!((too_many.status, too_many.code().as_str()), (413, "body_too_large"));
     engine.shut_down().expect("a clean shutdown");
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_would_be_too_long_is_refused_before_anything_is_done() {
+    let world = World::new();
+    world.open(&[(5, "1000"), (6, "0")]).await;
+    let atomic = atomic_batch(LEGS_MAX, BODY_BYTES_MAX, "0.01");
+    let independent = atomic.replacen("atomic", "independent", 1);
+    for (body, query) in [(&atomic, ""), (&independent, "?dry_run=true")] {
+        let refused = world.post(&format!("/api/v1/transfers/batch{query}"), "a", body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (413, "body_too_large"));
+        assert!(refused.text().contains("split"), "{}", refused.text());
+    }
+    assert_eq!(world.ledger(6).await, "0.00");
 }

@@ -108,3 +108,56 @@ async fn the_books_and_the_journal_can_be_read() {
     assert_eq!(journal["items"].as_array().map(Vec::len), Some(2));
     assert_eq!((journal["items"][0]["id"].as_str(), journal["next_after"].as_u64()), (Some("0-4"), Some(5)));
 }
+
+#[tokio::test]
+async fn a_page_ends_early_when_its_rows_are_large_and_the_next_goes_on_without_a_seam() {
+    let world = World::new();
+    world.open(&[(5, "1000"), (6, "0")]).await;
+    let legs = vec![r#"{"from":"5","to":"6","amount":"0.01"}"#; 50].join(",");
+    let metadata: Vec<String> = (0..32).map(|key| format!("\"{key}\":\"{}\"", "x".repeat(500))).collect();
+    for number in 0..6 {
+        let body = format!(
+            r#"{{"type":"transfer","currency":"EUR","legs":[{legs}],"metadata":{{{}}},"reference":"{number}"}}"#,
+            metadata.join(",")
+        );
+        assert_eq!(world.post("/api/v1/transfers", &format!("k{number}"), &body).await.status, 201);
+    }
+    for (path, expected) in [("/api/v1/transfers?account_id=6", 6), ("/api/v1/accounts/6/postings", 300)] {
+        let first = world.get(&format!("{path}{}limit=1000", if path.contains('?') { "&" } else { "?" })).await;
+        assert!(first.body.len() < 7_000_000, "{path}: {} bytes", first.body.len());
+        let listed = first.json()["items"].as_array().map_or(0, Vec::len);
+        assert!((1..expected).contains(&listed), "{path}: {listed}");
+        let small = all(&world, path, 1).await;
+        assert_eq!(small.len(), expected, "{path}");
+        assert_eq!(all(&world, path, 1000).await, small, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_journal_goes_on_where_a_large_part_of_it_ended() {
+    let world = World::new();
+    world.open(&[(5, "1000"), (6, "0")]).await;
+    let metadata: Vec<String> = (0..32).map(|key| format!("\"{key}\":\"{}\"", "x".repeat(500))).collect();
+    let transfer = format!(
+        r#"{{"type":"transfer","currency":"EUR","from":"5","to":"6","amount":"0.01","metadata":{{{}}}}}"#,
+        metadata.join(",")
+    );
+    let batch = format!(r#"{{"mode":"atomic","transfers":[{}]}}"#, vec![&*transfer; 150].join(","));
+    for key in ["a", "b", "c"] {
+        assert_eq!(world.post("/api/v1/transfers/batch", key, &batch).await.status, 200);
+    }
+    let (mut after, mut sequences, mut parts) = (0, Vec::new(), 0);
+    loop {
+        let part = world.get(&format!("/api/v1/journal?limit=1000&after={after}")).await;
+        assert!(part.body.len() < 8_000_000, "{} bytes", part.body.len());
+        let part = part.json();
+        let items = part["items"].as_array().expect("items");
+        if items.is_empty() {
+            break;
+        }
+        sequences.extend(items.iter().map(|item| item["sequence"].as_str().expect("a sequence").to_string()));
+        (after, parts) = (part["next_after"].as_u64().expect("a number"), parts + 1);
+    }
+    let expected: Vec<String> = (1..=sequences.len()).map(|sequence| sequence.to_string()).collect();
+    assert_eq!((sequences, parts), (expected, 2));
+}

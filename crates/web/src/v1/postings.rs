@@ -3,7 +3,7 @@
 use crate::answer::{Reply, json};
 use crate::call::{LIMIT_DEFAULT, Read};
 use crate::input::Problems;
-use crate::render::{page, push_posting};
+use crate::render::{bounded_page, push_posting};
 use crate::schema;
 use ledger::ids::AccountId;
 use ledger::transfer::Side;
@@ -24,10 +24,15 @@ pub(crate) async fn list(call: Read) -> Reply {
     let Some(account) = id else { return Err(problems.into_problem()) };
     problems.check()?;
     super::accounts::find(&call.app, account).await?;
-    let query = PostingQuery { account, side, filter, before: asked.before(), limit: asked.limit };
-    let postings = call.app.bank().postings(query).await?;
-    let next = asked.next_before(postings.next);
-    Ok(json(200, page(&postings.items, next.as_deref(), push_row)))
+    let mut query = PostingQuery { account, side, filter, before: asked.before(), limit: asked.limit };
+    loop {
+        let postings = call.app.bank().postings(query.clone()).await?;
+        let next = asked.next_before(postings.next);
+        match bounded_page(&postings.items, next.as_deref(), push_row) {
+            Ok(page) => return Ok(json(200, page)),
+            Err(enough) => query.limit = enough,
+        }
+    }
 }
 
 fn push_row(out: &mut Vec<u8>, row: &PostingRow) {

@@ -7,7 +7,7 @@ use crate::call::{AskMany, content_type};
 use crate::input::{Problems, document, fields, key, key_missing, word};
 use crate::json::{Kind, Value};
 use crate::problem::{Code, Problem};
-use crate::render::{TRANSFER_BYTES, push_transfer};
+use crate::render::{TRANSFER_BYTES, answer_bytes, push_transfer};
 use crate::schema;
 use bank::submit::{ClientKey, ItemAnswer};
 use ledger::command::Command;
@@ -22,6 +22,10 @@ use store::{Answer, transfers_of};
 /// for a further leg (12.2 MiB), and the notes: their text, which is within the body's 16 MiB, with 8 bytes for each of
 /// at most 32 pairs of metadata and 16 for each note (2.2 MiB). That is 33 MiB, about half of a segment.
 const ATOMIC_LEGS_MAX: usize = 100_000;
+
+/// Most bytes of the answer to a batch, about. Each posting repeats reference and metadata, so that a body of 16 MiB could
+/// have an answer of gigabytes. As many legs as an atomic batch may have, without notes, still fit.
+const ANSWER_BYTES_MAX: usize = 80 * 1024 * 1024;
 
 /// How the transfers of a batch belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,18 @@ fn legs_of(item: Value<'_>) -> usize {
     item.fields().find(|(name, _)| name == "legs").map_or(1, |(_, legs)| legs.items().count())
 }
 
+/// Refuses, before anything is done, what would have too long an answer.
+fn check_answer<'t>(transfers: impl Iterator<Item = &'t Transfer>) -> Result<(), Problem> {
+    if transfers.map(answer_bytes).sum::<usize>() <= ANSWER_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "the answer could have more than {ANSWER_BYTES_MAX} bytes, since each posting repeats reference and metadata of \
+         its transfer; split the batch"
+    );
+    Err(Problem::new(Code::BodyTooLarge, detail))
+}
+
 /// An item that was read, with its key.
 struct Item<'a> {
     transfer: Transfer,
@@ -92,6 +108,7 @@ async fn independent(call: &AskMany, items: &[Value<'_>], dry_run: bool, problem
     let mut canonical = Vec::with_capacity(256);
     let read: Vec<Result<Item<'_>, Problem>> =
         items.iter().map(|item| independent_item(call, *item, dry_run, &mut canonical)).collect();
+    check_answer(read.iter().flatten().map(|item| &item.transfer))?;
     let mut commands = Vec::with_capacity(read.len());
     let mut keys = Vec::with_capacity(read.len());
     let mut places: Vec<Result<usize, Problem>> = Vec::with_capacity(read.len());
@@ -162,6 +179,7 @@ async fn atomic(call: &AskMany, items: &[Value<'_>], root: Value<'_>, dry_run: b
             Err(problem) => return Ok(json(200, rejected(items.len(), index, &problem))),
         }
     }
+    check_answer(transfers.iter())?;
     let fingerprint = crate::answer::fingerprint(&call.app, "POST /transfers/batch", &[], root);
     let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
     let answer = call.app.bank().submit_atomic(&call.caller, key, transfers, dry_run).await?;

@@ -5,7 +5,7 @@ use crate::answer::{Reply, effect, fingerprint, json, marked, respond, unexpecte
 use crate::call::{Ask, LIMIT_DEFAULT, Read};
 use crate::input::{Problems, boolean, document, fields, note};
 use crate::problem::{Code, Problem};
-use crate::render::{TRANSFER_BYTES, page, push_transfer};
+use crate::render::{TRANSFER_BYTES, bounded_page, page, push_transfer};
 use crate::schema;
 use bank::submit::ClientKey;
 use ledger::command::{Command, Reverse};
@@ -91,10 +91,15 @@ pub(crate) async fn list(call: Read) -> Reply {
     if status == Some(false) {
         return Ok(json(200, page::<TransferView>(&[], None, push_view))); // on one shard nothing pends or fails
     }
-    let query = TransferQuery { account, filter, before: None, limit: asked.limit };
-    let merged = call.app.bank().transfers(&query, asked.from.as_ref()).await?;
-    let next = asked.next(merged.next.as_ref());
-    Ok(json(200, page(&merged.items, next.as_deref(), push_view)))
+    let mut query = TransferQuery { account, filter, before: None, limit: asked.limit };
+    loop {
+        let merged = call.app.bank().transfers(&query, asked.from.as_ref()).await?;
+        let next = asked.next(merged.next.as_ref());
+        match bounded_page(&merged.items, next.as_deref(), push_view) {
+            Ok(page) => return Ok(json(200, page)),
+            Err(enough) => query.limit = enough,
+        }
+    }
 }
 
 /// Undoes a transfer by its opposite, once only.
