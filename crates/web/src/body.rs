@@ -2,8 +2,8 @@
 //! at a time, and on how slowly one of those may come.
 //!
 //! Up to 1 MiB a body needs no place of its own: the number of requests bounds those. What goes on beyond that needs one
-//! of a few places; whoever gets none in time is told to come back, and whoever has one and does not get on loses it. So
-//! no client can keep the others from sending large bodies by sending slowly.
+//! of a few places, and keeps it until its answer is made. Whoever gets none in time is told to come back, and whoever
+//! has one and does not get on loses it. So no client can keep the others from sending large bodies by sending slowly.
 
 use crate::App;
 use crate::call::BATCH_BYTES_MAX;
@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use std::ops::Deref;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
@@ -23,15 +24,43 @@ const PROGRESS_BYTES_MIN: usize = 128 * 1024;
 /// How much of a body that is not wanted is read before the answer.
 const DISCARDED_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 
+/// A whole body. One that needed a place keeps it until this is dropped, which is when the answer is made: what is read
+/// and not yet worked on needs memory too.
+#[derive(Debug)]
+pub(crate) struct WholeBody {
+    bytes: Bytes,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl WholeBody {
+    /// No body.
+    pub(crate) const fn empty() -> WholeBody {
+        WholeBody { bytes: Bytes::new(), _place: None }
+    }
+}
+
+impl Deref for WholeBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads a whole body, as long as it comes in time and is not too large.
 ///
 /// # Errors
 /// `body_too_large`; `malformed` when it breaks off; `unavailable` when it takes too long, or too many large ones are
-/// being read.
-pub(crate) async fn read_body(app: &App, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+/// being read or worked on.
+pub(crate) async fn read_body(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<WholeBody, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let taken = BytesMut::with_capacity(announced.map_or(0, |length| length.min(SMALL_BODY_BYTES_MAX)));
-    let mut reading = Reading { body, bytes_max, taken, is_whole: false };
+    let mut reading = Reading { body, bytes_max, taken, place: None, is_whole: false };
     let read = timeout(app.settings().body_timeout, async {
         if announced.is_some_and(|length| bytes_max < length) {
             reading.discard().await;
@@ -40,7 +69,7 @@ pub(crate) async fn read_body(app: &App, headers: &HeaderMap, body: Body, bytes_
         reading.all(app).await
     });
     read.await.unwrap_or_else(|_| Err(too_slow()))?;
-    Ok(reading.taken.freeze())
+    Ok(WholeBody { bytes: reading.taken.freeze(), _place: reading.place })
 }
 
 fn too_large(bytes_max: usize) -> Problem {
@@ -56,6 +85,7 @@ struct Reading {
     body: Body,
     bytes_max: usize,
     taken: BytesMut,
+    place: Option<OwnedSemaphorePermit>,
     is_whole: bool,
 }
 
@@ -65,13 +95,14 @@ impl Reading {
         if self.is_whole {
             return Ok(());
         }
-        let Some(_place) = place(app).await else {
+        self.place = place(app).await;
+        if self.place.is_none() {
             self.discard().await;
             return Err(Problem::new(
                 Code::Unavailable,
-                "as many large bodies are being read as may be at a time; send it again in a moment",
+                "as many large bodies are being read or worked on as may be at a time; send it again in a moment",
             ));
-        };
+        }
         while !self.is_whole {
             let more = self.up_to(self.taken.len() + PROGRESS_BYTES_MIN);
             timeout(app.settings().body_progress_timeout, more).await.map_err(|_| too_slow())??;
@@ -112,4 +143,24 @@ impl Reading {
 /// A place for a large body, if one becomes free in time.
 async fn place(app: &App) -> Option<OwnedSemaphorePermit> {
     timeout(app.settings().body_place_timeout, app.large_bodies().clone().acquire_owned()).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::world::World;
+
+    #[tokio::test]
+    async fn a_large_body_keeps_its_place_until_it_is_dropped_and_a_small_one_needs_none() {
+        let world = World::new();
+        let places = || world.app.large_bodies().available_permits();
+        let free = places();
+        for (bytes, taken) in [(SMALL_BODY_BYTES_MAX, 0), (2 * SMALL_BODY_BYTES_MAX, 1)] {
+            let body = Body::from(vec![b' '; bytes]);
+            let read = read_body(&world.app, &HeaderMap::new(), body, BATCH_BYTES_MAX).await.expect("a body");
+            assert_eq!((read.len(), places()), (bytes, free - taken));
+            drop(read);
+            assert_eq!(places(), free);
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! is noted among the problems of the request, so that the first in the contract's order wins.
 
 use crate::App;
-use crate::body::read_body;
+use crate::body::{WholeBody, read_body};
 use crate::cursor::Cursors;
 use crate::input::{Problems, check_key, key_missing, unknown_field};
 use crate::problem::{Code, Problem};
@@ -13,7 +13,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bank::Caller;
 use bank::read::Positions;
-use bytes::Bytes;
 use ledger::ids::InvalidId;
 use ledger::time::Timestamp;
 use std::str::FromStr;
@@ -41,7 +40,7 @@ pub(crate) struct Call<const BODY_BYTES_MAX: usize> {
     /// Who asks.
     pub(crate) caller: Arc<Caller>,
     /// The whole body.
-    pub(crate) body: Bytes,
+    pub(crate) body: WholeBody,
     /// The headers.
     pub(crate) headers: HeaderMap,
     /// Values of the path's parameters.
@@ -56,7 +55,7 @@ impl<const BODY_BYTES_MAX: usize> FromRequest<App> for Call<BODY_BYTES_MAX> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let body = match BODY_BYTES_MAX {
-            0 => Bytes::new(),
+            0 => WholeBody::empty(),
             bytes_max => read_body(app, &parts.headers, body, bytes_max).await?,
         };
         if !body.is_empty() {

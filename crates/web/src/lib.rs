@@ -58,7 +58,7 @@ pub struct Settings {
     pub connections_max: usize,
     /// Most requests worked on at a time; the next ones hear 503.
     pub requests_max: usize,
-    /// Most bodies beyond 1 MiB that are read at a time.
+    /// Most bodies beyond 1 MiB that are read or worked on at a time.
     pub large_bodies_max: usize,
     /// How long a connection may take to send the first byte, and then the head of each request; idle connections are
     /// kept that long too, and ended before twice that time is over.
@@ -69,6 +69,8 @@ pub struct Settings {
     pub body_place_timeout: Duration,
     /// How long a body that has such a place may take for each further 128 KiB before it loses it.
     pub body_progress_timeout: Duration,
+    /// How long a stream of events may take for its next line, or for 64 KiB of one that is longer.
+    pub stream_progress_timeout: Duration,
     /// How long a client may take nothing of an answer before its connection ends.
     pub write_timeout: Duration,
     /// How long a request may take in all before its client hears 503. What it began goes on.
@@ -90,6 +92,7 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(30),
             body_place_timeout: Duration::from_secs(2),
             body_progress_timeout: Duration::from_secs(2),
+            stream_progress_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),

@@ -14,4 +14,4 @@ mod roles;
 mod rows;
 mod serving;
 mod short_calls;
-mod world;
+pub(crate) mod world;

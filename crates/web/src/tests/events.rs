@@ -1,6 +1,11 @@
 //! Events that come in over HTTP, and the dead letters they leave.
 
 use super::world::{Answered, World};
+use crate::Settings;
+use axum::body::Body;
+use axum::http::Request;
+use std::convert::Infallible;
+use std::time::Duration;
 
 fn event(id: &str, account: u64, amount: &str) -> String {
     format!(
@@ -77,4 +82,47 @@ async fn dead_letters_are_redriven_or_discarded_once() {
     assert_eq!(discarded.json()["status"], "discarded");
     assert_eq!(world.post(&format!("{second}/discard"), "", "").await.code(), "malformed");
     assert_eq!(world.ledger(5).await, "1.00");
+}
+
+/// A body that brings these bytes and then, without an end, one byte every few milliseconds.
+fn slow_body(first: String) -> Body {
+    let drops = futures_util::stream::unfold(Some(first), |first| async move {
+        let part = match first {
+            Some(first) => first,
+            None => {
+                tokio::time::timeout(Duration::from_millis(20), std::future::pending::<()>()).await.unwrap_or(());
+                " ".to_string()
+            }
+        };
+        Some((Ok::<_, Infallible>(part), None))
+    });
+    Body::from_stream(drops)
+}
+
+#[tokio::test]
+async fn a_stream_that_brings_bytes_but_no_line_is_ended() {
+    let world = World::with(Settings {
+        no_auth: true,
+        is_loopback: true,
+        stream_progress_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    });
+    world.open(&[(5, "0")]).await;
+    let body = slow_body(format!("{}\n", event("a", 5, "1")));
+    let request =
+        Request::builder().method("POST").uri("/api/v1/events").header("content-type", "application/x-ndjson");
+    let ended = world.send(request.body(body).expect("a request"));
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await.expect("ended");
+    assert_eq!((ended.status, ended.code().as_str()), (400, "malformed"));
+    assert!(ended.text().contains("no line"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn a_list_of_too_many_events_is_refused_before_any_is_taken() {
+    let world = World::new();
+    world.open(&[(5, "0")]).await;
+    let list = format!("[{},{}]", event("a", 5, "1"), vec!["7"; 100_000].join(","));
+    let refused = send(&world, "application/cloudevents-batch+json", &list).await;
+    assert_eq!((refused.status, refused.code().as_str()), (413, "body_too_large"));
+    assert_eq!(world.ledger(5).await, "0.00");
 }

@@ -17,7 +17,6 @@ use bank::ingest::{EventCounts, EventOutcome, EventResult};
 use bank::line::Lines;
 use http_body_util::BodyExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Where events come in.
 pub(crate) const PATH: &str = "/api/v1/events";
@@ -25,10 +24,11 @@ pub(crate) const PATH: &str = "/api/v1/events";
 const EVENTS_PER_SUBMISSION_MAX: usize = 4096;
 /// Bytes of lines that are gathered before they are submitted.
 const GATHERED_BYTES_MAX: usize = 1024 * 1024;
-/// How long a stream may say nothing.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// Most results that a stream's answer lists; the counts are of all.
+/// Most results that a stream's answer lists, and most bytes of their ids; the counts are of all.
 const RESULTS_MAX: usize = 100_000;
+const RESULT_ID_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most events of a list, each of which has a result in the answer.
+const EVENTS_MAX: usize = 100_000;
 
 /// Takes events.
 #[utoipa::path(post, path = "/api/v1/events", tag = "events",
@@ -75,6 +75,10 @@ async fn list(app: &App, caller: &Arc<Caller>, body: &[u8]) -> Reply {
         return Err(Problem::malformed("a JSON list of events was expected"));
     }
     let events: Vec<&[u8]> = document.root().items().map(|event| event.raw().as_bytes()).collect();
+    if EVENTS_MAX < events.len() {
+        let detail = format!("a list may have at most {EVENTS_MAX} events; split it, or send a stream");
+        return Err(Problem::new(Code::BodyTooLarge, detail));
+    }
     let mut taken = Taken::default();
     for events in events.chunks(EVENTS_PER_SUBMISSION_MAX) {
         taken.take(app, caller, events, true).await?;
@@ -82,32 +86,57 @@ async fn list(app: &App, caller: &Arc<Caller>, body: &[u8]) -> Reply {
     taken.reply()
 }
 
-async fn stream(app: &App, caller: &Arc<Caller>, mut body: Body) -> Reply {
+async fn stream(app: &App, caller: &Arc<Caller>, body: Body) -> Reply {
     let mut taken = Taken::default();
-    let mut splitter = Lines::default();
-    let mut lines: Vec<Vec<u8>> = Vec::new();
-    let mut gathered_bytes = 0;
-    loop {
-        let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await;
-        let frame = frame.map_err(|_| {
-            Problem::malformed("the stream was silent for too long; send it again from where it stopped")
-        })?;
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|_| {
-            Problem::malformed("the stream broke off; send it again, what was taken counts as replayed")
-        })?;
-        let Ok(bytes) = frame.into_data() else { continue };
-        gathered_bytes += bytes.len();
-        splitter.push(&bytes, &mut lines);
-        if EVENTS_PER_SUBMISSION_MAX <= lines.len() || GATHERED_BYTES_MAX <= gathered_bytes {
-            taken.take(app, caller, &lines, false).await?;
-            lines.clear();
-            gathered_bytes = 0;
+    let mut stream = Stream { body, splitter: Lines::default(), lines: Vec::new(), gathered_bytes: 0, is_whole: false };
+    while !stream.is_whole {
+        let progress = tokio::time::timeout(app.settings().stream_progress_timeout, stream.progress()).await;
+        progress.map_err(|_| {
+            Problem::malformed(
+                "the stream brought no line for too long; send it again, what was taken counts as replayed",
+            )
+        })??;
+        if EVENTS_PER_SUBMISSION_MAX <= stream.lines.len() || GATHERED_BYTES_MAX <= stream.gathered_bytes {
+            taken.take(app, caller, &stream.lines, false).await?;
+            stream.lines.clear();
+            stream.gathered_bytes = 0;
         }
     }
-    lines.extend(splitter.finish());
-    taken.take(app, caller, &lines, false).await?;
+    stream.lines.extend(stream.splitter.finish());
+    taken.take(app, caller, &stream.lines, false).await?;
     taken.reply()
+}
+
+/// A stream of which a part has come.
+struct Stream {
+    body: Body,
+    splitter: Lines,
+    /// Lines that were not submitted yet.
+    lines: Vec<Vec<u8>>,
+    gathered_bytes: usize,
+    is_whole: bool,
+}
+
+impl Stream {
+    /// Reads until a line is whole, until as many bytes came as a line may have, or until the end. Bytes alone are no
+    /// progress, or whoever sends one a minute could keep a request for ever and do nothing.
+    async fn progress(&mut self) -> Result<(), Problem> {
+        let (lines, mut bytes) = (self.lines.len(), 0);
+        while self.lines.len() == lines && bytes < COMMAND_BYTES_MAX {
+            let Some(frame) = self.body.frame().await else {
+                self.is_whole = true;
+                return Ok(());
+            };
+            let frame = frame.map_err(|_| {
+                Problem::malformed("the stream broke off; send it again, what was taken counts as replayed")
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            bytes += data.len();
+            self.gathered_bytes += data.len();
+            self.splitter.push(&data, &mut self.lines);
+        }
+        Ok(())
+    }
 }
 
 /// What became of the events so far.
@@ -115,6 +144,7 @@ async fn stream(app: &App, caller: &Arc<Caller>, mut body: Body) -> Reply {
 struct Taken {
     counts: EventCounts,
     results: Vec<schema::answers::EventResult>,
+    id_bytes: usize,
 }
 
 impl Taken {
@@ -129,7 +159,9 @@ impl Taken {
             for result in app.bank().ingest(caller, events).await? {
                 self.counts.add(&result);
                 let is_dead = matches!(result.outcome, EventOutcome::DeadLettered { .. });
-                if lists_all || (is_dead && self.results.len() < RESULTS_MAX) {
+                let has_room = self.results.len() < RESULTS_MAX && self.id_bytes < RESULT_ID_BYTES_MAX;
+                if lists_all || (is_dead && has_room) {
+                    self.id_bytes += result.id.as_ref().map_or(0, |id| id.len());
                     self.results.push(shown(result));
                 }
             }
