@@ -1,8 +1,8 @@
 //! Digests of idempotency keys, of what was meant by them, and of registrations: BLAKE3, keyed with secrets derived
 //! from the one that was made with the data, and cut to 128 bits.
 //!
-//! Part of the data format: keys are remembered for ever, so none of the encodings below may change. Every text is
-//! preceded by its length, so that no two keys run into each other.
+//! Part of the data format: keys are remembered for ever, so none of the encodings below may change. A text is preceded
+//! by its length unless it comes last, so that no two keys run into each other.
 
 use ledger::customer::ProfileField;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, TokenId, TransferId};
@@ -61,8 +61,8 @@ impl Digests {
         }
     }
 
-    /// The digest of a key.
-    pub fn key(&self, namespace: Namespace<'_>, scope: Scope, text: &[u8]) -> u128 {
+    /// The digests of a namespace's keys.
+    pub fn keys_in(&self, namespace: Namespace<'_>) -> KeyDigests {
         let mut buffer = Buffer::new();
         match namespace {
             Namespace::Principal(name) => buffer.tagged_text(0, name.as_bytes()),
@@ -71,27 +71,25 @@ impl Digests {
             Namespace::AttemptEnd(attempt) => buffer.tagged_number(3, u64::from(attempt)),
             Namespace::Poison(source) => buffer.tagged_text(4, source.as_bytes()),
         }
-        match scope {
-            Scope::Text => buffer.push(&[0]),
-            Scope::Account(id) => buffer.tagged_number(1, id.number()),
-            Scope::User(id) => buffer.tagged_number(2, id.number()),
-            Scope::Hold(id) => buffer.tagged_number(3, id.number()),
-            Scope::Transfer(id) => buffer.tagged_number(4, id.number()),
-            Scope::DeadLetter(id) => buffer.tagged_number(5, id.number()),
-            Scope::Token(id) => buffer.tagged_number(6, id.number()),
-        }
-        buffer.text(text);
-        buffer.digest(&self.key)
+        KeyDigests { key: buffer.hash(&self.key) }
+    }
+
+    /// The digest of a key.
+    pub fn key(&self, namespace: Namespace<'_>, scope: Scope, text: &[u8]) -> u128 {
+        self.keys_in(namespace).key(scope, text)
+    }
+
+    /// The fingerprints of what is said to an operation, with the ids of its path.
+    pub fn fingerprints_of(&self, operation: &str, path: &[u64]) -> Fingerprints {
+        let mut buffer = Buffer::new();
+        buffer.text(operation.as_bytes());
+        path.iter().for_each(|id| buffer.push(&id.to_le_bytes()));
+        Fingerprints { key: buffer.hash(&self.fingerprint) }
     }
 
     /// The digest of what a client said: the operation, the ids of its path, and the body in a canonical form.
     pub fn fingerprint(&self, operation: &str, path: &[u64], canonical: &[u8]) -> u128 {
-        let mut buffer = Buffer::new();
-        buffer.text(operation.as_bytes());
-        buffer.push(&(path.len() as u64).to_le_bytes());
-        path.iter().for_each(|id| buffer.push(&id.to_le_bytes()));
-        buffer.text(canonical);
-        buffer.digest(&self.fingerprint)
+        self.fingerprints_of(operation, path).of(canonical)
     }
 
     /// The digest of what a customer was registered with, by which a repeated registration is known.
@@ -103,6 +101,49 @@ impl Digests {
         }
         buffer.digest(&self.registration)
     }
+}
+
+/// Digests of the keys of one namespace, whose own digest is their key: what a batch's keys share is hashed once.
+#[derive(Clone, Copy)]
+pub struct KeyDigests {
+    key: [u8; 32],
+}
+
+impl KeyDigests {
+    /// The digest of a key. The text comes last and a scope's length follows from its tag, so no two run into each other.
+    pub fn key(&self, scope: Scope, text: &[u8]) -> u128 {
+        let mut buffer = Buffer::new();
+        match scope {
+            Scope::Text => buffer.push(&[0]),
+            Scope::Account(id) => buffer.tagged_number(1, id.number()),
+            Scope::User(id) => buffer.tagged_number(2, id.number()),
+            Scope::Hold(id) => buffer.tagged_number(3, id.number()),
+            Scope::Transfer(id) => buffer.tagged_number(4, id.number()),
+            Scope::DeadLetter(id) => buffer.tagged_number(5, id.number()),
+            Scope::Token(id) => buffer.tagged_number(6, id.number()),
+        }
+        buffer.push(text);
+        buffer.digest(&self.key)
+    }
+}
+
+/// Fingerprints of bodies sent to one operation, whose own digest is their key.
+#[derive(Clone, Copy)]
+pub struct Fingerprints {
+    key: [u8; 32],
+}
+
+impl Fingerprints {
+    /// The fingerprint of a body in a canonical form.
+    pub fn of(&self, canonical: &[u8]) -> u128 {
+        first_half(blake3::keyed_hash(&self.key, canonical).into())
+    }
+}
+
+fn first_half(hash: [u8; 32]) -> u128 {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    u128::from_le_bytes(half)
 }
 
 /// Bytes on their way into a digest. The usual few stay on the stack: a million keys a second allocate nothing.
@@ -145,10 +186,12 @@ impl Buffer {
         self.push(&number.to_le_bytes());
     }
 
-    fn digest(&self, key: &[u8; 32]) -> u128 {
+    fn hash(&self, key: &[u8; 32]) -> [u8; 32] {
         let bytes = if self.long.is_empty() { &self.short[..self.length] } else { &self.long[..] };
-        let mut half = [0; 16];
-        half.copy_from_slice(&blake3::keyed_hash(key, bytes).as_bytes()[..16]);
-        u128::from_le_bytes(half)
+        blake3::keyed_hash(key, bytes).into()
+    }
+
+    fn digest(&self, key: &[u8; 32]) -> u128 {
+        first_half(self.hash(key))
     }
 }

@@ -3,7 +3,7 @@
 //! May the caller ask this? Which shard decides it, and to what does its key belong? Then it is submitted, and the
 //! answer waits until it is durable. A rejection is an answer; only what is no answer is an error.
 
-use crate::digest::{Namespace, Scope};
+use crate::digest::{Fingerprints, KeyDigests, Namespace, Scope};
 use crate::error::BankError;
 use crate::{Bank, Caller};
 use futures_util::future::join_all;
@@ -42,6 +42,11 @@ impl Bank {
     /// in a form in which the order of JSON's fields and spaces makes no difference.
     pub fn fingerprint(&self, operation: &str, path: &[u64], canonical: &[u8]) -> u128 {
         self.digests.fingerprint(operation, path, canonical)
+    }
+
+    /// The fingerprints of many bodies of one operation, each the same as [`Bank::fingerprint`] gives.
+    pub fn fingerprints_of(&self, operation: &str, path: &[u64]) -> Fingerprints {
+        self.digests.fingerprints_of(operation, path)
     }
 
     /// Decides one command, an atomic batch among them. A dry run ignores the key.
@@ -83,6 +88,7 @@ impl Bank {
         dry_run: bool,
     ) -> Vec<ItemAnswer> {
         let mut batches = ShardBatch::per_shard(&self.shards);
+        let keys = self.keys_of(caller);
         let mut answers: Vec<Option<ItemAnswer>> = Vec::new();
         answers.resize_with(items.len(), || None);
         for (index, (key, command)) in items.into_iter().enumerate() {
@@ -91,7 +97,7 @@ impl Bank {
                 // The usual case needs no look-up, so it does not become a future either.
                 Command::Transfer(transfer) => check_role(caller, &command)
                     .and_then(|()| self.home_of_transfers(std::slice::from_ref(transfer)))
-                    .map(|home| self.request_at(caller, key, command, home)),
+                    .map(|home| request_at(&keys, key, command, home)),
                 _ => self.request(caller, key, command).await,
             };
             match request {
@@ -114,18 +120,7 @@ impl Bank {
         check_role(caller, &command)?;
         let home = self.home(caller, key, &command).await?;
         let command = self.with_known_customer(command, home.shard).await?;
-        Ok(self.request_at(caller, key, command, home))
-    }
-
-    fn request_at(
-        &self,
-        caller: &Caller,
-        key: Option<ClientKey<'_>>,
-        command: Command,
-        home: Home,
-    ) -> (ShardId, Request) {
-        let key = key.map(|key| self.key(caller, home.scope, key));
-        (home.shard, Request { key, command })
+        Ok(request_at(&self.keys_of(caller), key, command, home))
     }
 
     /// Submits one request to a shard.
@@ -141,9 +136,8 @@ impl Bank {
         answers.pop().ok_or_else(|| unanswered().into())
     }
 
-    fn key(&self, caller: &Caller, scope: Scope, key: ClientKey<'_>) -> Key {
-        let digest = self.digests.key(Namespace::Principal(&caller.principal), scope, key.text.as_bytes());
-        Key { digest, fingerprint: key.fingerprint }
+    fn keys_of(&self, caller: &Caller) -> KeyDigests {
+        self.digests.keys_in(Namespace::Principal(&caller.principal))
     }
 
     /// Where a command is decided and to what its key belongs.
@@ -238,7 +232,9 @@ impl Bank {
     fn drawn_shard(&self, caller: &Caller, key: Option<ClientKey<'_>>) -> ShardId {
         let mut low = [0; 8];
         match key {
-            Some(key) => low.copy_from_slice(&self.key(caller, Scope::Text, key).digest.to_le_bytes()[..8]),
+            Some(key) => {
+                low.copy_from_slice(&self.keys_of(caller).key(Scope::Text, key.text.as_bytes()).to_le_bytes()[..8])
+            }
             None if self.shards.len() == 1 => {}
             None => self.env.fill(&mut low),
         }
@@ -256,6 +252,11 @@ impl Bank {
         }
         Ok(unknown_customer(open))
     }
+}
+
+fn request_at(keys: &KeyDigests, key: Option<ClientKey<'_>>, command: Command, home: Home) -> (ShardId, Request) {
+    let key = key.map(|key| Key { digest: keys.key(home.scope, key.text.as_bytes()), fingerprint: key.fingerprint });
+    (home.shard, Request { key, command })
 }
 
 /// What a shard rejects because it has no such customer. Only for a customer of another shard.

@@ -131,3 +131,70 @@ impl KeyTable {
         self.generations.iter().fold(0, |all, generation| all ^ generation.places.touch(hash))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u128) -> Key {
+        Key { digest: number, fingerprint: !number }
+    }
+
+    fn sequences(table: &KeyTable, keys: std::ops::RangeInclusive<u128>) -> Vec<Option<Sequence>> {
+        keys.map(|number| table.get(number).map(|row| row.sequence)).collect()
+    }
+
+    #[test]
+    fn a_key_is_known_until_its_generation_is_retired() {
+        let mut table = KeyTable::new(1);
+        for generation in 1..=3 {
+            table.insert(key(generation), u64::try_from(generation).expect("small"));
+            table.start_generation(4);
+        }
+        assert_eq!((sequences(&table, 1..=4), table.len()), (vec![Some(1), Some(2), Some(3), None], 3));
+        table.retire_generation();
+        assert_eq!((sequences(&table, 1..=4), table.len()), (vec![None, Some(2), Some(3), None], 2));
+    }
+
+    #[test]
+    fn a_generation_in_the_memory_of_a_retired_one_begins_empty() {
+        let mut table = KeyTable::new(1);
+        for generation in 0..10_u128 {
+            for number in 1..=100 {
+                table.insert(key(1_000 * generation + number), 7);
+            }
+            table.start_generation(100);
+            table.retire_generation();
+            assert_eq!(table.len(), 0);
+            assert_eq!(sequences(&table, 1..=3), [None, None, None]);
+            assert_eq!(table.generations.back().map(|newest| newest.rows.len()), Some(0));
+        }
+    }
+
+    #[test]
+    fn a_forgotten_key_may_be_used_again_and_the_others_stay() {
+        let mut table = KeyTable::new(1);
+        (1..=50).for_each(|number| table.insert(key(number), 7));
+        table.forget(20);
+        assert_eq!((table.get(20), table.len()), (None, 49));
+        table.insert(key(20), 8);
+        let expected: Vec<_> = (1..=50).map(|number| Some(if number == 20 { 8 } else { 7 })).collect();
+        assert_eq!(sequences(&table, 1..=50), expected);
+    }
+
+    #[test]
+    fn what_was_loaded_is_known_until_it_is_forgotten() {
+        let mut table = KeyTable::new(1);
+        table.load(5, KeyRow { fingerprint: 1, sequence: 9 });
+        assert_eq!(table.get(5), Some(KeyRow { fingerprint: 1, sequence: 9 }));
+        table.forget_loaded();
+        assert_eq!(table.get(5), None);
+    }
+
+    #[test]
+    fn a_forgetful_table_keeps_nothing() {
+        let mut table = KeyTable::forgetful(1);
+        table.insert(key(1), 1);
+        assert!(table.get(1).is_none() && table.is_empty());
+    }
+}

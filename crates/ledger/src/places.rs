@@ -166,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn places_are_counted_and_cleared() {
+        let mut places = Places::default();
+        (0..100).for_each(|place| places.insert(hash(place as u64), place));
+        assert!(places.len() == 100 && 200 <= places.slots.len());
+        places.clear();
+        assert_eq!((places.len(), places.find(hash(3), |_| true)), (0, None));
+    }
+
+    #[test]
     fn an_empty_table_has_nothing_and_may_be_touched() {
         let places = Places::default();
         assert_eq!((places.find(1 << 40, |_| true), places.touch(1 << 40)), (None, FREE));

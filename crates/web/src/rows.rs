@@ -35,6 +35,7 @@ use crate::call::AskMany;
 use crate::input::{Problems, key_missing};
 use crate::problem::{Code, Problem};
 use axum::body::Body;
+use bank::digest::Fingerprints;
 use bank::submit::{ClientKey, ItemAnswer};
 use bank::transfer::Terms;
 use ledger::amount::Amount;
@@ -72,6 +73,12 @@ impl Row<'_> {
 
     fn has_key(&self) -> bool {
         self.bytes[..16] != [0; 16]
+    }
+
+    /// What is said with the key, without the zeros at the end: a row has one length, so they tell nothing.
+    fn said(&self) -> &[u8] {
+        let end = self.bytes.iter().rposition(|byte| *byte != 0).map_or(16, |last| last + 1);
+        &self.bytes[16..end.max(16)]
     }
 
     fn key_text(&self) -> [u8; 32] {
@@ -113,11 +120,12 @@ pub(crate) async fn create(call: AskMany) -> Reply {
     let mut requests = Vec::with_capacity(rows.len());
     let mut failures: Vec<Option<Code>> = Vec::with_capacity(rows.len());
     let mut currency = CurrencyOfRows::default();
+    let fingerprints = call.app.bank().fingerprints_of("rows", &[]);
     for (bytes, key) in rows.iter().zip(&keys) {
         let row = Row { bytes };
         match transfer(&call, &row, &mut currency, dry_run) {
             Ok(transfer) => {
-                requests.push((client_key(&call, &row, key).filter(|_| !dry_run), Command::Transfer(transfer)));
+                requests.push((client_key(&fingerprints, &row, key).filter(|_| !dry_run), Command::Transfer(transfer)));
                 failures.push(None);
             }
             Err(problem) => failures.push(Some(problem.code)),
@@ -127,9 +135,9 @@ pub(crate) async fn create(call: AskMany) -> Reply {
     Ok(with_type(200, MEDIA_TYPE, Body::from(written(&failures, answers))))
 }
 
-fn client_key<'a>(call: &AskMany, row: &Row<'_>, key: &'a [u8; 32]) -> Option<ClientKey<'a>> {
+fn client_key<'a>(fingerprints: &Fingerprints, row: &Row<'_>, key: &'a [u8; 32]) -> Option<ClientKey<'a>> {
     let text = std::str::from_utf8(key).ok().filter(|_| row.has_key())?;
-    Some(ClientKey { text, fingerprint: call.app.bank().fingerprint("rows", &[], &row.bytes[16..]) })
+    Some(ClientKey { text, fingerprint: fingerprints.of(row.said()) })
 }
 
 /// The currency of the row before, which is nearly always that of the next.

@@ -9,6 +9,7 @@ use crate::json::{Kind, Value};
 use crate::problem::{Code, Problem};
 use crate::render::{TRANSFER_BYTES, answer_bytes, push_transfer};
 use crate::schema;
+use bank::digest::Fingerprints;
 use bank::submit::{ClientKey, ItemAnswer};
 use ledger::command::Command;
 use ledger::event::Outcome;
@@ -106,8 +107,9 @@ struct Item<'a> {
 async fn independent(call: &AskMany, items: &[Value<'_>], dry_run: bool, problems: Problems) -> Reply {
     problems.check()?;
     let mut canonical = Vec::with_capacity(256);
+    let fingerprints = call.app.bank().fingerprints_of("POST /transfers/batch", &[]);
     let read: Vec<Result<Item<'_>, Problem>> =
-        items.iter().map(|item| independent_item(call, *item, dry_run, &mut canonical)).collect();
+        items.iter().map(|item| independent_item(call, *item, dry_run, &fingerprints, &mut canonical)).collect();
     check_answer(read.iter().flatten().map(|item| &item.transfer))?;
     let mut commands = Vec::with_capacity(read.len());
     let mut keys = Vec::with_capacity(read.len());
@@ -152,6 +154,7 @@ fn independent_item<'a>(
     call: &AskMany,
     item: Value<'a>,
     dry_run: bool,
+    fingerprints: &Fingerprints,
     canonical: &mut Vec<u8>,
 ) -> Result<Item<'a>, Problem> {
     let mut problems = Problems::none();
@@ -165,8 +168,7 @@ fn independent_item<'a>(
     let transfer = transfer(&call.app, &call.caller, item, KeyPlace::Inside, problems)?;
     canonical.clear();
     item.canonical(canonical);
-    let fingerprint = call.app.bank().fingerprint("POST /transfers/batch", &[], canonical);
-    Ok(Item { transfer, key: text.map(|text| (text, fingerprint)) })
+    Ok(Item { transfer, key: text.map(|text| (text, fingerprints.of(canonical))) })
 }
 
 async fn atomic(call: &AskMany, items: &[Value<'_>], root: Value<'_>, dry_run: bool, mut problems: Problems) -> Reply {
