@@ -8,6 +8,7 @@ use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use std::sync::LazyLock;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -58,8 +59,10 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 
 /// The whole bank as a service.
 pub fn router(app: App) -> Router {
-    let (router, _) = documented().split_for_parts();
-    router
+    // Made once for all banks of a process: nearly all of the time goes into the descriptions, which are dropped.
+    static ROUTES: LazyLock<Router<App>> = LazyLock::new(|| documented().split_for_parts().0);
+    ROUTES
+        .clone()
         .route("/", axum::routing::get(docs::welcome))
         .route("/openapi.json", axum::routing::get(docs::document))
         .route("/docs", axum::routing::get(docs::page))
