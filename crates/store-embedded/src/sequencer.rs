@@ -36,6 +36,8 @@ pub const BATCH_REQUESTS_MAX: usize = 8192;
 /// Most holds whose expiry is recorded in one block along with other commands.
 pub const EXPIRED_PER_BLOCK_MAX: usize = 4096;
 
+/// Fewer requests than this wait for the block in flight before they become one; more are decided while it is written.
+const FEW_REQUESTS: u64 = 1024;
 /// Requests whose rows are read ahead together: enough that their waits for memory overlap, few enough that the first
 /// are still at hand when the last are.
 const WARM_REQUESTS: usize = 32;
@@ -162,6 +164,10 @@ impl Sequencer {
                     Ok(Message::Stop) | Err(_) => return,
                 },
             };
+            if self.health.queued.load(Ordering::Relaxed) < FEW_REQUESTS {
+                // A sync costs more than so few commands: what comes in while the block in flight is written joins them.
+                self.health.wait_for(self.set.sequence);
+            }
             let (jobs, next, goes_on) = self.gather(*first);
             carried = next;
             if self.sequence(jobs).is_err() || (!goes_on && carried.is_none()) {
