@@ -1,6 +1,7 @@
 //! The sequencer: one thread per shard that gives commands their order.
 //!
-//! 1. It takes what is waiting, up to [`BATCH_REQUESTS_MAX`] requests and `block_bytes_max` bytes.
+//! 1. It takes what is waiting, up to [`BATCH_REQUESTS_MAX`] requests and `block_bytes_max` bytes. When that is little, it
+//!    first lets the block in flight become durable, so that what comes in meanwhile joins.
 //! 2. It reserves room for the largest block these could become, so that a full disk is met before anything is applied.
 //! 3. It applies them on the resident rows, in order, each on its own.
 //! 4. It hands the entries to the writer, and waits if that one still has a block that is not synced.
