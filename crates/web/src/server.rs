@@ -154,6 +154,8 @@ impl Served {
         let stream = StallingStream::new(stream, self.write_timeout, activity.clone());
         let service = Counted { service: TowerToHyperService::new(self.router.clone()), activity };
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        // Its own token: all connections waiting on one would take turns at its lock whenever one of them is woken.
+        let stopping = self.stopping.child_token();
         let mut is_ending = false;
         loop {
             let patience = if is_ending { self.head_timeout.min(END_TIMEOUT) } else { self.head_timeout };
@@ -164,7 +166,7 @@ impl Served {
                     }
                     return;
                 }
-                () = self.stopping.cancelled(), if !is_ending => {}
+                () = stopping.cancelled(), if !is_ending => {}
                 () = pause(patience) => match watch.is_idle() {
                     false => continue,
                     true if is_ending => return,
