@@ -8,7 +8,11 @@
 //! fn fresh_shard(clock: store::model::Clock) -> Box<dyn store::conformance::Fixture> { ... }
 //! ```
 //!
-//! Each claim becomes a test of its own, on a fresh and empty shard 0 that owns every slot. A claim is an async function
+//! `conformance_suite!(one_of_several, several)` makes the tests of one shard of several, on a fixture that has an
+//! [`identity`](Fixture::identity) of its own.
+//!
+//! Each claim becomes a test of its own, on a fresh and empty shard: shard 0 that owns every slot, but for those of one
+//! shard of several. A claim is an async function
 //! that panics where the store does not keep it. Nothing here needs a runtime: [`block_on`] drives the futures.
 
 pub mod ask;
@@ -22,10 +26,12 @@ pub mod oracle;
 pub mod paging;
 pub mod queries;
 pub mod reopening;
+pub mod sharding;
 pub mod tokens;
 pub mod workload;
 
 use crate::Store;
+use crate::model::Identity;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -36,6 +42,11 @@ use std::thread::Thread;
 pub trait Fixture: Send {
     /// The store.
     fn store(&self) -> &dyn Store;
+
+    /// Which shard it is, and the slots it owns. The only shard of a bank, unless it says otherwise.
+    fn identity(&self) -> Identity {
+        Identity::only_shard()
+    }
 
     /// Closes the store as a clean shutdown does, and opens it again on the same data with the same clock.
     fn reopen(&mut self);
@@ -66,7 +77,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Makes a test of every claim. Takes the name of a function from a [`Clock`](crate::model::Clock) to a boxed
-/// [`Fixture`](crate::conformance::Fixture).
+/// [`Fixture`](crate::conformance::Fixture). With `several` after it, the fixture is one shard of several: its number is
+/// not 0, and it owns a part of the slots.
 #[macro_export]
 macro_rules! conformance_suite {
     ($make:path) => {
@@ -138,6 +150,15 @@ macro_rules! conformance_suite {
                 a_reversal_stays_the_only_one,
                 history_goes_on_without_a_seam,
                 verification_finds_nothing_wrong;
+        }
+    };
+    ($make:path, several) => {
+        $crate::conformance_suite! { $make;
+            sharding:
+                ids_the_bank_chooses_carry_the_shard_and_are_in_owned_slots,
+                the_standard_accounts_of_the_bank_belong_to_the_shard,
+                only_customers_of_the_shard_have_to_be_registered_on_it,
+                a_reopened_shard_goes_on_giving_out_its_own_ids;
         }
     };
     ($make:path; $($module:ident: $($claim:ident),+;)+) => {$($(

@@ -3,3 +3,4 @@
 use store::conformance::oracle::InMemory;
 
 store::conformance_suite!(InMemory::fresh);
+store::conformance_suite!(InMemory::one_of_several, several);

@@ -1,33 +1,48 @@
 //! The suite that every engine passes, on a folder whose runs and checkpoints are so small that the claims meet them.
 
 use crate::bank::options;
+use ledger::ids::ShardId;
+use ledger::working_set::SlotSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use store::Store;
 use store::conformance::Fixture;
-use store::model::Clock;
+use store::model::{Clock, Identity};
 use store_embedded::engine::{Engine, Options};
 
 store::conformance_suite!(fresh_shard);
+store::conformance_suite!(one_of_three, several);
 
 struct Shard {
     folder: tempfile::TempDir,
     clock: Clock,
+    /// Its number, and how many there are.
+    place: (u16, u16),
     engine: Option<(Engine, Arc<dyn Store>)>,
 }
 
 fn fresh_shard(clock: Clock) -> Box<dyn Fixture> {
+    shard_at((0, 1), clock)
+}
+
+fn one_of_three(clock: Clock) -> Box<dyn Fixture> {
+    shard_at((2, 3), clock)
+}
+
+fn shard_at(place: (u16, u16), clock: Clock) -> Box<dyn Fixture> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut shard = Shard { folder, clock, engine: None };
+    let mut shard = Shard { folder, clock, place, engine: None };
     shard.open();
     Box::new(shard)
 }
 
 impl Shard {
     fn open(&mut self) {
-        let options = Options { clock: self.clock.clone(), run_entries: 50, ..options(&Arc::new(AtomicU64::new(0))) };
+        let (number, shards) = self.place;
+        let small = options(&Arc::new(AtomicU64::new(0)));
+        let options = Options { clock: self.clock.clone(), run_entries: 50, shards, ..small };
         let engine = Engine::open(self.folder.path(), &options).expect("the folder opens");
-        let store = engine.stores()[0].clone();
+        let store = engine.stores()[usize::from(number)].clone();
         self.engine = Some((engine, store));
     }
 }
@@ -35,6 +50,12 @@ impl Shard {
 impl Fixture for Shard {
     fn store(&self) -> &dyn Store {
         &*self.engine.as_ref().expect("the engine is open").1
+    }
+
+    fn identity(&self) -> Identity {
+        let (number, shards) = self.place;
+        let shard = ShardId::new(number).expect("a shard's number");
+        Identity { shard, slots: SlotSet::of(|slot| slot % shards == number), ..Identity::only_shard() }
     }
 
     fn reopen(&mut self) {

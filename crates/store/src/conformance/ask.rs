@@ -81,6 +81,12 @@ pub fn deposit(to: u64, minor_units: u64) -> Command {
     Command::Transfer(single(TransferKind::Deposit, cash("EUR"), account(to), minor_units))
 }
 
+/// Cash for an account on this shard.
+pub fn deposit_at(shard: ShardId, to: u64, minor_units: u64) -> Command {
+    let cash = SystemAccount::standard(shard, SystemKind::Cash, currency("EUR")).id();
+    Command::Transfer(single(TransferKind::Deposit, cash, account(to), minor_units))
+}
+
 /// Cash for an account in another currency.
 pub fn deposit_in(code: &str, to: u64, minor_units: u64) -> Command {
     let transfer = single(TransferKind::Deposit, cash(code), account(to), minor_units);

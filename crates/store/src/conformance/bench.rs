@@ -1,7 +1,7 @@
 //! The bench on which a store is tested: a clock to set, requests to make, and everything that can be read compared.
 
 use super::{Fixture, ask};
-use crate::model::Clock;
+use crate::model::{Clock, Identity};
 use crate::query::{EntryQuery, PAGE_MAX, Page, PageQuery};
 use crate::{Answer, EntryRef, Request, Store, Submission, transfers_of};
 use ledger::account::Account;
@@ -68,6 +68,11 @@ impl Bench {
     /// The store.
     pub fn store(&self) -> &dyn Store {
         self.fixture.store()
+    }
+
+    /// Which shard it is.
+    pub fn identity(&self) -> Identity {
+        self.fixture.identity()
     }
 
     /// Closes and opens the store.

@@ -4,12 +4,15 @@ use super::bench::{Bench, every};
 use super::{Fixture, ask, workload};
 use crate::Store;
 use crate::model::{Clock, Identity, MemoryStore};
+use ledger::ids::ShardId;
+use ledger::working_set::SlotSet;
 use std::sync::Arc;
 
 /// A store in memory, under test like any other.
 #[derive(Debug)]
 pub struct InMemory {
     clock: OpaqueClock,
+    identity: Identity,
     store: MemoryStore,
 }
 
@@ -24,8 +27,22 @@ impl std::fmt::Debug for OpaqueClock {
 impl InMemory {
     /// A fresh one.
     pub fn fresh(clock: Clock) -> Box<dyn Fixture> {
-        let store = MemoryStore::new(Identity::only_shard(), Arc::clone(&clock));
-        Box::new(InMemory { clock: OpaqueClock(clock), store })
+        InMemory::of(Identity::only_shard(), clock)
+    }
+
+    /// A fresh one of a bank with several shards: shard 5, with a tenth of the slots.
+    ///
+    /// # Panics
+    /// Never: 5 is a shard's number.
+    pub fn one_of_several(clock: Clock) -> Box<dyn Fixture> {
+        let shard = ShardId::new(5).expect("5 is a shard's number");
+        let slots = SlotSet::of(|slot| (100..200).contains(&slot));
+        InMemory::of(Identity { shard, slots, ..Identity::only_shard() }, clock)
+    }
+
+    fn of(identity: Identity, clock: Clock) -> Box<dyn Fixture> {
+        let store = MemoryStore::new(identity.clone(), Arc::clone(&clock));
+        Box::new(InMemory { clock: OpaqueClock(clock), identity, store })
     }
 }
 
@@ -34,9 +51,13 @@ impl Fixture for InMemory {
         &self.store
     }
 
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
     fn reopen(&mut self) {
         let entries = self.store.entries_so_far();
-        self.store = MemoryStore::from_entries(Identity::only_shard(), Arc::clone(&self.clock.0), entries);
+        self.store = MemoryStore::from_entries(self.identity.clone(), Arc::clone(&self.clock.0), entries);
     }
 }
 
