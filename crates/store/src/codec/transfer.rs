@@ -48,13 +48,26 @@ impl Previous {
     }
 
     fn read(&mut self, flags: u8, reader: &mut Reader<'_>) -> Result<(TransferId, Currency), DecodeError> {
+        let at = reader.clone();
         let currency = match (flags & SAME_CURRENCY, self.currency) {
-            (0, _) => reader.currency()?,
+            (0, previous) => match reader.currency()? {
+                // What a flag says is never written out: one block has one form.
+                currency if previous == Some(currency) => {
+                    return Err(at.error("currency that differs", Problem::OutOfRange));
+                }
+                currency => currency,
+            },
             (_, Some(currency)) => currency,
             (_, None) => return Err(reader.error("currency of the first transfer", Problem::OutOfRange)),
         };
         let at = reader.clone();
-        let delta = if flags & NEXT_ID == 0 { reader.signed("transfer id")? } else { 1 };
+        let delta = match flags & NEXT_ID {
+            0 => reader.signed("transfer id")?,
+            _ => 1,
+        };
+        if flags & NEXT_ID == 0 && delta == 1 {
+            return Err(at.error("transfer id that is not the next", Problem::OutOfRange));
+        }
         let id = self.id.checked_add(delta).and_then(|id| TransferId::new(u64::try_from(id).ok()?));
         let id = id.ok_or_else(|| at.error("transfer id", Problem::OutOfRange))?;
         *self = Previous { id: id.number().cast_signed(), currency: Some(currency) };
