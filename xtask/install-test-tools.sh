@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and the machine does not have; does nothing when all is there.
 #
-# From the distribution: a C compiler and make, and the part of Python that makes virtual environments. Into
-# target/test-tools: schemathesis, which holds the running server against its own OpenAPI document.
+# From the distribution: a C compiler and make, the part of Python that makes virtual environments, Java and Maven. Into
+# target/test-tools: schemathesis, which holds the running server against its own OpenAPI document, and Apache Kafka.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 schemathesis_version=4.32.5
-folder=target/test-tools/schemathesis
-stamp=$folder/installed-$schemathesis_version
+# Also in xtask/kafka-broker.xml and crates/test-servers/src/kafka.rs.
+kafka_version=4.3.1
 
 fail() {
     echo "error: $*, then run the command again" >&2
@@ -32,17 +32,81 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
 # Debian ships Python without `ensurepip`.
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3 python3-venv)
+command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
+command -v mvn >/dev/null || missing+=(maven)
 if [ "${#missing[@]}" -gt 0 ]; then
     install_packages "${missing[@]}"
 fi
 
-if [ -f "$stamp" ] && "$folder/bin/schemathesis" --version >/dev/null 2>&1; then
-    exit 0
-fi
-echo "installing schemathesis $schemathesis_version into $folder"
-rm -rf "$folder"
-mkdir -p "$(dirname "$folder")"
-python3 -m venv "$folder" || fail "python3 could not make a virtual environment: install python3-venv"
-"$folder/bin/pip" install --quiet --disable-pip-version-check --no-input "schemathesis==$schemathesis_version" </dev/null ||
-    fail "pip could not install schemathesis $schemathesis_version: check the network"
-touch "$stamp"
+install_schemathesis() {
+    local folder=target/test-tools/schemathesis
+    local stamp=$folder/installed-$schemathesis_version
+    if [ -f "$stamp" ] && "$folder/bin/schemathesis" --version >/dev/null 2>&1; then
+        return
+    fi
+    echo "installing schemathesis $schemathesis_version into $folder"
+    rm -rf "$folder"
+    mkdir -p "$(dirname "$folder")"
+    python3 -m venv "$folder" || fail "python3 could not make a virtual environment: install python3-venv"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-input "schemathesis==$schemathesis_version" </dev/null ||
+        fail "pip could not install schemathesis $schemathesis_version: check the network"
+    touch "$stamp"
+}
+
+# The broker's jars; a formatted data folder, which holds no port and is copied for every broker; and an archive of its
+# classes, which makes it start in half the time. The archive fits this path of the jars only, so it is made in place.
+install_kafka() {
+    local folder=$PWD/target/test-tools/kafka
+    local stamp=$folder/installed-$kafka_version
+    if [ -f "$stamp" ]; then
+        return
+    fi
+    echo "installing Kafka $kafka_version into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    mvn -q -B -f xtask/kafka-broker.xml org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$folder/lib" </dev/null ||
+        fail "Maven could not fetch the jars of Kafka $kafka_version: check the network"
+    local ports
+    ports=$(python3 -c 'import socket as s; a, b = s.socket(), s.socket(); a.bind(("127.0.0.1", 0)); b.bind(("127.0.0.1", 0)); print(a.getsockname()[1], b.getsockname()[1])')
+    kafka_properties "$folder/formatted" "${ports% *}" "${ports#* }" >"$folder/install.properties"
+    java -cp "$folder/lib/*" kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qg \
+        -c "$folder/install.properties" >"$folder/install.log" 2>&1 || fail "Kafka could not format, see $folder/install.log"
+    cp -r "$folder/formatted" "$folder/started"
+    kafka_properties "$folder/started" "${ports% *}" "${ports#* }" >"$folder/install.properties"
+    archive_kafka_classes "$folder" "${ports#* }" >>"$folder/install.log" 2>&1 || fail "Kafka could not start, see $folder/install.log"
+    rm -rf "$folder/started"
+    touch "$stamp"
+}
+
+kafka_properties() {
+    cat <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$2
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:$3,CONTROLLER://127.0.0.1:$2
+log.dirs=$1
+PROPERTIES
+}
+
+# The archive is written when a broker that was started for it ends in good order.
+archive_kafka_classes() {
+    java -Xms64m -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ArchiveClassesAtExit="$1/kafka.jsa" \
+        -cp "$1/lib/*" kafka.Kafka "$1/install.properties" </dev/null &
+    local broker=$! waited=0
+    until (: <"/dev/tcp/127.0.0.1/$2") 2>/dev/null; do
+        waited=$((waited + 1))
+        if [ "$waited" -gt 600 ] || ! kill -0 "$broker" 2>/dev/null; then
+            kill -KILL "$broker" 2>/dev/null
+            return 1
+        fi
+        sleep 0.1
+    done
+    sleep 1
+    kill -TERM "$broker"
+    wait "$broker" || [ $? -eq 143 ]
+}
+
+install_schemathesis
+install_kafka

@@ -1,6 +1,10 @@
 //! The real servers that tests start for themselves: in temporary folders, on free ports, as direct children that end
 //! with the test. A server that is not installed is a failed test which says how to install it.
 
+mod kafka;
 mod process;
+mod proxy;
 
+pub use kafka::Kafka;
 pub use process::{Process, free_ports};
+pub use proxy::{Lost, Proxy};

@@ -1,7 +1,8 @@
 //! Child processes that never outlive their test, and ports that nobody else has.
 
+use std::fs::File;
 use std::net::TcpListener;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -20,17 +21,21 @@ impl Process {
     /// # Panics
     /// If it cannot be started; `hint` says what to install.
     pub fn start(what: &'static str, command: &Command, hint: &str) -> Process {
-        let mut wrapped = Command::new("setpriv");
-        wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => wrapped.env(name, value),
-                None => wrapped.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            wrapped.current_dir(folder);
-        }
+        Process::start_wrapped(what, wrapped(command), hint)
+    }
+
+    /// As `start`; what it prints goes to a file.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    pub fn start_logged(what: &'static str, command: &Command, log: &File, hint: &str) -> Process {
+        let log = || Stdio::from(log.try_clone().expect("a file can be opened twice"));
+        let mut wrapped = wrapped(command);
+        wrapped.stdin(Stdio::null()).stdout(log()).stderr(log());
+        Process::start_wrapped(what, wrapped, hint)
+    }
+
+    fn start_wrapped(what: &'static str, wrapped: Command, hint: &str) -> Process {
         let child = spawn(wrapped).unwrap_or_else(|error| panic!("{what} cannot be started ({error}): {hint}"));
         Process { child, what }
     }
@@ -73,6 +78,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn wrapped(command: &Command) -> Command {
+    let mut wrapped = Command::new("setpriv");
+    wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
 }
 
 /// The system's signal comes when the thread ends that started the child, and every test is a thread of its own. So

@@ -1,0 +1,142 @@
+//! One connection through the proxy: two threads, one per direction, that look at the proxy's state before each piece.
+
+use super::postgres::{Answers, Commits};
+use super::{Lost, Shared};
+use std::io::{Read, Result, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// Both sockets of a connection, so that others can cut it.
+#[derive(Debug)]
+pub(super) struct Link {
+    client: TcpStream,
+    server: Mutex<Option<TcpStream>>,
+    is_cut: AtomicBool,
+    /// Whether answers of the server were lost.
+    has_lost: AtomicBool,
+    /// Whether the answer to a COMMIT is being lost; when it has come, the connection ends.
+    loses_commit: AtomicBool,
+}
+
+impl Link {
+    pub(super) fn new(client: &TcpStream) -> Result<Arc<Link>> {
+        Ok(Arc::new(Link {
+            client: client.try_clone()?,
+            server: Mutex::new(None),
+            is_cut: AtomicBool::new(false),
+            has_lost: AtomicBool::new(false),
+            loses_commit: AtomicBool::new(false),
+        }))
+    }
+
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
+        // Whoever closed first, both are closed now.
+        _ = self.client.shutdown(Shutdown::Both);
+        if let Some(server) = &*self.server.lock().unwrap_or_else(PoisonError::into_inner) {
+            _ = server.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(super) fn has_lost(&self) -> bool {
+        self.has_lost.load(Ordering::Acquire)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
+    }
+}
+
+/// See the module.
+pub(super) struct Connection<'a> {
+    link: Arc<Link>,
+    shared: &'a Shared,
+}
+
+impl Connection<'_> {
+    /// Serves a connection until one side ends it or the proxy cuts it.
+    pub(super) fn serve(link: Arc<Link>, client: TcpStream, server: SocketAddr, shared: &Shared) {
+        let connection = Connection { link: Arc::clone(&link), shared };
+        connection.forward(client, server);
+        link.cut();
+        shared.change(|state| state.connections.retain(|other| !Arc::ptr_eq(other, &link)));
+    }
+
+    fn forward(&self, client: TcpStream, server: SocketAddr) {
+        if !self.may_go_on() {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(server) else { return };
+        let (Ok(client_in), Ok(server_in)) = (client.try_clone(), server.try_clone()) else { return };
+        // Pieces are as small as they come: nothing may wait for more.
+        _ = client.set_nodelay(true);
+        _ = server.set_nodelay(true);
+        *self.link.server.lock().unwrap_or_else(PoisonError::into_inner) = server.try_clone().ok();
+        if self.link.is_cut() {
+            return;
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                self.forward_requests(client_in, server);
+                self.link.cut();
+            });
+            self.forward_answers(server_in, client);
+            self.link.cut();
+        });
+    }
+
+    /// Waits while the network is partitioned; whether the connection is still there then.
+    fn may_go_on(&self) -> bool {
+        drop(self.shared.wait_while(|state| state.stalls && !state.is_over && !self.link.is_cut()));
+        !self.link.is_cut()
+    }
+
+    fn forward_requests(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut commits = Commits::default();
+        let mut piece = vec![0; PIECE_BYTES];
+        while let Some(length) = self.next_piece(&mut from, &mut piece) {
+            let has_commit = commits.has_commit(&piece[..length]);
+            if has_commit && self.take_loss() == Some(Lost::Request) || to.write_all(&piece[..length]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What the COMMIT that is about to pass loses. From here on no answer passes, and the one to it comes after.
+    fn take_loss(&self) -> Option<Lost> {
+        let mut lost = None;
+        self.shared.change(|state| {
+            lost = state.next_commit.take();
+            self.link.loses_commit.store(lost.is_some(), Ordering::Release);
+            state.commits_lost += usize::from(lost == Some(Lost::Request));
+        });
+        lost
+    }
+
+    fn forward_answers(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut answers = Answers::default();
+        let mut piece = vec![0; PIECE_BYTES];
+        while let Some(length) = self.next_piece(&mut from, &mut piece) {
+            let answers_commit = answers.answers_commit(&piece[..length]);
+            if self.link.loses_commit.load(Ordering::Acquire) {
+                if answers_commit {
+                    self.shared.change(|state| state.commits_lost += 1);
+                    return;
+                }
+            } else if self.shared.lock().loses_answers {
+                self.link.has_lost.store(true, Ordering::Release);
+            } else if to.write_all(&piece[..length]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next piece that comes in, when the network lets it pass; `None` at the end, which a partition hides as well.
+    fn next_piece(&self, from: &mut TcpStream, piece: &mut [u8]) -> Option<usize> {
+        let length = from.read(piece).unwrap_or(0);
+        (self.may_go_on() && 0 < length).then_some(length)
+    }
+}
