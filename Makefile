@@ -8,8 +8,9 @@ DEMO_DATA ?= florin-demo
 BENCH_TRANSFERS ?= 10000000
 BENCH_ACCOUNTS ?= 10000 1000000
 FUZZ_SECONDS ?= 60
+SIM_SEEDS ?= 20000
 
-.PHONY: help demo test test-faults bench lint fuzz
+.PHONY: help demo test test-faults sim bench lint fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ test: ## Run every test; installs the tools they need under target/test-tools
 
 test-faults: ## Break the disk, the process and the network under a running bank
 	$(CARGO) test -p florin --features faults --test faults -- --nocapture
+
+sim: ## Run the whole bank in SIM_SEEDS (default 20000) simulated worlds, each twice
+	$(CARGO) xtask sim --seeds $(SIM_SEEDS)
 
 bench: ## Measure durable transfers per second of the engine, with few and with many accounts
 	$(CARGO) build --release -p florin

@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask fixture`, `cargo xtask tidy`, `cargo xtask ci`.
+//! Developer tasks: `cargo xtask fixture`, `cargo xtask sim`, `cargo xtask tidy`, `cargo xtask ci`.
 //!
 //! Each task is one module. Exit 0: done; 1: a check said no; 2: wrong usage or a task that could not run.
 
@@ -6,6 +6,7 @@
 
 mod ci;
 mod fixture;
+mod sim;
 mod tidy;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   fixture --from DIR --to FILE   turn the PKDD'99 tables in DIR into compressed CloudEvents
+  sim --seed N | --seeds N       run the bank in simulated worlds (`sim` alone tells the options)
   tidy                           check the crate table, sizes, links, licences and what must not be in the tree
   ci                             format, clippy, tidy and documentation, in this order (`make lint`)";
 
@@ -36,6 +38,7 @@ fn run(arguments: &[String]) -> Result<bool> {
     let Some((task, rest)) = arguments.split_first() else { bail!("no task was named\n{USAGE}") };
     match (task.as_str(), rest) {
         ("fixture", rest) => fixture::run(rest),
+        ("sim", rest) => sim::run(&workspace_root()?, rest),
         ("tidy", []) => tidy::run(&workspace_root()?),
         ("ci", []) => ci::run(&workspace_root()?),
         ("help" | "--help" | "-h", _) => {

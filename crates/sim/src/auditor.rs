@@ -1,0 +1,182 @@
+//! The auditor: it knows what was asked, what was answered, when, and what the bank shows to whoever reads, and nothing
+//! else. From that it tells whether money was lost, doubled or made up.
+
+mod effects;
+mod history;
+mod holds;
+mod reversals;
+mod statuses;
+
+use crate::ask::{Request, RequestId};
+use crate::books::Books;
+use crate::heard::Heard;
+use crate::scheduler::lock;
+use ledger::account::Account;
+use ledger::ids::AccountId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is claimed of the bank.
+    pub claim: &'static str,
+    /// Where it does not hold.
+    pub detail: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.claim, self.detail)
+    }
+}
+
+/// A request with all that was answered to it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The request.
+    pub request: Request,
+    /// When it was first made.
+    pub asked_at: u64,
+    /// The answers, and when they came.
+    pub heard: Vec<(u64, Heard)>,
+    /// Whether its key was used before for something else.
+    pub reuses_key: bool,
+}
+
+impl Told {
+    /// The first answer.
+    pub fn answer(&self) -> Option<&Heard> {
+        self.heard.first().map(|(_, heard)| heard)
+    }
+
+    /// When the first answer came; never, if none did.
+    pub fn answered_at(&self) -> u64 {
+        self.heard.first().map_or(u64::MAX, |(at, _)| *at)
+    }
+}
+
+/// What a client saw of an account, and between which moments.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The account it asked for.
+    pub id: AccountId,
+    /// What it saw.
+    pub account: Option<Account>,
+    /// When it asked.
+    pub asked_at: u64,
+    /// When it saw.
+    pub answered_at: u64,
+}
+
+#[derive(Default)]
+struct Log {
+    told: BTreeMap<RequestId, Told>,
+    looks: Vec<Look>,
+    findings: Vec<Finding>,
+    reuses: BTreeSet<RequestId>,
+    twins: u64,
+}
+
+/// See the module. Clones write into the same log.
+#[derive(Clone, Default)]
+pub struct Auditor {
+    log: Arc<Mutex<Log>>,
+}
+
+impl Auditor {
+    /// A client makes a request, perhaps again.
+    pub fn is_asked(&self, request: &Request, at: u64) {
+        let mut log = lock(&self.log);
+        let reuses_key = log.reuses.contains(&request.id);
+        let told = || Told { request: request.clone(), asked_at: at, heard: Vec::new(), reuses_key };
+        log.told.entry(request.id).or_insert_with(told);
+    }
+
+    /// A client hears an answer.
+    pub fn is_heard(&self, request: RequestId, heard: Heard, at: u64) {
+        if let Some(told) = lock(&self.log).told.get_mut(&request) {
+            told.heard.push((at, heard));
+        }
+    }
+
+    /// A client saw an account.
+    pub fn is_seen(&self, look: Look) {
+        lock(&self.log).looks.push(look);
+    }
+
+    /// A request that is about to be made uses a key that was used for something else.
+    pub fn expects_reuse(&self, request: RequestId) {
+        lock(&self.log).reuses.insert(request);
+    }
+
+    /// Somebody else makes a request too, and will say when it is done.
+    pub fn expects_twin(&self) {
+        lock(&self.log).twins += 1;
+    }
+
+    /// See [`Auditor::expects_twin`].
+    pub fn twin_is_done(&self) {
+        lock(&self.log).twins -= 1;
+    }
+
+    /// Whether a twin is still at it.
+    pub fn waits_for_twins(&self) -> bool {
+        0 < lock(&self.log).twins
+    }
+
+    /// Something is wrong.
+    pub fn finds(&self, claim: &'static str, detail: String) {
+        lock(&self.log).findings.push(Finding { claim, detail });
+    }
+
+    /// What is wrong so far.
+    pub fn findings(&self) -> Vec<Finding> {
+        lock(&self.log).findings.clone()
+    }
+
+    /// The accounts that customers have, as far as anybody was told.
+    pub fn accounts(&self) -> BTreeSet<AccountId> {
+        let log = lock(&self.log);
+        let heard = log.told.values().flat_map(|told| &told.heard);
+        heard
+            .filter_map(|(_, heard)| match heard {
+                Heard::Account(account) => Some(account.id),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How many requests were made.
+    pub fn requests(&self) -> usize {
+        lock(&self.log).told.len()
+    }
+
+    /// Holds what was asked and answered against the books at the end.
+    pub fn audit(&self, books: &Books) -> Vec<Finding> {
+        let log = lock(&self.log);
+        let case = Case { told: &log.told, looks: &log.looks, books };
+        let mut findings = log.findings.clone();
+        effects::check(&case, &mut findings);
+        history::check(&case, &mut findings);
+        holds::check(&case, &mut findings);
+        reversals::check(&case, &mut findings);
+        statuses::check(&case, &mut findings);
+        findings
+    }
+}
+
+/// All that an audit goes by.
+struct Case<'a> {
+    told: &'a BTreeMap<RequestId, Told>,
+    looks: &'a [Look],
+    books: &'a Books,
+}
+
+/// Notes a finding where a claim does not hold.
+fn expect(findings: &mut Vec<Finding>, claim: &'static str, holds: bool, detail: impl FnOnce() -> String) {
+    if !holds {
+        findings.push(Finding { claim, detail: detail() });
+    }
+}

@@ -1,0 +1,181 @@
+//! Every acknowledged request has exactly the effect that was asked for, once; a rejected one has none; whoever asks
+//! again hears the same.
+
+use super::{Case, Finding, Told, expect};
+use crate::ask::{Ask, Movement, RequestId, named_by};
+use crate::heard::{Heard, SeenTransfer};
+use ledger::account::SystemAccount;
+use ledger::ids::{AccountId, TransferId};
+use ledger::rejection::Rejection;
+use ledger::transfer::{Posting, Side, TransferKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+type ByRequest<'a> = BTreeMap<(RequestId, usize), Vec<&'a SeenTransfer>>;
+
+pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
+    let by_request = by_request(case, findings);
+    for told in case.told.values() {
+        check_answers(told, findings);
+        let made: Vec<(usize, &[&SeenTransfer])> = by_request
+            .range((told.request.id, 0)..=(told.request.id, usize::MAX))
+            .map(|((_, place), made)| (*place, made.as_slice()))
+            .collect();
+        check_effect(told, &made, findings);
+    }
+    check_ids(case, findings);
+    check_balances(case, findings);
+    for (name, total) in &case.books.sums {
+        expect(findings, "all balances sum up to zero", *total == 0, || format!("{name}: {total}"));
+    }
+}
+
+/// The transfers in the books by whose they are. All clients name theirs.
+fn by_request<'a>(case: &Case<'a>, findings: &mut Vec<Finding>) -> ByRequest<'a> {
+    let mut by_request = ByRequest::new();
+    for (transfer, _) in &case.books.transfers {
+        let named = transfer.reference.as_deref().and_then(named_by);
+        match named.filter(|(request, _)| case.told.contains_key(request)) {
+            Some(place) => by_request.entry(place).or_default().push(transfer),
+            None => findings.push(Finding {
+                claim: "every transfer was asked for",
+                detail: format!("transfer {} has the reference {:?}", transfer.id, transfer.reference),
+            }),
+        }
+    }
+    by_request
+}
+
+fn check_answers(told: &Told, findings: &mut Vec<Finding>) {
+    let id = told.request.id;
+    expect(findings, "every request is answered", !told.heard.is_empty(), || format!("request {id}"));
+    let Some(first) = told.answer() else { return };
+    for (_, heard) in &told.heard {
+        expect(findings, "who asks again hears the same", heard == first, || {
+            format!("request {id} hears {first:?}, then {heard:?}")
+        });
+    }
+    let is_broken = first.rejection() == Some(&Rejection::InvariantBroken);
+    expect(findings, "no request makes the rule book fail", !is_broken, || {
+        format!("request {id}: {:?}", told.request.ask)
+    });
+    expect(
+        findings,
+        "a key is used for one thing",
+        told.reuses_key == (*first == Heard::KeyReused) || *first == Heard::NotAvailable,
+        || format!("request {id} under a key {}used before hears {first:?}", if told.reuses_key { "" } else { "not " }),
+    );
+}
+
+fn check_effect(told: &Told, made: &[(usize, &[&SeenTransfer])], findings: &mut Vec<Finding>) {
+    let id = told.request.id;
+    let Some(heard) = told.answer() else { return };
+    let acknowledged = heard.transfers();
+    for (place, transfers) in made {
+        expect(findings, "a request has one effect", transfers.len() <= 1, || {
+            let ids: Vec<TransferId> = transfers.iter().map(|transfer| transfer.id).collect();
+            format!("request {id}, transfer {place}, was made as {ids:?}")
+        });
+        expect(findings, "what is rejected moves nothing", *place < acknowledged.len(), || {
+            format!("request {id} hears {heard:?}, and there is transfer {}", transfers[0].id)
+        });
+    }
+    for (place, transfer) in acknowledged.iter().enumerate() {
+        let there = made.iter().any(|(other, transfers)| *other == place && transfers.contains(&transfer));
+        expect(findings, "what is acknowledged is in the books", there, || {
+            format!("request {id} hears of {transfer:?}; the books have {made:?}")
+        });
+    }
+    let is_right = is_asked_for(&told.request.ask, heard);
+    expect(findings, "the effect is what was asked for", is_right, || {
+        format!("request {id}: {:?} hears {heard:?}", told.request.ask)
+    });
+}
+
+/// Whether an answer that is no rejection is one to what was asked. What a capture and a reversal move is checked with
+/// the holds and the reversals.
+fn is_asked_for(ask: &Ask, heard: &Heard) -> bool {
+    match (ask, heard) {
+        (_, Heard::Rejected { .. } | Heard::KeyReused | Heard::NotAvailable) => true,
+        (Ask::Move(movement), Heard::Moved(transfers)) => {
+            matches!(transfers.as_slice(), [transfer] if moves(movement, transfer))
+        }
+        (Ask::Batch(movements), Heard::Moved(transfers)) => {
+            movements.len() == transfers.len()
+                && movements.iter().zip(transfers).all(|(movement, transfer)| moves(movement, transfer))
+        }
+        (Ask::Capture { hold, .. }, Heard::Moved(transfers)) => {
+            matches!(transfers.as_slice(), [transfer] if transfer.hold == Some(*hold))
+        }
+        (Ask::Reverse { transfer, .. }, Heard::Moved(transfers)) => {
+            matches!(transfers.as_slice(), [reversal] if reversal.reverses == Some(*transfer))
+        }
+        (Ask::Hold { from, to, amount, currency, expires_at }, Heard::Hold(hold)) => {
+            (hold.from, hold.to, hold.amount.minor_units(), hold.currency, hold.expires_at)
+                == (*from, *to, *amount, *currency, *expires_at)
+        }
+        (Ask::Void(id), Heard::Hold(hold)) => hold.id == *id,
+        (Ask::Register(id), Heard::Customer(customer)) => customer == id,
+        (Ask::Open { account, customer, currency, .. }, Heard::Account(opened)) => {
+            account.is_none_or(|account| account == opened.id)
+                && (opened.customer, opened.currency) == (Some(*customer), *currency)
+        }
+        (
+            Ask::Freeze { account, .. } | Ask::Unfreeze(account) | Ask::Close(account) | Ask::Limit { account, .. },
+            Heard::Account(changed),
+        ) => changed.id == *account,
+        _ => false,
+    }
+}
+
+fn moves(movement: &Movement, transfer: &SeenTransfer) -> bool {
+    let is_bank = |id: AccountId| SystemAccount::from_id(id).is_some();
+    let leg = |(leg, pair): (&(AccountId, AccountId, u64), &[Posting])| {
+        let [debit, credit] = pair else { return false };
+        let giver =
+            if movement.kind == TransferKind::Deposit { is_bank(debit.account) } else { debit.account == leg.0 };
+        let taker =
+            if movement.kind == TransferKind::Withdrawal { is_bank(credit.account) } else { credit.account == leg.1 };
+        let sides = (debit.side, credit.side) == (Side::Debit, Side::Credit);
+        giver && taker && sides && [debit, credit].iter().all(|posting| posting.amount.minor_units() == leg.2)
+    };
+    transfer.kind == movement.kind
+        && transfer.postings.len() == 2 * movement.legs.len()
+        && movement.legs.iter().zip(transfer.postings.chunks(2)).all(leg)
+}
+
+/// Transfers, and holds, are told apart by their ids.
+fn check_ids(case: &Case<'_>, findings: &mut Vec<Finding>) {
+    let mut known = BTreeSet::new();
+    for (transfer, _) in &case.books.transfers {
+        expect(findings, "no id is given out twice", known.insert(transfer.id), || format!("transfer {}", transfer.id));
+    }
+    let mut opened = BTreeMap::new();
+    for told in case.told.values() {
+        let id = match (&told.request.ask, told.answer()) {
+            (Ask::Hold { .. }, Some(Heard::Hold(hold))) => hold.id.number(),
+            (Ask::Open { account: None, .. }, Some(Heard::Account(account))) => account.id.number(),
+            (_, Some(Heard::Moved(transfers))) => transfers[0].id.number(),
+            _ => continue,
+        };
+        let other = opened.insert(id, told.request.id);
+        expect(findings, "no id is given out twice", other.is_none(), || {
+            format!("{id} was given out for requests {other:?} and {}", told.request.id)
+        });
+    }
+}
+
+/// What was acknowledged on an account adds up to its balance.
+fn check_balances(case: &Case<'_>, findings: &mut Vec<Finding>) {
+    let mut expected: BTreeMap<AccountId, i128> = BTreeMap::new();
+    for transfer in case.told.values().flat_map(|told| told.answer().map_or(&[][..], Heard::transfers)) {
+        for posting in &transfer.postings {
+            *expected.entry(posting.account).or_default() += posting.signed();
+        }
+    }
+    for (id, statement) in &case.books.accounts {
+        let expected = expected.get(id).copied().unwrap_or(0);
+        expect(findings, "balances are what was acknowledged", statement.account.balance == expected, || {
+            format!("account {id} has {}, acknowledged are {expected}", statement.account.balance)
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! An account's history is one order of its postings, without gaps, that fits what everybody saw and when.
+
+use super::{Case, Finding, expect};
+use crate::ask::{RequestId, named_by};
+use crate::books::Statement;
+use ledger::account::Account;
+use ledger::ids::AccountId;
+use ledger::transfer::TransferKind;
+use std::collections::BTreeMap;
+
+pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
+    for (shard, journal) in case.books.journals.iter().enumerate() {
+        for (place, (sequence, _)) in (1..).zip(journal) {
+            expect(findings, "a journal has no gaps", place == *sequence, || {
+                format!("shard {shard}: entry {sequence} is where entry {place} should be")
+            });
+        }
+        for pair in journal.windows(2) {
+            expect(findings, "the time of a shard never goes back", pair[0].1 <= pair[1].1, || {
+                format!("shard {shard}: entry {} is of {}, entry {} of {}", pair[0].0, pair[0].1, pair[1].0, pair[1].1)
+            });
+        }
+    }
+    let mut listed: BTreeMap<AccountId, usize> = BTreeMap::new();
+    for (transfer, _) in &case.books.transfers {
+        transfer.postings.iter().for_each(|posting| *listed.entry(posting.account).or_default() += 1);
+    }
+    for (id, statement) in &case.books.accounts {
+        check_postings(*id, statement, findings);
+        let listed = listed.get(id).copied().unwrap_or(0);
+        expect(findings, "histories and transfers agree", listed == statement.postings.len(), || {
+            format!("account {id} has {} postings, transfers have {listed} on it", statement.postings.len())
+        });
+        check_order(case, *id, statement, findings);
+    }
+    check_looks(case, findings);
+}
+
+/// Versions count from 1, balances add up, and nobody went below the overdraft limit without being forced.
+fn check_postings(id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
+    let account = &statement.account;
+    let mut balance = 0;
+    for (version, seen) in (1..).zip(&statement.postings) {
+        let posting = &seen.posting;
+        balance += posting.signed();
+        expect(findings, "histories have no gaps", posting.version == version, || {
+            format!("account {id}: version {} is where {version} should be", posting.version)
+        });
+        expect(findings, "running balances add up", posting.balance_after == balance, || {
+            format!("account {id} version {version}: {} instead of {balance}", posting.balance_after)
+        });
+        let is_in_transfer = seen.transfer.postings.contains(posting);
+        expect(findings, "histories and transfers agree", is_in_transfer, || {
+            format!("account {id} version {version} is not in transfer {}", seen.transfer.id)
+        });
+    }
+    check_overdraft(id, statement, findings);
+    let count = statement.postings.len() as u64;
+    expect(
+        findings,
+        "an account is what its history says",
+        (account.balance, account.version) == (balance, count),
+        || {
+            format!(
+                "account {id} has {} at version {}, its history {balance} at {count}",
+                account.balance, account.version
+            )
+        },
+    );
+}
+
+/// A transfer is judged as a whole, so its last posting on the account counts.
+fn check_overdraft(id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
+    if statement.account.is_system() {
+        return;
+    }
+    let lowest = -statement.account.overdraft_limit.signed();
+    for (place, seen) in statement.postings.iter().enumerate() {
+        let transfer = &seen.transfer;
+        let next = statement.postings.get(place + 1);
+        let is_last = next.is_none_or(|next| next.transfer.id != transfer.id);
+        let net: i128 = transfer.postings.iter().filter(|posting| posting.account == id).map(|of| of.signed()).sum();
+        let may_be_low = transfer.forced || 0 <= net || transfer.kind == TransferKind::Capture;
+        expect(
+            findings,
+            "no account is below its overdraft without a forced posting",
+            !is_last || may_be_low || lowest <= seen.posting.balance_after,
+            || format!("account {id} version {}: {}", seen.posting.version, seen.posting.balance_after),
+        );
+    }
+}
+
+/// What was answered before something else was asked comes before it.
+fn check_order(case: &Case<'_>, id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
+    let (mut asked_last, mut by) = (0, None);
+    for seen in &statement.postings {
+        let Some((told, request)) = told_of(case, seen.transfer.reference.as_deref()) else { continue };
+        expect(findings, "histories keep the order of real time", asked_last <= told.1, || {
+            format!("account {id}: request {request} was answered before request {by:?} was made, but comes after it")
+        });
+        if asked_last < told.0 {
+            (asked_last, by) = (told.0, Some(request));
+        }
+    }
+}
+
+/// When the request behind a posting was made and answered.
+fn told_of(case: &Case<'_>, reference: Option<&str>) -> Option<((u64, u64), RequestId)> {
+    let (request, _) = reference.and_then(named_by)?;
+    let told = case.told.get(&request)?;
+    Some(((told.asked_at, told.answered_at()), request))
+}
+
+/// What clients saw was the account at some instant between their question and the answer.
+fn check_looks(case: &Case<'_>, findings: &mut Vec<Finding>) {
+    let mut looks: Vec<_> = case.looks.iter().collect();
+    looks.sort_by_key(|look| look.asked_at);
+    for (place, look) in looks.iter().enumerate() {
+        let Some(statement) = case.books.accounts.get(&look.id) else { continue };
+        let Some(seen) = &look.account else {
+            findings.push(Finding {
+                claim: "reads see what was acknowledged",
+                detail: format!("account {} was not seen", look.id),
+            });
+            continue;
+        };
+        let mut oldest = 0;
+        let mut newest = 0;
+        for posting in &statement.postings {
+            let Some(((asked_at, answered_at), _)) = told_of(case, posting.transfer.reference.as_deref()) else {
+                continue;
+            };
+            if answered_at < look.asked_at {
+                oldest = posting.posting.version;
+            }
+            if asked_at < look.answered_at {
+                newest = posting.posting.version;
+            }
+        }
+        let others = looks[..place].iter().filter(|other| other.id == look.id && other.answered_at < look.asked_at);
+        let revision = others.filter_map(|other| Some(other.account.as_ref()?.revision)).max().unwrap_or(0);
+        expect(findings, "reads see what was acknowledged", oldest <= seen.version && seen.version <= newest, || {
+            format!("account {} was seen at version {}, not from {oldest} to {newest}", look.id, seen.version)
+        });
+        expect(findings, "reads never go back", revision <= seen.revision, || {
+            format!("account {} was seen at revision {}, before at {revision}", look.id, seen.revision)
+        });
+        expect(findings, "reads see the books", is_true(statement, seen), || {
+            format!("account {} was seen with {} at version {}", look.id, seen.balance, seen.version)
+        });
+    }
+}
+
+fn is_true(statement: &Statement, seen: &Account) -> bool {
+    let Ok(version) = usize::try_from(seen.version) else { return false };
+    match version.checked_sub(1) {
+        None => seen.balance == 0,
+        Some(place) => statement.postings.get(place).is_some_and(|row| row.posting.balance_after == seen.balance),
+    }
+}

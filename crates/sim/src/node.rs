@@ -1,0 +1,112 @@
+//! Nodes: programs that run the bank over the shared shards, crash, and start again with nothing in memory.
+
+use crate::connection::Connection;
+use crate::ground::{Clock, Ground};
+use crate::plants::Plant;
+use crate::ports::{NodeEnv, SharedKeyring};
+use crate::scheduler::{Owner, lock};
+use crate::shard::Shard;
+use bank::Bank;
+use std::sync::{Arc, Mutex};
+use store::Store;
+
+/// How long a worker rests between two rounds.
+const WORKER_REST_US: u64 = 300_000;
+/// How long a crashed node stays away.
+const AWAY_US: (u64, u64) = (1_000, 4_000_000);
+
+struct Node {
+    clock: Clock,
+    bank: Mutex<Option<Arc<Bank>>>,
+}
+
+struct Inner {
+    ground: Ground,
+    shards: Vec<Shard>,
+    keyring: Arc<SharedKeyring>,
+    nodes: Vec<Node>,
+    plant: Option<Plant>,
+}
+
+/// All nodes of a world. Clones are the same nodes.
+#[derive(Clone)]
+pub struct Nodes {
+    inner: Arc<Inner>,
+}
+
+impl Nodes {
+    /// So many nodes over these shards, all running.
+    pub fn start(ground: &Ground, shards: &[Shard], count: usize, plant: Option<Plant>) -> Nodes {
+        let node = |_| Node { clock: Clock::new(ground.scheduler.clone()), bank: Mutex::default() };
+        let inner = Inner {
+            ground: ground.clone(),
+            shards: shards.to_vec(),
+            keyring: Arc::new(SharedKeyring::new(ground.clone())),
+            nodes: (0..count).map(node).collect(),
+            plant,
+        };
+        let nodes = Nodes { inner: Arc::new(inner) };
+        (0..count).for_each(|number| nodes.start_one(number));
+        nodes
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.inner.nodes.len()
+    }
+
+    /// The bank a node runs, unless it is down.
+    pub fn bank(&self, node: usize) -> Option<Arc<Bank>> {
+        lock(&self.inner.nodes.get(node)?.bank).clone()
+    }
+
+    /// The clock of a node.
+    pub fn clock(&self, node: usize) -> Option<&Clock> {
+        Some(&self.inner.nodes.get(node)?.clock)
+    }
+
+    /// Ends a node with all it was doing; it comes back after a while.
+    pub fn crash(&self, node: usize) {
+        if lock(&self.inner.nodes[node].bank).take().is_none() {
+            return;
+        }
+        let ground = self.inner.ground.clone();
+        ground.note(&format!("node {node} crashes"));
+        ground.scheduler.crash(Owner::Node(node));
+        let nodes = self.clone();
+        let scheduler = ground.scheduler.clone();
+        scheduler.spawn(Owner::World, async move {
+            ground.pause(AWAY_US.0, AWAY_US.1).await;
+            nodes.start_one(node);
+        });
+    }
+
+    fn start_one(&self, number: usize) {
+        let Inner { ground, shards, keyring, nodes, plant } = &*self.inner;
+        let clock = nodes[number].clock.clone();
+        let connect = |shard: &Shard| {
+            let connection = Connection::new(ground.clone(), shard.clone(), number, clock.clone());
+            let connection: Arc<dyn Store> = Arc::new(connection);
+            match plant {
+                Some(plant) => plant.in_connection(connection),
+                None => connection,
+            }
+        };
+        let stores = shards.iter().map(connect).collect();
+        let env = Arc::new(NodeEnv::new(ground.clone(), clock.clone()));
+        let bank = Arc::new(Bank::new(stores, env, keyring.clone()));
+        *lock(&nodes[number].bank) = Some(bank.clone());
+        ground.note(&format!("node {number} runs"));
+        ground.scheduler.spawn(Owner::Node(number), expire_holds(ground.clone(), bank));
+    }
+}
+
+/// The worker for holds on accounts where nothing happens. A fault is found again by its next round.
+async fn expire_holds(ground: Ground, bank: Arc<Bank>) {
+    loop {
+        ground.pause(WORKER_REST_US / 2, WORKER_REST_US).await;
+        if let Err(fault) = bank.expire_due_holds().await {
+            ground.note(&format!("holds are not expired: {fault}"));
+        }
+    }
+}

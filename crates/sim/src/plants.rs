@@ -1,0 +1,105 @@
+//! Bugs planted on purpose, to show that the auditor finds such. Each is a layer over a shard's store, or over a node's
+//! connection to one: production code has no switches for them.
+
+mod answers;
+mod effects;
+mod reads;
+mod twist;
+
+use crate::random::Dice;
+use crate::shard::Memory;
+use std::sync::Arc;
+use store::Store;
+use twist::Twisted;
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// A store forgets idempotency keys now and then.
+    KeyForgotten,
+    /// A node repeats on its own what got no answer, without its key.
+    RepeatedWithoutKey,
+    /// A store answers before it publishes: readers see the block before.
+    AnsweredBeforePublished,
+    /// A store answers before it is durable, and loses its last entry.
+    AnsweredBeforeDurable,
+    /// A store acknowledges what it never does.
+    AcknowledgedOnly,
+    /// A node says no when it does not know.
+    FaultAsRejection,
+    /// A store answers a repeated request with another's answer.
+    AnswerOfAnother,
+    /// An atomic batch that is rejected leaves its first transfers behind.
+    PartOfBatch,
+    /// A transfer of several legs loses the last.
+    LegLost,
+    /// A second reversal goes through.
+    ReversedTwice,
+    /// Funds are not always checked.
+    FundsUnchecked,
+    /// A freeze is acknowledged and not recorded.
+    FreezeForgotten,
+    /// The time of a shard goes back with the clock of whoever commits.
+    TimeGoesBack,
+    /// Ids are given out by the second, and twice.
+    IdGivenTwice,
+    /// A node shows accounts as it saw them first.
+    StaleCache,
+}
+
+impl Plant {
+    /// Every planted bug, with the claim under which it is found, and the count of seeds within which it is.
+    pub const ALL: [(Plant, &'static str, u64); 15] = [
+        (Plant::KeyForgotten, "a request has one effect", 10),
+        (Plant::RepeatedWithoutKey, "a request has one effect", 10),
+        (Plant::AnsweredBeforePublished, "reads see what was acknowledged", 10),
+        (Plant::AnsweredBeforeDurable, "what is acknowledged is in the books", 10),
+        (Plant::AcknowledgedOnly, "what is acknowledged is in the books", 10),
+        (Plant::FaultAsRejection, "what is rejected moves nothing", 10),
+        (Plant::AnswerOfAnother, "who asks again hears the same", 10),
+        (Plant::PartOfBatch, "what is rejected moves nothing", 30),
+        (Plant::LegLost, "the effect is what was asked for", 10),
+        (Plant::ReversedTwice, "a transfer is reversed once", 30),
+        (Plant::FundsUnchecked, "no account is below its overdraft without a forced posting", 10),
+        (Plant::FreezeForgotten, "frozen and closed accounts keep their money", 30),
+        (Plant::TimeGoesBack, "the time of a shard never goes back", 10),
+        (Plant::IdGivenTwice, "no id is given out twice", 10),
+        (Plant::StaleCache, "reads see what was acknowledged", 10),
+    ];
+
+    /// The bug with this name.
+    pub fn from_name(name: &str) -> Option<Plant> {
+        Plant::ALL.into_iter().map(|(plant, ..)| plant).find(|plant| format!("{plant:?}") == name)
+    }
+
+    /// The store of a shard with this bug.
+    pub fn in_shard(self, memory: Memory, dice: &Dice) -> Arc<dyn Store> {
+        let dice = dice.clone();
+        let store: Arc<dyn Store> = memory.store.clone();
+        match self {
+            Plant::KeyForgotten => Arc::new(Twisted(effects::KeyForgotten { store, dice })),
+            Plant::AnsweredBeforePublished => Arc::new(Twisted(reads::Unpublished::new(memory, dice))),
+            Plant::AnsweredBeforeDurable => Arc::new(Twisted(reads::Undurable::new(memory, dice))),
+            Plant::AcknowledgedOnly => Arc::new(Twisted(answers::AcknowledgedOnly { store, dice })),
+            Plant::AnswerOfAnother => Arc::new(Twisted(answers::AnswerOfAnother { store })),
+            Plant::PartOfBatch => Arc::new(Twisted(effects::PartOfBatch { store })),
+            Plant::LegLost => Arc::new(Twisted(effects::LegLost { store })),
+            Plant::ReversedTwice => Arc::new(Twisted(effects::ReversedTwice::new(store))),
+            Plant::FundsUnchecked => Arc::new(Twisted(effects::FundsUnchecked { store, dice })),
+            Plant::FreezeForgotten => Arc::new(Twisted(answers::FreezeForgotten { store })),
+            Plant::TimeGoesBack => Arc::new(Twisted(answers::TimeGoesBack { store })),
+            Plant::IdGivenTwice => Arc::new(Twisted(answers::IdGivenTwice { store })),
+            Plant::RepeatedWithoutKey | Plant::FaultAsRejection | Plant::StaleCache => store,
+        }
+    }
+
+    /// A node's connection with this bug.
+    pub fn in_connection(self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        match self {
+            Plant::RepeatedWithoutKey => Arc::new(Twisted(effects::RepeatedWithoutKey { store })),
+            Plant::FaultAsRejection => Arc::new(Twisted(answers::FaultAsRejection { store })),
+            Plant::StaleCache => Arc::new(Twisted(reads::StaleCache::new(store))),
+            _ => store,
+        }
+    }
+}
