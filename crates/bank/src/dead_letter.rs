@@ -16,7 +16,7 @@ use crate::read::{Merged, PAGE_BYTES_MAX, Positions};
 use crate::sealing::{EVENT_PURPOSE, Sealer};
 use crate::submit::{ClientKey, allow};
 use crate::{Bank, Caller};
-use ledger::command::{BeginRedrive, Command, DiscardDeadLetter, FinishRedrive};
+use ledger::command::{BeginRedrive, Between, Command, DiscardDeadLetter, FinishRedrive};
 use ledger::customer::Sealed;
 use ledger::dead_letter::{DeadLetter, DeadLetterStatus};
 use ledger::event::{Event, Key, Outcome};
@@ -25,6 +25,16 @@ use ledger::token::Role;
 use serde_json::value::{RawValue, to_raw_value};
 use store::query::{EntryQuery, PageQuery};
 use store::{Answer, EntryRef, Fault, Request};
+
+/// What an entry keeps of an event, sealed: that of a dead letter made or redriven, or of a saga that failed.
+fn payload_in(entry: &EntryRef) -> Option<&Sealed> {
+    let Outcome::Event(event) = &entry.outcome else { return None };
+    match event {
+        Event::DeadLetterChanged(changed) => changed.payload.as_ref(),
+        Event::Saga(step) => step.dead_letter.as_ref()?.payload.as_ref(),
+        _ => None,
+    }
+}
 
 /// Most bytes of the reason for discarding.
 pub const REASON_BYTES_MAX: usize = 512;
@@ -209,7 +219,13 @@ impl Bank {
             Ok(command) => command,
             Err(failure) => return Ok(Some((failure.code, failure.detail))),
         };
-        let command = self.with_known_customer(command, shard).await?;
+        let command = match self.with_known_customer(command, shard).await? {
+            // It may fail after it began, when this attempt has long been told as made: then it is a new dead letter.
+            Command::Between(between) => {
+                Command::Between(Box::new(Between { payload: payload_in(data).cloned(), ..*between }))
+            }
+            command => command,
+        };
         let digest = self.digests.key(Namespace::Attempt(attempt), Scope::DeadLetter(id), b"");
         let key = Some(Key { digest, fingerprint: EVENT_FINGERPRINT });
         let answer = self.submit_one(caller.context(), shard, Request { key, command }, false).await?;
@@ -248,17 +264,14 @@ impl Bank {
     }
 
     async fn content_of(&self, entry: &EntryRef) -> Result<Content, Fault> {
-        let Outcome::Event(Event::DeadLetterChanged(changed)) = &entry.outcome else { return Ok(Content::Erased) };
-        let Some(payload) = &changed.payload else { return Ok(Content::Erased) };
+        let Some(payload) = payload_in(entry) else { return Ok(Content::Erased) };
         let Some(mut content) = self.open_sealed(payload, EVENT_PURPOSE).await? else { return Ok(Content::Erased) };
         let form = content.first().copied();
         content.drain(..content.len().min(1));
         match form {
             Some(WHOLE) => Ok(Content::Whole(content)),
             Some(BEGINNING) => Ok(Content::Beginning(content)),
-            Some(_) | None => {
-                Err(Fault::Corrupt { detail: format!("the payload of dead letter {}", changed.dead_letter.id) })
-            }
+            Some(_) | None => Err(Fault::Corrupt { detail: format!("the payload in entry {}", entry.header.sequence) }),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::submit::{ShardBatch, allow, submit_batches, unknown_customer};
 use crate::transfer::{Terms, transfer};
 use crate::{Bank, Caller};
 use futures_util::future::join;
-use ledger::command::{Command, Ingest, OpenAccount, RecordDeadLetter};
+use ledger::command::{Between, Command, Ingest, OpenAccount, RecordDeadLetter};
 use ledger::customer::Sealed;
 use ledger::event::{Context, Event, Key, Outcome};
 use ledger::ids::{CustomerId, DeadLetterId, ShardId, TransferId};
@@ -199,6 +199,11 @@ impl Bank {
             _ => None,
         };
         let command = match read.said.and_then(|said| self.command_of(said, profile_sealer)) {
+            Ok((_, Command::Between(between))) => {
+                let Between { command, routes, .. } = *between;
+                let command = Command::Ingest(Box::new(Ingest { command, payload }));
+                Command::Between(Box::new(Between { command, routes, payload: None }))
+            }
             Ok((_, command)) => Command::Ingest(Box::new(Ingest { command, payload })),
             Err(failure) => dead_letter(&failure, payload),
         };
@@ -228,8 +233,9 @@ impl Bank {
             }
             Said::Transfer { from, to, movement } => transfer(TransferKind::Transfer, from, to, terms(movement)),
         };
-        match self.home_of_transfers(std::slice::from_ref(&transfer)) {
-            Ok(home) => Ok((home.shard, Command::Transfer(transfer))),
+        let home = self.home_of_transfers(std::slice::from_ref(&transfer));
+        match self.between_transfers(Command::Transfer(transfer), home.shard) {
+            Ok(command) => Ok((home.shard, command)),
             Err(error) => Err(Failure::new("not_available_yet", error.to_string())),
         }
     }

@@ -12,6 +12,7 @@ use ledger::event::{
 };
 use ledger::hold::Hold;
 use ledger::ids::{Sequence, ShardId};
+use ledger::saga::{SagaStep, StepKind};
 use ledger::transfer::{Note, Posting, Side, Transferred};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -141,11 +142,40 @@ fn told(event: &Event) -> (&'static str, Value) {
         }
         Event::CustomerChanged(changed) => user(changed),
         Event::DeadLetterChanged(changed) => dead_letter(changed),
+        Event::Saga(step) => saga(step),
         Event::TokenChanged(token) => {
             let kind = if token.revoked { "florin.token.revoked" } else { "florin.token.created" };
             (kind, json!({ "token_id": token.id.to_string(), "role": token.role.name() }))
         }
     }
+}
+
+/// A step of a transfer between shards. That it succeeded or failed is told by its home shard alone.
+fn saga(step: &SagaStep) -> (&'static str, Value) {
+    let kind = match step.kind {
+        StepKind::Started => "florin.transfer.pending",
+        StepKind::Completed => "florin.transfer.succeeded",
+        StepKind::Failed => "florin.transfer.failed",
+        StepKind::Executed | StepKind::Posted => "florin.transfer.part_posted",
+        StepKind::Refused => "florin.transfer.part_refused",
+        _ => "florin.transfer.step",
+    };
+    let transfers: Vec<Value> = step.transferred.iter().map(transfer).collect();
+    let ordered = step.order.iter().flat_map(|order| order.transfers.iter()).map(|ordered| {
+        let amount = decimal(ordered.amount().try_into().unwrap_or(i128::MAX), ordered.currency);
+        json!({ "transfer_id": ordered.id.to_string(), "type": ordered.kind.name(), "amount": amount,
+            "currency": ordered.currency.code() })
+    });
+    let failure = step.failure.map(|failure| json!({ "code": failure.rejection.code(), "index": failure.index }));
+    let data = json!({
+        "transfer_id": step.saga.to_string(),
+        "step": step.kind.name(),
+        "ordered": ordered.collect::<Vec<Value>>(),
+        "transfers": transfers,
+        "failure": failure,
+        "dead_letter_id": step.dead_letter.as_ref().map(|changed| changed.dead_letter.id.to_string()),
+    });
+    (kind, data)
 }
 
 fn user(changed: &CustomerChanged) -> (&'static str, Value) {

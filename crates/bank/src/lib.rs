@@ -4,6 +4,7 @@
 //! timer. There is no HTTP here, no runtime, no clock and no thread: futures that any executor can poll, and ports for
 //! the rest. Nothing here decides about money; the rule book does, behind `store::Store`.
 
+mod between;
 pub mod dead_letter;
 pub mod digest;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod line;
 pub mod ports;
 pub mod profile;
 pub mod read;
+pub mod relay;
 pub mod sealing;
 pub mod slot_map;
 pub mod submit;

@@ -1,6 +1,7 @@
 //! What the bank needs of the world: time, randomness, waiting, and a place for keys. Each is a trait that an adapter
 //! fills, so that the whole bank runs under a simulator.
 
+use ledger::ids::ShardId;
 use ledger::time::Timestamp;
 use std::fmt;
 use std::future::Future;
@@ -20,6 +21,13 @@ pub trait Env: Send + Sync + 'static {
 
     /// Waits so many microseconds.
     fn sleep(&self, microseconds: u64) -> Boxed<'_, ()>;
+}
+
+/// What carries parcels from shard to shard: it may lose, double, delay and reorder them. Whoever works for the receiving
+/// shard hands each to [`Bank::take_parcel`](crate::Bank::take_parcel).
+pub trait Bus: Send + Sync + 'static {
+    /// Sends a parcel. A fault means that it may not have been sent: it is sent again.
+    fn send(&self, from: ShardId, to: ShardId, parcel: Vec<u8>) -> Boxed<'_, Result<(), Fault>>;
 }
 
 /// Names a key of the keyring.

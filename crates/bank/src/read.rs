@@ -7,8 +7,13 @@ use ledger::currency::Currency;
 use ledger::customer::Customer;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, HoldId, ShardId, TransferId};
+use ledger::saga::Saga;
+use ledger::time::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
-use store::query::{BalanceQuery, PAGE_MAX, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use store::query::{
+    BalanceQuery, PAGE_MAX, Page, PageQuery, PostingQuery, PostingRow, SagaQuery, TransferQuery, TransferStatus,
+    TransferView,
+};
 use store::{Fault, Reply, Store};
 
 /// Where a list over all shards goes on, one position per shard: `Some(u64::MAX)` starts with the newest, `None` has
@@ -22,6 +27,15 @@ pub struct Merged<T> {
     pub items: Vec<T>,
     /// Where the next page starts; `None` when there is nothing more.
     pub next: Option<Positions>,
+}
+
+/// A transfer as the whole bank knows it.
+#[derive(Clone, Debug)]
+pub struct TransferDetails {
+    /// What its home shard says: what was asked, how far it is, what reversed it.
+    pub view: TransferView,
+    /// Its postings on all shards, by booking time.
+    pub postings: Vec<PostingRow>,
 }
 
 /// The books of one shard in one currency.
@@ -72,12 +86,70 @@ impl Bank {
         self.store(self.shard_of_account(account)).holds_of(account, page, self.now()).await
     }
 
-    /// A transfer with its reversal.
+    /// A transfer with its reversal and its postings on every shard.
     ///
     /// # Errors
-    /// A fault of the shard.
-    pub async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, Fault> {
-        self.store(self.shard_of_generated(id.number())).transfer(id).await
+    /// A fault of any shard it is on.
+    pub async fn transfer(&self, id: TransferId) -> Result<Option<TransferDetails>, Fault> {
+        match self.store(self.shard_of_generated(id.number())).transfer(id).await? {
+            Some(view) => Ok(Some(self.details(view).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds what other shards have of a transfer. They may be a step behind its home, or ahead of it.
+    async fn details(&self, view: TransferView) -> Result<TransferDetails, Fault> {
+        let mut postings = view.postings();
+        let Some((order, ordered)) = view.ordered() else { return Ok(TransferDetails { view, postings }) };
+        for shard in order.parts() {
+            let theirs = self.store(shard).transfer(ordered.id).await?;
+            postings.extend(theirs.iter().flat_map(TransferView::postings));
+        }
+        let booked = |row: &PostingRow| row.transfer.entry.header.time;
+        // Stable: those of one entry stay in their order, and the home's come first where times are the same.
+        postings.sort_by_key(booked);
+        Ok(TransferDetails { view, postings })
+    }
+
+    /// A transfer that another shard began is told by its home.
+    async fn at_home(&self, view: TransferView, found_on: ShardId) -> Result<TransferDetails, Fault> {
+        let id = view.transfer.transferred().map(|transferred| transferred.id);
+        match id.filter(|id| ShardId::of_generated(id.number()) != found_on) {
+            Some(id) => match self.transfer(id).await? {
+                Some(details) => Ok(details),
+                None => Err(Fault::Corrupt { detail: format!("the home shard of transfer {id} does not know it") }),
+            },
+            None => self.details(view).await,
+        }
+    }
+
+    /// Transfers between shards that are under way and began at or before this time, newest first; those of a batch one
+    /// after the other.
+    ///
+    /// # Errors
+    /// A fault of any shard.
+    pub async fn pending_transfers(
+        &self,
+        until: Timestamp,
+        limit: usize,
+        from: Option<&Positions>,
+    ) -> Result<Merged<TransferDetails>, Fault> {
+        let started = |saga: &Saga| saga.started_at.microseconds();
+        let merged = self
+            .merged(
+                limit,
+                from,
+                move |store, page| store.open_sagas(SagaQuery { until, before: page.before, limit: page.limit }),
+                started,
+            )
+            .await?;
+        let mut items = Vec::with_capacity(merged.items.len());
+        for ordered in merged.items.iter().flat_map(|saga| saga.order.transfers.iter()) {
+            // One that ended since the list was read is no longer pending.
+            let details = self.transfer(ordered.id).await?;
+            items.extend(details.filter(|details| details.view.status() == TransferStatus::Pending));
+        }
+        Ok(Merged { items, next: merged.next })
     }
 
     /// An account's postings, newest version first.
@@ -129,10 +201,10 @@ impl Bank {
         &self,
         query: &TransferQuery,
         from: Option<&Positions>,
-    ) -> Result<Merged<TransferView>, Fault> {
+    ) -> Result<Merged<TransferDetails>, Fault> {
         let on = query.account.map(|account| self.shard_of_account(account));
         let booked = |view: &TransferView| view.transfer.entry.header.time.microseconds();
-        self.merged(
+        let merged = self.merged(
             query.limit,
             from,
             |store, page| match on {
@@ -140,8 +212,15 @@ impl Bank {
                 _ => store.transfers(TransferQuery { before: page.before, limit: page.limit, ..query.clone() }),
             },
             booked,
-        )
-        .await
+        );
+        let merged = merged.await?;
+        let mut items = Vec::with_capacity(merged.items.len());
+        for view in merged.items {
+            let home = view.transfer.transferred().map(|transferred| ShardId::of_generated(transferred.id.number()));
+            let found_on = on.or(home).unwrap_or_default();
+            items.push(self.at_home(view, found_on).await?);
+        }
+        Ok(Merged { items, next: merged.next })
     }
 
     /// The books of every shard and currency: the bank's own accounts beside the sum of the customers'.

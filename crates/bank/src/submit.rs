@@ -15,9 +15,6 @@ use ledger::transfer::{Transfer, TransferKind};
 use std::sync::Arc;
 use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
 
-/// What is said of a transfer whose accounts live on several shards.
-pub(crate) const BETWEEN_SHARDS: &str = "moving money between accounts of different shards";
-
 /// An idempotency key as the client sent it, and the fingerprint of what the client said with it.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientKey<'a> {
@@ -52,8 +49,9 @@ impl Bank {
     /// Decides one command, an atomic batch among them. A dry run ignores the key.
     ///
     /// # Errors
-    /// [`BankError::Forbidden`] if the caller's role does not allow it, [`BankError::NotAvailableYet`] if it names
-    /// accounts of several shards, [`BankError::Fault`] if machinery failed and the same should be sent again.
+    /// [`BankError::Forbidden`] if the caller's role does not allow it, [`BankError::NotAvailableYet`] if it moves all
+    /// that is available on an account of another shard than the first's, [`BankError::Fault`] if machinery failed and
+    /// the same should be sent again.
     pub async fn submit(
         &self,
         caller: &Caller,
@@ -62,7 +60,8 @@ impl Bank {
         dry_run: bool,
     ) -> Result<Answer, BankError> {
         let (shard, request) = self.request(caller, key.filter(|_| !dry_run), command).await?;
-        self.submit_one(caller.context(), shard, request, dry_run).await
+        let answer = self.submit_one(caller.context(), shard, request, dry_run).await?;
+        if dry_run { self.dry_run_parts(&caller.context(), answer).await } else { Ok(answer) }
     }
 
     /// Moves money in several transfers, all or none.
@@ -95,9 +94,12 @@ impl Bank {
             let key = key.filter(|_| !dry_run);
             let request = match &command {
                 // The usual case needs no look-up, so it does not become a future either.
-                Command::Transfer(transfer) => check_role(caller, &command)
-                    .and_then(|()| self.home_of_transfers(std::slice::from_ref(transfer)))
-                    .map(|home| request_at(&keys, key, command, home)),
+                Command::Transfer(transfer) => {
+                    let home = self.home_of_transfers(std::slice::from_ref(transfer));
+                    check_role(caller, &command)
+                        .and_then(|()| self.between_transfers(command, home.shard))
+                        .map(|command| request_at(&keys, key, command, home))
+                }
                 _ => self.request(caller, key, command).await,
             };
             match request {
@@ -120,6 +122,7 @@ impl Bank {
         check_role(caller, &command)?;
         let home = self.home(caller, key, &command).await?;
         let command = self.with_known_customer(command, home.shard).await?;
+        let command = self.between(command, home.shard).await?;
         Ok(request_at(&self.keys_of(caller), key, command, home))
     }
 
@@ -143,13 +146,13 @@ impl Bank {
     /// Where a command is decided and to what its key belongs.
     async fn home(&self, caller: &Caller, key: Option<ClientKey<'_>>, command: &Command) -> Result<Home, BankError> {
         match command {
-            Command::Transfer(transfer) => self.home_of_transfers(std::slice::from_ref(transfer)),
-            Command::Batch(transfers) => self.home_of_transfers(transfers),
+            Command::Transfer(transfer) => Ok(self.home_of_transfers(std::slice::from_ref(transfer))),
+            Command::Batch(transfers) => Ok(self.home_of_transfers(transfers)),
             Command::Reverse(reverse) => Ok(self.home_of_reversed(reverse.transfer).await?),
-            Command::PlaceHold(hold) => self.home_with(hold.from, hold.to),
-            Command::CaptureHold(capture) => {
-                let home = self.home_of_hold(capture.hold).await?;
-                self.stays(home, capture.to)
+            Command::PlaceHold(hold) => Ok(self.home_of_account(hold.from)),
+            Command::CaptureHold(capture) => Ok(self.home_of_hold(capture.hold).await?),
+            Command::CancelSaga(id) => {
+                Ok(Home { shard: self.shard_of_generated(id.number()), scope: Scope::Transfer(*id) })
             }
             Command::VoidHold(hold) | Command::ExpireHold(hold) => Ok(self.home_of_hold(*hold).await?),
             Command::RegisterCustomer(register) => Ok(match register.id {
@@ -170,38 +173,23 @@ impl Bank {
             Command::OpenSystemAccount(_)
             | Command::CreateToken(_)
             | Command::RecordDeadLetter(_)
+            | Command::Between(_)
+            | Command::Receive(_)
+            | Command::Refuse(_)
             | Command::Ingest(_) => Ok(Home { shard: ShardId::default(), scope: Scope::Text }),
         }
     }
 
     /// Of transfers the first account debited counts; for a deposit the one credited.
-    pub(crate) fn home_of_transfers(&self, transfers: &[Transfer]) -> Result<Home, BankError> {
+    pub(crate) fn home_of_transfers(&self, transfers: &[Transfer]) -> Home {
         let Some((first, leg)) = transfers.first().and_then(|first| Some((first, first.legs.first()?))) else {
-            return Ok(Home { shard: ShardId::default(), scope: Scope::Text });
+            return Home { shard: ShardId::default(), scope: Scope::Text };
         };
-        let account = if first.kind == TransferKind::Deposit { leg.to } else { leg.from };
-        let home = self.home_of_account(account);
-        let legs = || transfers.iter().flat_map(|transfer| transfer.legs.iter());
-        let stays = |id: AccountId| self.shard_of_account(id) == home.shard;
-        let all_stay = self.shards.len() == 1 || legs().all(|leg| stays(leg.from) && stays(leg.to));
-        if all_stay { Ok(home) } else { Err(BankError::NotAvailableYet { what: BETWEEN_SHARDS }) }
+        self.home_of_account(if first.kind == TransferKind::Deposit { leg.to } else { leg.from })
     }
 
     fn home_of_account(&self, id: AccountId) -> Home {
         Home { shard: self.shard_of_account(id), scope: Scope::Account(id) }
-    }
-
-    fn home_with(&self, account: AccountId, other: Option<AccountId>) -> Result<Home, BankError> {
-        self.stays(self.home_of_account(account), other)
-    }
-
-    fn stays(&self, home: Home, other: Option<AccountId>) -> Result<Home, BankError> {
-        match other {
-            Some(other) if self.shard_of_account(other) != home.shard => {
-                Err(BankError::NotAvailableYet { what: BETWEEN_SHARDS })
-            }
-            Some(_) | None => Ok(home),
-        }
     }
 
     async fn home_of_hold(&self, id: HoldId) -> Result<Home, Fault> {
@@ -336,6 +324,7 @@ fn least_role(command: &Command) -> Role {
         Command::OpenSystemAccount(_)
         | Command::CreateToken(_)
         | Command::RevokeToken(_)
+        | Command::CancelSaga(_)
         | Command::DiscardDeadLetter(_) => true,
         _ => false,
     };

@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) data: Data,
     /// `florin serve`.
     pub(crate) serve: Serve,
+    /// Transfers between shards.
+    pub(crate) sagas: Sagas,
     /// The commands that work through a running server.
     pub(crate) client: Client,
     /// What is logged, and how.
@@ -76,6 +78,28 @@ pub(crate) struct Serve {
     pub(crate) hold_expiry_interval_ms: u64,
     /// Most requests a second of one principal; no limit without it.
     pub(crate) rate_limit: Option<NonZeroU32>,
+}
+
+/// Section `sagas`: transfers between shards.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sagas {
+    /// How long a node keeps the work of carrying a shard's messages without renewing its claim, in milliseconds.
+    pub(crate) lease_ms: u64,
+    /// The longest first wait after a failed delivery, in milliseconds; it doubles with each failure.
+    pub(crate) retry_first_ms: u64,
+    /// The longest wait between two tries of a delivery, in milliseconds.
+    pub(crate) retry_most_ms: u64,
+    /// How often both ends of every pair of shards are compared, in milliseconds.
+    pub(crate) sweep_interval_ms: u64,
+    /// A transfer that is pending for so many seconds alarms.
+    pub(crate) alert_after_s: u64,
+}
+
+impl Default for Sagas {
+    fn default() -> Sagas {
+        Sagas { lease_ms: 3000, retry_first_ms: 50, retry_most_ms: 10_000, sweep_interval_ms: 1000, alert_after_s: 30 }
+    }
 }
 
 fn shard_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU16>, D::Error> {

@@ -10,6 +10,7 @@ mod event_file;
 mod failure;
 mod output;
 mod program;
+mod workers;
 
 use clap::Parser;
 use cli::{Cli, Command};

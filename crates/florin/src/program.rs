@@ -7,6 +7,7 @@ use crate::client::Server;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::output::Output;
+use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
 use bank::ports::Env;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store_embedded::engine::{Engine, Options};
 use store_embedded::error::StorageError;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 /// See the module.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct OpenBank {
     /// The keys of its sealed data.
     pub(crate) keyring: Arc<KeyringFile>,
     engine: Engine,
+    workers: Workers,
+    runtime: Handle,
 }
 
 impl Program {
@@ -91,7 +94,9 @@ impl Program {
         let is_new = stores.iter().all(|shard| shard.head() == 0);
         let keyring = Arc::new(self.open_keyring(folder, is_new)?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
-        Ok(OpenBank { bank, env, keyring, engine })
+        let runtime = self.runtime.handle().clone();
+        let workers = Workers::start(&runtime, &bank, None, &self.config.sagas);
+        Ok(OpenBank { bank, env, keyring, engine, workers, runtime })
     }
 
     /// Opens the bank in a folder that must have one already.
@@ -128,11 +133,15 @@ impl Program {
 }
 
 impl OpenBank {
-    /// Finishes what was begun, writes a checkpoint and unlocks the folder.
+    /// Finishes what was begun, transfers between shards among it, writes a checkpoint and unlocks the folder.
     ///
     /// # Errors
     /// A fault of the engine.
     pub(crate) fn shut_down(self) -> Result<(), Failure> {
+        drop(self.workers);
+        if let Err(fault) = self.runtime.block_on(self.bank.finish_sagas()) {
+            tracing::warn!("transfers between shards stay pending until the next start: {fault}");
+        }
         Ok(self.engine.shut_down()?)
     }
 }

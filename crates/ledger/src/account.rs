@@ -137,6 +137,8 @@ pub struct Account {
     pub opening_overdraft_limit: Amount,
     /// The booking day it was opened.
     pub opened: Day,
+    /// Open sagas with a part of it: debits not completed and credits promised. It cannot be closed or moved meanwhile.
+    pub sagas_open: u32,
 }
 
 impl Account {
@@ -167,6 +169,7 @@ impl Account {
             note: None,
             opening_overdraft_limit: Amount::ZERO,
             opened,
+            sagas_open: 0,
         }
     }
 
@@ -224,10 +227,11 @@ impl SystemAccount {
         })
     }
 
-    /// Whether it exists without having been opened: one of each standard kind, and a clearing account per shard.
+    /// Whether it exists without having been opened: one of each standard kind, and a clearing account per shard, with
+    /// one for the shard itself, where its own part of a saga over several others waits for the decision.
     pub fn is_standard(self) -> bool {
         match self.kind {
-            SystemKind::Clearing => ShardId::new(self.ordinal).is_some_and(|other| other != self.shard),
+            SystemKind::Clearing => ShardId::new(self.ordinal).is_some(),
             SystemKind::Cash | SystemKind::Expense | SystemKind::Income | SystemKind::Suspense => self.ordinal == 0,
             SystemKind::Atm | SystemKind::Correspondent | SystemKind::Other => false,
         }

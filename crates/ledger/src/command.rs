@@ -4,7 +4,9 @@ use crate::account::{AccountKind, FreezeKind, SystemKind};
 use crate::amount::Amount;
 use crate::currency::Currency;
 use crate::customer::{Profile, Sealed};
-use crate::ids::{AccountId, CustomerId, DeadLetterId, HoldId, TokenId, TransferId};
+use crate::ids::{AccountId, CustomerId, DeadLetterId, HoldId, ShardId, TokenId, TransferId};
+use crate::rejection::Rejection;
+use crate::saga::{Envelope, Message, Order, Route};
 use crate::time::Timestamp;
 use crate::token::Role;
 use crate::transfer::{Note, Transfer};
@@ -56,6 +58,35 @@ pub enum Command {
     CreateToken(Box<CreateToken>),
     /// End a token.
     RevokeToken(TokenId),
+    /// Move money between accounts of several shards.
+    Between(Box<Between>),
+    /// Take a message of another shard.
+    Receive(Box<Receive>),
+    /// Say no, for what was found on another shard.
+    Refuse(Box<Rejection>),
+    /// Ask for the money of an open transfer between shards back.
+    CancelSaga(TransferId),
+}
+
+/// See [`Command::Between`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// What moves money: a transfer, an atomic batch, a reversal, a capture, or an event that is one transfer. `Max`
+    /// debits an account of the shard that decides.
+    pub command: Command,
+    /// Where the accounts of other shards are.
+    pub routes: Box<[Route]>,
+    /// The event it repeats, sealed: it becomes a dead letter if the saga fails after it began.
+    pub payload: Option<Sealed>,
+}
+
+/// See [`Command::Receive`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receive {
+    /// The message.
+    pub envelope: Envelope,
+    /// Refuse it for this reason, because the rule book fails on it.
+    pub refused: Option<Rejection>,
 }
 
 /// See [`Command::Reverse`].
@@ -254,6 +285,8 @@ pub struct Footprint {
     pub dead_letters: Vec<DeadLetterId>,
     /// Tokens named.
     pub tokens: Vec<TokenId>,
+    /// Sagas named, with what this shard keeps of them and the accounts on this shard that their orders name.
+    pub sagas: Vec<TransferId>,
 }
 
 /// Names every row this command can touch.
@@ -288,10 +321,33 @@ fn add(footprint: &mut Footprint, command: &Command) {
         Command::FinishRedrive(redrive) => footprint.dead_letters.push(redrive.dead_letter),
         Command::DiscardDeadLetter(discard) => footprint.dead_letters.push(discard.dead_letter),
         Command::RevokeToken(token) => footprint.tokens.push(*token),
-        Command::OpenSystemAccount(_) | Command::RecordDeadLetter(_) | Command::CreateToken(_) => {}
+        Command::Between(between) => {
+            add(footprint, &between.command);
+            let is_elsewhere = |id: &AccountId| between.routes.iter().any(|route| route.account == *id);
+            footprint.accounts.retain(|id| !is_elsewhere(id));
+        }
+        Command::Receive(receive) => add_message(footprint, &receive.envelope),
+        Command::CancelSaga(saga) => footprint.sagas.push(*saga),
+        Command::OpenSystemAccount(_) | Command::RecordDeadLetter(_) | Command::CreateToken(_) | Command::Refuse(_) => {
+        }
     }
 }
 
 fn add_transfer(footprint: &mut Footprint, transfer: &Transfer) {
     footprint.accounts.extend(transfer.legs.iter().flat_map(|leg| [leg.from, leg.to]));
+}
+
+fn add_message(footprint: &mut Footprint, envelope: &Envelope) {
+    match &envelope.message {
+        Message::Take(order) => footprint.accounts.extend(accounts_on(order, envelope.to)),
+        Message::Answer { saga, .. } | Message::Finish { saga, .. } | Message::Done(saga) | Message::Cancel(saga) => {
+            footprint.sagas.push(*saga);
+        }
+    }
+}
+
+/// The accounts of an order that are on this shard.
+pub fn accounts_on(order: &Order, shard: ShardId) -> impl Iterator<Item = AccountId> {
+    let legs = order.transfers.iter().flat_map(|ordered| ordered.legs.iter());
+    legs.flat_map(|leg| [leg.from, leg.to]).filter(move |id| order.shard_of(*id) == shard)
 }

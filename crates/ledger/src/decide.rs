@@ -8,7 +8,7 @@ use crate::account::{
     Account, AccountKind, CUSTOMER_BALANCE_MAX, FreezeKind, HOLDS_PER_ACCOUNT_MAX, Status, SystemAccount, SystemKind,
 };
 use crate::amount::Amount;
-use crate::command::{CaptureHold, Command, PlaceHold, Reverse};
+use crate::command::{CaptureHold, Command, PlaceHold, Reverse, accounts_on};
 use crate::currency::Currency;
 use crate::event::{Event, Header, HoldCaptured, HoldChange, HoldChanged, Outcome};
 use crate::hold::{Hold, HoldStatus};
@@ -16,10 +16,12 @@ use crate::ids::{AccountId, HoldId, SYSTEM_ID_START, TransferId};
 use crate::limit::LimitKind;
 use crate::record::record_transferred;
 use crate::rejection::Rejection;
+use crate::saga::Message;
 use crate::transfer::{Leg, LegAmount, Legs, Posting, Postings, Reversed, Side, Transfer, TransferKind, Transferred};
 use crate::working_set::WorkingSet;
 
 mod register;
+pub(crate) mod saga;
 
 /// What the checks of one command come to.
 type Decided<T = Event> = Result<T, Rejection>;
@@ -27,9 +29,15 @@ type Decided<T = Event> = Result<T, Rejection>;
 /// Decides a command and leaves the set as it was (but for standard accounts of the bank, which now have a row).
 pub(crate) fn decide(set: &mut WorkingSet, header: &Header, command: &Command) -> Outcome {
     if let Command::Batch(transfers) = command {
-        return decide_batch(set, header, transfers);
+        return decide_batch(set, header, command, transfers);
     }
     ensure_standard_accounts(set, command);
+    if let Command::Between(between) = command {
+        return match saga::begin(set, header, between) {
+            Ok(event) => Outcome::Event(event),
+            Err(failure) => Outcome::Rejection { index: failure.index, rejection: failure.rejection },
+        };
+    }
     match decide_one(set, header, command) {
         Ok(event) => Outcome::Event(event),
         Err(rejection) => Outcome::Rejection { index: 0, rejection },
@@ -45,14 +53,19 @@ fn decide_one(set: &mut WorkingSet, header: &Header, command: &Command) -> Decid
         Command::VoidHold(hold) => decide_void(set, header, *hold),
         Command::ExpireHold(hold) => decide_expire(set, header, *hold),
         Command::Ingest(ingest) => register::ingest(set, header, ingest),
-        Command::Batch(_) => unreachable!("batches are decided one level up and never inside another command"),
+        Command::Refuse(rejection) => Err(**rejection),
+        Command::Receive(receive) => saga::receive(set, header, receive),
+        Command::CancelSaga(saga) => saga::cancel(set, header, *saga),
+        Command::Batch(_) | Command::Between(_) => {
+            unreachable!("batches and sagas are decided one level up and never inside another command")
+        }
         other => register::decide(set, header, other),
     }
 }
 
 /// An atomic batch is decided by doing it on a savepoint, transfer after transfer as if each had come alone.
-fn decide_batch(set: &mut WorkingSet, header: &Header, transfers: &[Transfer]) -> Outcome {
-    transfers.iter().for_each(|transfer| ensure_named(set, transfer.legs.iter().flat_map(|leg| [leg.from, leg.to])));
+fn decide_batch(set: &mut WorkingSet, header: &Header, command: &Command, transfers: &[Transfer]) -> Outcome {
+    ensure_standard_accounts(set, command);
     let ids = set.ids;
     set.accounts.set_savepoint();
     let mut done = Vec::with_capacity(transfers.len());
@@ -85,6 +98,18 @@ fn ensure_standard_accounts(set: &mut WorkingSet, command: &Command) {
         }
         Command::PlaceHold(hold) => ensure_named(set, hold.to.into_iter()),
         Command::Ingest(ingest) => ensure_standard_accounts(set, &ingest.command),
+        Command::Between(between) => ensure_standard_accounts(set, &between.command),
+        Command::Batch(transfers) => {
+            ensure_named(
+                set,
+                transfers.iter().flat_map(|transfer| transfer.legs.iter()).flat_map(|leg| [leg.from, leg.to]),
+            );
+        }
+        Command::Receive(receive) => {
+            if let Message::Take(order) = &receive.envelope.message {
+                ensure_named(set, accounts_on(order, receive.envelope.to));
+            }
+        }
         _ => {}
     }
 }
@@ -244,10 +269,16 @@ fn check_status(sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<()> {
 }
 
 fn check_captured(sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<()> {
-    let (Some(hold), [side]) = (terms.captures, sides) else { return Ok(()) };
+    match (terms.captures, sides) {
+        (Some(hold), [side]) => check_remaining(hold, std::slice::from_ref(side.leg)),
+        _ => Ok(()),
+    }
+}
+
+fn check_remaining(hold: &Hold, legs: &[Leg]) -> Decided<()> {
     let remaining = hold.remaining();
-    match side.leg.amount {
-        LegAmount::Exactly(amount) if remaining < amount => {
+    match legs {
+        [Leg { amount: LegAmount::Exactly(amount), .. }] if remaining < *amount => {
             Err(Rejection::HoldAmountExceeded { hold: hold.id, remaining, currency: hold.currency })
         }
         _ => Ok(()),
@@ -348,8 +379,16 @@ fn check_limits(set: &WorkingSet, header: &Header, account: &Account, debit: u12
     exceeded.map_or(Ok(()), |limit| Err(Rejection::LimitExceeded { account: account.id, limit }))
 }
 
-/// A reversal is the opposite of every leg, last leg first.
 fn decide_reverse(set: &WorkingSet, header: &Header, reverse: &Reverse) -> Decided<Transferred> {
+    let (transfer, reverses) = reversal_of(set, reverse)?;
+    let reverses = Some(reverses);
+    let terms =
+        Terms { kind: TransferKind::Reversal, forced: reverse.forced, limited: false, reverses, captures: None };
+    judge(set, header, &transfer, &terms)
+}
+
+/// A reversal is the opposite of every leg, last leg first.
+fn reversal_of(set: &WorkingSet, reverse: &Reverse) -> Decided<(Transfer, Reversed)> {
     let id = reverse.transfer;
     let row = set.transfers.get(&id).ok_or(Rejection::TransferNotFound(id))?;
     let original = &row.transferred;
@@ -359,14 +398,23 @@ fn decide_reverse(set: &WorkingSet, header: &Header, reverse: &Reverse) -> Decid
     if let Some(by) = set.reversal(id) {
         return Err(Rejection::AlreadyReversed { transfer: id, by: Some(by) });
     }
+    if set.sagas.reversing(id).is_some() {
+        return Err(Rejection::ReversalPending(id));
+    }
+    if !row.succeeded {
+        return Err(Rejection::TransferNotSucceeded(id));
+    }
+    let turned = |leg: &Leg| Leg { from: leg.to, to: leg.from, amount: leg.amount };
     let opposite = |pair: &[Posting]| Leg {
         from: pair[1].account,
         to: pair[0].account,
         amount: LegAmount::Exactly(pair[0].amount),
     };
-    let legs = match &original.postings {
-        Postings::Pair(pair) => Legs::One([opposite(pair)]),
-        Postings::Many(postings) => Legs::Many(postings.chunks_exact(2).rev().map(opposite).collect()),
+    let legs = match (&row.ordered, &original.postings) {
+        (Some(Legs::One([leg])), _) => Legs::One([turned(leg)]),
+        (Some(Legs::Many(legs)), _) => Legs::Many(legs.iter().rev().map(turned).collect()),
+        (None, Postings::Pair(pair)) => Legs::One([opposite(pair)]),
+        (None, Postings::Many(postings)) => Legs::Many(postings.chunks_exact(2).rev().map(opposite).collect()),
     };
     let transfer = Transfer {
         kind: TransferKind::Reversal,
@@ -378,15 +426,14 @@ fn decide_reverse(set: &WorkingSet, header: &Header, reverse: &Reverse) -> Decid
     };
     // What a hold reserved was counted when it was placed, not when it was captured.
     let hold = original.hold.and_then(|hold| set.hold(hold));
-    let reverses = Some(Reversed { transfer: id, day: hold.map_or(row.day, |hold| hold.day) });
-    let terms =
-        Terms { kind: TransferKind::Reversal, forced: reverse.forced, limited: false, reverses, captures: None };
-    judge(set, header, &transfer, &terms)
+    Ok((transfer, Reversed { transfer: id, day: hold.map_or(row.day, |hold| hold.day) }))
 }
 
 fn decide_hold(set: &WorkingSet, header: &Header, asked: &PlaceHold) -> Decided {
     let from = find_customers(set, asked.from)?;
-    let to = asked.to.map(|to| find_named(set, to)).transpose()?;
+    // An account of another shard was looked up there.
+    let to = asked.to.filter(|to| set.account(*to).is_some() || set.is_of_shard(*to));
+    let to = to.map(|to| find_named(set, to)).transpose()?;
     if asked.to == Some(asked.from) {
         return Err(Rejection::SameAccount(asked.from));
     }
@@ -434,35 +481,53 @@ fn check_currency(accounts: &[Option<&Account>], currency: Currency) -> Decided<
 /// account since, and it was counted against the limits when the hold was placed.
 fn decide_capture(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided {
     capture.to.map(|to| find_named(set, to)).transpose()?;
-    let hold = set.hold(capture.hold).ok_or(Rejection::HoldNotFound(capture.hold))?;
-    let cash = SystemAccount::standard(set.shard, SystemKind::Cash, hold.currency).id();
-    let to = capture.to.or(hold.to).unwrap_or(cash);
-    if hold.status != HoldStatus::Held || hold.is_due(header.time) {
-        return Err(Rejection::HoldNotOpen(hold.id));
-    }
-    let remaining = hold.remaining();
-    let amount = capture.amount.unwrap_or(remaining);
-    let transfer = Transfer {
-        kind: TransferKind::Capture,
-        currency: hold.currency,
-        legs: Legs::One([Leg { from: hold.from, to, amount: LegAmount::Exactly(amount) }]),
-        forced: false,
-        effective_at: None,
-        note: capture.note.clone(),
-    };
+    let found = set.hold(capture.hold).ok_or(Rejection::HoldNotFound(capture.hold))?;
+    let transfer = capturing(set, header, capture, found)?;
     let terms = Terms {
         kind: TransferKind::Capture,
         forced: true, // the hold is the funds
         limited: false,
         reverses: None,
-        captures: Some(hold),
+        captures: Some(found),
     };
-    let transferred = judge(set, header, &transfer, &terms)?;
-    let captured = hold.captured.checked_add(amount).expect("captures stay within the hold");
-    let status = if capture.is_final || captured == hold.amount { HoldStatus::Captured } else { HoldStatus::Held };
-    let hold = Hold { captured, status, ..hold.clone() };
-    let transferred = Transferred { forced: false, ..transferred };
+    let transferred = Transferred { forced: false, ..judge(set, header, &transfer, &terms)? };
+    let hold = captured(found, capture, &transfer);
     Ok(Event::HoldCaptured(Box::new(HoldCaptured { hold, transferred })))
+}
+
+/// What a capture moves, and the hold after it: for one whose target is on another shard.
+fn capture_of(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided<(Transfer, Hold)> {
+    let hold = set.hold(capture.hold).ok_or(Rejection::HoldNotFound(capture.hold))?;
+    let transfer = capturing(set, header, capture, hold)?;
+    check_remaining(hold, &transfer.legs)?;
+    let hold = captured(hold, capture, &transfer);
+    Ok((transfer, hold))
+}
+
+fn captured(hold: &Hold, capture: &CaptureHold, transfer: &Transfer) -> Hold {
+    let amount = transfer.legs.iter().find_map(|leg| match leg.amount {
+        LegAmount::Exactly(amount) => Some(amount),
+        LegAmount::Max => None,
+    });
+    let captured = amount.and_then(|amount| hold.captured.checked_add(amount)).expect("captures stay within the hold");
+    let status = if capture.is_final || captured == hold.amount { HoldStatus::Captured } else { HoldStatus::Held };
+    Hold { captured, status, ..hold.clone() }
+}
+
+fn capturing(set: &WorkingSet, header: &Header, capture: &CaptureHold, hold: &Hold) -> Decided<Transfer> {
+    let cash = SystemAccount::standard(set.shard, SystemKind::Cash, hold.currency).id();
+    if hold.status != HoldStatus::Held || hold.is_due(header.time) {
+        return Err(Rejection::HoldNotOpen(hold.id));
+    }
+    let amount = LegAmount::Exactly(capture.amount.unwrap_or(hold.remaining()));
+    Ok(Transfer {
+        kind: TransferKind::Capture,
+        currency: hold.currency,
+        legs: Legs::One([Leg { from: hold.from, to: capture.to.or(hold.to).unwrap_or(cash), amount }]),
+        forced: false,
+        effective_at: None,
+        note: capture.note.clone(),
+    })
 }
 
 fn decide_void(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {

@@ -6,6 +6,7 @@ use crate::dead_letter::DeadLetter;
 use crate::hold::Hold;
 use crate::ids::Sequence;
 use crate::rejection::Rejection;
+use crate::saga::SagaStep;
 use crate::time::{Day, Timestamp};
 use crate::token::Token;
 use crate::transfer::Transferred;
@@ -122,6 +123,8 @@ pub enum Event {
     DeadLetterChanged(Box<DeadLetterChanged>),
     /// A token was made or ended.
     TokenChanged(Box<Token>),
+    /// A transfer between shards went a step on.
+    Saga(Box<SagaStep>),
 }
 
 /// See [`Event::HoldCaptured`].

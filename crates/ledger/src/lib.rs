@@ -19,6 +19,7 @@ pub mod ids;
 pub mod key_table;
 pub mod limit;
 pub mod rejection;
+pub mod saga;
 pub mod table;
 pub mod time;
 pub mod token;

@@ -75,6 +75,14 @@ impl DebitCounter {
             if debited_on.is_same_month(self.day) { self.of_month.saturating_sub(amount) } else { self.of_month };
         DebitCounter { day: self.day, of_day, of_month }
     }
+
+    /// The counter with a debit of an earlier day that was given back and counts again.
+    #[must_use]
+    pub fn taken_again(self, debited_on: Day, amount: u128) -> DebitCounter {
+        let of_day = if debited_on == self.day { self.of_day + amount } else { self.of_day };
+        let of_month = if debited_on.is_same_month(self.day) { self.of_month + amount } else { self.of_month };
+        DebitCounter { day: self.day, of_day, of_month }
+    }
 }
 
 impl Limits {

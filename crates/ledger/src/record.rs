@@ -8,8 +8,11 @@ use crate::event::{AccountChange, Entry, Event, Header, HoldChange, HoldChanged,
 use crate::hold::{Hold, HoldStatus};
 use crate::ids::SYSTEM_ID_START;
 use crate::limit::DebitCounter;
+use crate::time::Day;
 use crate::transfer::{Posting, Postings, TransferKind, Transferred};
 use crate::working_set::{Reversal, WorkingSet};
+
+mod saga;
 
 /// Records an outcome. From here on only assertions can fail.
 ///
@@ -63,6 +66,7 @@ fn record_event(set: &mut WorkingSet, header: &Header, event: &Event) {
             set.ids.observe(changed.dead_letter.id.number());
             set.dead_letters.put(changed.dead_letter.clone());
         }
+        Event::Saga(step) => saga::record_step(set, header, step),
         Event::TokenChanged(token) => {
             set.ids.observe(token.id.number());
             set.tokens.put((**token).clone());
@@ -73,16 +77,22 @@ fn record_event(set: &mut WorkingSet, header: &Header, event: &Event) {
 /// Records the postings of a transfer and what it counts against limits. Decides nothing.
 pub(crate) fn record_transferred(set: &mut WorkingSet, header: &Header, transferred: &Transferred) {
     set.ids.observe(transferred.id.number());
-    for place in 0..transferred.postings.len() {
-        record_posting(set, header, transferred, place);
-    }
+    record_postings(set, header, transferred, None);
     if let Some(reversed) = transferred.reverses {
         assert!(set.reversal(reversed.transfer).is_none(), "transfer {} is reversed twice", reversed.transfer);
         set.reversals.put(Reversal { transfer: reversed.transfer, by: transferred.id });
     }
 }
 
-fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferred, place: usize) {
+/// With `refund`, the postings give back what was taken on that day.
+fn record_postings(set: &mut WorkingSet, header: &Header, transferred: &Transferred, refund: Option<Day>) {
+    for place in 0..transferred.postings.len() {
+        record_posting(set, header, transferred, place, refund);
+    }
+}
+
+#[inline]
+fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferred, place: usize, refund: Option<Day>) {
     let posting = &transferred.postings[place];
     if SYSTEM_ID_START <= posting.account.number() {
         set.ensure_standard(posting.account);
@@ -95,7 +105,15 @@ fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferr
     assert!(account.balance == posting.balance_after, "balance of account {} differs from the journal's", account.id);
     assert!(account.version == posting.version, "version of account {} differs from the journal's", account.id);
     if !account.is_system() {
-        account.debits = debits_after(account.debits, header, transferred, place);
+        account.debits = match refund {
+            None => debits_after(account.debits, header, transferred, place),
+            Some(day) if saga::counts_against_limits(transferred.kind) => {
+                // A refund's credit gives back, and takes again what an earlier credit of the same account gave.
+                let (debits, amount) = (account.debits.on(header.day), posting.signed().unsigned_abs());
+                if 0 < posting.signed() { debits.given_back(day, amount) } else { debits.taken_again(day, amount) }
+            }
+            Some(_) => account.debits,
+        };
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Rejection {
     },
     /// A reversal is under way on another shard.
     ReversalPending(TransferId),
+    /// Only what succeeded can be reversed: this is under way, or it failed and was refunded.
+    TransferNotSucceeded(TransferId),
     /// The hold is captured, voided or expired.
     HoldNotOpen(HoldId),
     /// Closing needs a balance of zero and no active hold.
@@ -83,6 +85,13 @@ pub enum Rejection {
     BalanceOverflow(AccountId),
     /// Another transfer of the atomic batch was rejected.
     LinkedTransferFailed,
+    /// An operator wanted the money of a transfer between shards back before it was through.
+    Cancelled(TransferId),
+    /// A message between shards is not the next one: it was taken before, or one before it was not. Never recorded.
+    MessageOutOfOrder {
+        /// The number of the next one.
+        expected: u64,
+    },
     /// This command made the rule book fail. It took no effect and never will; people are told.
     InvariantBroken,
 }
@@ -113,6 +122,9 @@ impl Rejection {
             Rejection::LimitExceeded { .. } => "limit_exceeded",
             Rejection::BalanceOverflow(_) => "balance_overflow",
             Rejection::LinkedTransferFailed => "linked_transfer_failed",
+            Rejection::TransferNotSucceeded(_) => "transfer_not_succeeded",
+            Rejection::Cancelled(_) => "cancelled",
+            Rejection::MessageOutOfOrder { .. } => "message_out_of_order",
             Rejection::InvariantBroken => "invariant_broken",
         }
     }
@@ -171,6 +183,16 @@ impl fmt::Display for Rejection {
             }
             Rejection::LinkedTransferFailed => {
                 f.write_str("another transfer of this atomic batch was rejected, so none was made")
+            }
+            Rejection::TransferNotSucceeded(id) => {
+                write!(
+                    f,
+                    "transfer {id} is pending or failed, and only one that succeeded can be reversed; see its status"
+                )
+            }
+            Rejection::Cancelled(id) => write!(f, "an operator cancelled transfer {id} before it was through"),
+            Rejection::MessageOutOfOrder { expected } => {
+                write!(f, "the next message of this shard is number {expected}; send from there")
             }
             Rejection::InvariantBroken => {
                 f.write_str("this request made the rule book fail and took no effect; report it to the operator")

@@ -230,4 +230,8 @@ pub struct TransferRow {
     pub transferred: Transferred,
     /// Its booking day.
     pub day: Day,
+    /// The legs it was ordered with, where it went between shards: its postings here are only a part then.
+    pub ordered: Option<Legs>,
+    /// Whether it succeeded; one between shards may be pending or failed.
+    pub succeeded: bool,
 }

@@ -9,6 +9,7 @@ use crate::hold::{Hold, HoldStatus};
 use crate::ids::{AccountId, CustomerId, HoldId, IdGenerator, IdHash, SLOTS, Sequence, ShardId, TransferId, slot};
 use crate::key_table::KeyTable;
 use crate::limit::DebitCounter;
+use crate::saga::Sagas;
 use crate::table::{Row, Table};
 use crate::time::{Day, Timestamp};
 use crate::token::Token;
@@ -90,6 +91,8 @@ pub struct WorkingSet {
     pub tokens: Table<Token>,
     /// Transfers that were reversed.
     pub reversals: Table<Reversal>,
+    /// Transfers between shards.
+    pub sagas: Sagas,
     /// Idempotency keys.
     pub keys: KeyTable,
     /// Transfers that an engine looked up for the commands at hand.
@@ -115,6 +118,7 @@ impl WorkingSet {
             dead_letters: Table::new(seed),
             tokens: Table::new(seed),
             reversals: Table::new(seed),
+            sagas: Sagas::default(),
             keys: KeyTable::new(seed),
             transfers: HashMap::new(),
             holds_of: HashMap::with_hasher(IdHash::new(seed)),
@@ -279,6 +283,11 @@ impl WorkingSet {
             *sums.entry(account.currency).or_insert(0) += account.balance;
         }
         sums.into_iter().collect()
+    }
+
+    /// Whether an account with this id would be on this shard.
+    pub(crate) fn is_of_shard(&self, id: AccountId) -> bool {
+        SystemAccount::from_id(id).map_or_else(|| self.owns(id.number()), |system| system.shard == self.shard)
     }
 
     /// Whether the slot of an id is on this shard.

@@ -5,6 +5,7 @@ use ledger::ids::Sequence;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use store::Fault;
 use store::report::Histogram;
 
@@ -29,6 +30,8 @@ pub struct Health {
     histograms: Mutex<Histograms>,
     durable: Mutex<Sequence>,
     durable_changed: Condvar,
+    /// Tasks that wait for entries.
+    waiting: Mutex<Vec<Waker>>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +82,7 @@ impl Health {
         self.poisoned.get_or_init(|| reason);
         let _durable = lock(&self.durable);
         self.durable_changed.notify_all();
+        lock(&self.waiting).drain(..).for_each(Waker::wake);
     }
 
     /// Why the shard does not serve, if it does not.
@@ -96,6 +100,15 @@ impl Health {
     pub fn published(&self, sequence: Sequence) {
         *lock(&self.durable) = sequence;
         self.durable_changed.notify_all();
+        lock(&self.waiting).drain(..).for_each(Waker::wake);
+    }
+
+    /// Has this task woken when the next block is published.
+    pub fn wake_when_published(&self, waker: &Waker) {
+        let mut waiting = lock(&self.waiting);
+        if !waiting.iter().any(|known| known.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
     }
 
     /// Waits until this entry is published; false if the shard was poisoned meanwhile.

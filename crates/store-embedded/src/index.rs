@@ -5,6 +5,7 @@
 //! | `postings` | account, sequence | an account's history and its balance at a booking time |
 //! | `keys` | digest of the idempotency key, sequence | answering a retry |
 //! | `notes` | digest of a reference or of one metadata entry, sequence | finding transfers by them |
+//! | `steps` | transfer, sequence | later steps of a transfer between shards, and transfers of other shards |
 //! | `dated` | account, value date, sequence, signed amount | balances by value date: only where it is not the booking time |
 //!
 //! A transfer's own id needs no index: ids are given out in order, so the journal's block index finds it. Numbers in
@@ -20,10 +21,14 @@ use ledger::ids::{AccountId, Sequence};
 use ledger::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::query::ids_of_step;
 use store::transfers_of;
 
 /// Runs of one level that are merged into one of the next.
 pub const MERGE_FACTOR: usize = 8;
+
+/// How many indexes there are.
+pub const FAMILIES: usize = 5;
 
 /// Which index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +41,13 @@ pub enum Family {
     Notes,
     /// By account and value date.
     Dated,
+    /// By transfer, for those between shards.
+    Steps,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Family; 4] = [Family::Postings, Family::Keys, Family::Notes, Family::Dated];
+    pub const ALL: [Family; FAMILIES] = [Family::Postings, Family::Keys, Family::Notes, Family::Dated, Family::Steps];
 
     /// The name in file names.
     pub const fn name(self) -> &'static str {
@@ -49,6 +56,7 @@ impl Family {
             Family::Keys => "keys",
             Family::Notes => "notes",
             Family::Dated => "dated",
+            Family::Steps => "steps",
         }
     }
 
@@ -59,6 +67,7 @@ impl Family {
             Family::Keys => RowKind { kind: 2, row_size: 24, key_size: 16, filter_size: 16 },
             Family::Notes => RowKind { kind: 3, row_size: 24, key_size: 24, filter_size: 16 },
             Family::Dated => RowKind { kind: 4, row_size: 40, key_size: 24, filter_size: 8 },
+            Family::Steps => RowKind { kind: 5, row_size: 16, key_size: 16, filter_size: 8 },
         }
     }
 }
@@ -127,6 +136,8 @@ pub struct Rows {
     pub notes: Vec<(u128, u64)>,
     /// See [`DatedRow`].
     pub dated: Vec<DatedRow>,
+    /// Transfer and sequence.
+    pub steps: Vec<(u64, u64)>,
 }
 
 impl Rows {
@@ -138,6 +149,7 @@ impl Rows {
         }
         let first = self.postings.len();
         let first_note = self.notes.len();
+        self.steps.extend(ids_of_step(entry).into_iter().map(|id| (id.number(), sequence)));
         for transferred in transfers_of(&entry.outcome) {
             for posting in transferred.postings.iter() {
                 let row = (posting.account.number(), sequence);
@@ -165,7 +177,7 @@ impl Rows {
 /// The runs that queries see, of all families. They cover the entries up to `covered` without a gap.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
-    families: [Vec<Run>; 4],
+    families: [Vec<Run>; FAMILIES],
     /// The last entry they cover.
     pub covered: Sequence,
     /// How many times a tail became runs since the shard was opened.
@@ -224,7 +236,7 @@ pub fn open_runs(disk: &Disk, folder: &Path) -> Result<(Runs, Vec<DamagedRun>), 
         disk.remove(&folder.join(name.file_name()))?;
     }
     let mut damaged = Vec::new();
-    let mut families: [Vec<Run>; 4] = Default::default();
+    let mut families: [Vec<Run>; FAMILIES] = Default::default();
     for name in usable {
         let path = folder.join(name.file_name());
         let Some(family) = Family::ALL.into_iter().find(|family| family.name() == name.family) else { continue };

@@ -158,5 +158,6 @@ pub fn write_runs(
             covers,
             rows.dated.iter().map(|row| row.encode()),
         )?,
+        RunWriter::create(disk, &path(Family::Steps), Family::Steps.kind(), covers, rows.steps.iter().map(pair))?,
     ])
 }

@@ -19,6 +19,7 @@ use crate::error::StorageError;
 use crate::segment::{BLOCK_HEADER_BYTES, BlockHeader, BlockLocation};
 use ledger::event::{Entry, Event, Outcome};
 use ledger::ids::Sequence;
+use ledger::saga::{SagaStep, StepKind};
 use std::path::Path;
 use store::codec;
 
@@ -66,8 +67,15 @@ pub fn last_generated_id(entry: &Entry) -> Option<u64> {
         Event::CustomerChanged(changed) if changed.id_is_generated => Some(changed.customer.id.number()),
         Event::DeadLetterChanged(changed) => Some(changed.dead_letter.id.number()),
         Event::TokenChanged(token) => Some(token.id.number()),
+        Event::Saga(step) => last_id_of_step(step),
         Event::AccountChanged(_) | Event::CustomerChanged(_) => None,
     }
+}
+
+fn last_id_of_step(step: &SagaStep) -> Option<u64> {
+    let dead_letter = step.dead_letter.as_ref().map(|changed| changed.dead_letter.id.number());
+    let started = step.transferred.last().filter(|_| step.kind == StepKind::Started);
+    started.map(|transferred| transferred.id.number()).max(dead_letter)
 }
 
 /// Decodes all entries of a payload.

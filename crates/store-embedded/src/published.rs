@@ -83,7 +83,7 @@ impl Published {
         EntryLoader { published: self, chunk: None }
     }
 
-    /// The transfer with this id.
+    /// The entry that made a transfer of this shard.
     ///
     /// # Errors
     /// A failed read or damage.

@@ -7,11 +7,12 @@ use crate::error::StorageError;
 use crate::index::{DatedRow, Family, metadata_digest, reference_digest};
 use crate::published::Published;
 use crate::run::Direction;
-use ledger::ids::{AccountId, Sequence, TransferId};
+use ledger::ids::{AccountId, Sequence, ShardId, TransferId};
 use ledger::time::Timestamp;
 use std::ops::ControlFlow;
 use store::query::{
-    BalanceQuery, Filter, Page, PostingQuery, PostingRow, TimeAxis, TransferQuery, TransferView, postings_on,
+    BalanceQuery, Filter, Page, PostingQuery, PostingRow, TimeAxis, TransferQuery, TransferView, is_listed,
+    postings_on, saga_step, transfers_in,
 };
 use store::{EntryRef, TransferRef, transfers_of};
 
@@ -79,53 +80,101 @@ fn passes(row: &PostingRow, query: &PostingQuery) -> bool {
 /// Transfers, newest first.
 pub(crate) fn transfers(published: &Published, query: &TransferQuery) -> Read<Page<TransferView>> {
     let head = published.head();
-    let before = query.before.and_then(TransferId::new);
-    let start = match before {
-        Some(id) => published.transfer(id)?.map_or(0, |transfer| transfer.entry.header.sequence),
-        None => head,
-    };
+    let start = query.before.map_or(Position { sequence: head, skip: 0 }, Position::unpack);
     let mut page = Page::empty();
     let mut loader = published.loader();
     let mut looked_at = 0;
-    let (mut last_id, mut last_listed) = (None, None);
     let mut visit = |sequence: Sequence| {
         looked_at += 1;
         let Some(entry) = loader.entry(sequence)? else { return Ok(ControlFlow::Continue(())) };
-        for index in (0..transfers_of(&entry.outcome).len()).rev() {
+        let skip = if sequence == start.sequence { start.skip } else { 0 };
+        for (place, index) in (0..transfers_of(&entry.outcome).len()).rev().enumerate().skip(skip) {
             let transfer = TransferRef { entry: entry.clone(), index };
-            let Some(transferred) = transfer.transferred() else { continue };
-            last_id = Some(transferred.id.number());
-            if before.is_some_and(|before| before <= transferred.id) || !is_wanted(&transfer, query) {
+            if !is_wanted(&transfer, query) {
                 continue;
             }
             if page.items.len() == query.limit {
-                page.next = last_listed;
+                page.next = Some(Position { sequence, skip: place }.pack());
                 return Ok(ControlFlow::Break(()));
             }
-            last_listed = last_id;
-            page.items.push(view(published, transfer));
+            page.items.extend(listed(published, transfer)?);
         }
-        if ENTRIES_PER_PAGE_MAX <= looked_at && last_id.is_some() {
-            page.next = last_id;
+        if looked_at == ENTRIES_PER_PAGE_MAX {
+            page.next = Some(Position { sequence: sequence - 1, skip: 0 }.pack());
             return Ok(ControlFlow::Break(()));
         }
         Ok(ControlFlow::Continue(()))
     };
-    candidates(published, query.account, &query.filter, start.min(head), &mut visit)?;
+    candidates(published, query.account, &query.filter, start.sequence.min(head), &mut visit)?;
     Ok(page)
 }
 
 fn is_wanted(transfer: &TransferRef, query: &TransferQuery) -> bool {
     let Some(transferred) = transfer.transferred() else { return false };
-    query.account.is_none_or(|account| transferred.postings.iter().any(|posting| posting.account == account))
+    is_listed(&transfer.entry, transferred, query.account)
         && query.filter.passes(transferred, transfer.entry.header.time)
 }
 
-/// A transfer with its reversal as it is known now.
-pub(crate) fn view(published: &Published, transfer: TransferRef) -> TransferView {
-    let id = transfer.transferred().map(|transferred| transferred.id);
-    let reversed_by = id.and_then(|id| published.state().set.reversal(id));
-    TransferView { transfer, reversed_by }
+/// A transfer with its reversal and the later steps of its saga, as they are known now.
+pub(crate) fn transfer(published: &Published, id: TransferId) -> Read<Option<TransferView>> {
+    let own = ShardId::of_generated(id.number()) == published.state().set.shard;
+    let made = if own { published.transfer(id)? } else { None };
+    let (transfer, mut steps) = match made {
+        Some(transfer) => {
+            let saga = saga_step(&transfer.entry).map(|step| step.saga);
+            let steps = saga.map_or_else(|| Ok(Vec::new()), |saga| steps_of(published, saga))?;
+            (transfer, steps)
+        }
+        None => {
+            let steps = steps_of(published, id)?;
+            let Some(first) = steps.iter().find_map(|entry| transfers_in(entry, id)) else { return Ok(None) };
+            (first, steps)
+        }
+    };
+    steps.retain(|entry| transfer.entry.header.sequence < entry.header.sequence);
+    let reversed_by = published.state().set.reversal(id);
+    Ok(Some(TransferView { transfer, reversed_by, steps }))
+}
+
+/// A transfer of a list: one that never left its shard is all there.
+fn listed(published: &Published, found: TransferRef) -> Read<Option<TransferView>> {
+    let Some(id) = found.transferred().map(|transferred| transferred.id) else { return Ok(None) };
+    if saga_step(&found.entry).is_some() {
+        return transfer(published, id);
+    }
+    let reversed_by = published.state().set.reversal(id);
+    Ok(Some(TransferView { transfer: found, reversed_by, steps: Vec::new() }))
+}
+
+/// The entries with steps of a transfer that this shard's own ids do not lead to, oldest first.
+fn steps_of(published: &Published, id: TransferId) -> Read<Vec<EntryRef>> {
+    // The tails first: an entry that moves to the runs meanwhile is then in both, never in neither.
+    let newer: Vec<Sequence> = {
+        let state = published.state();
+        let head = state.set.sequence;
+        let steps = state.tails.newest_first().flat_map(|tail| tail.steps_of(id));
+        steps.filter(|sequence| *sequence <= head).collect()
+    };
+    let key = id.number().to_be_bytes();
+    let mut sequences = newer;
+    for run in published.runs().of(Family::Steps) {
+        if !run.may_contain(&key) {
+            continue;
+        }
+        let range = [(0u64, &key[..]), (u64::MAX, &key[..])].map(|(last, key)| [key, &last.to_be_bytes()].concat());
+        let mut cursor = run.between(&range[0], &range[1], Direction::Forward)?;
+        while let Some(row) = cursor.next_row()? {
+            sequences.push(last_word(row));
+        }
+    }
+    sequences.sort_unstable();
+    sequences.dedup();
+    let mut loader = published.loader();
+    let mut entries = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
+        entries.extend(loader.entry(sequence)?);
+    }
+    Ok(entries)
 }
 
 /// Visits, in descending order up to `last`, the entries that may have what is asked for: by note where the filter has

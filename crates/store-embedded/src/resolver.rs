@@ -11,6 +11,7 @@ use crate::index::{Family, Runs};
 use crate::published::Published;
 use crate::run::Run;
 use ledger::command::Command;
+use ledger::ids::TransferId;
 use ledger::key_table::KeyRow;
 use ledger::transfer::TransferRow;
 use store::Submission;
@@ -33,7 +34,7 @@ impl Wanted {
 
 /// What a submission needs from the disk, as far as filters in memory tell.
 pub(crate) fn wanted(runs: &Runs, submission: &Submission) -> Wanted {
-    let transfers = submission.requests.iter().any(|request| matches!(request.command, Command::Reverse(_)));
+    let transfers = submission.requests.iter().any(|request| reversed(&request.command).is_some());
     if submission.dry_run {
         return Wanted { keys: Vec::new(), transfers };
     }
@@ -78,10 +79,17 @@ pub(crate) fn named_transfers(
 ) -> Result<Vec<TransferRow>, StorageError> {
     let mut rows = Vec::new();
     for request in &submission.requests {
-        let Command::Reverse(reverse) = &request.command else { continue };
-        let Some(found) = published.transfer(reverse.transfer)? else { continue };
-        let day = found.entry.header.day;
-        rows.extend(found.transferred().map(|transferred| TransferRow { transferred: transferred.clone(), day }));
+        let Some(transfer) = reversed(&request.command) else { continue };
+        rows.extend(crate::query::transfer(published, transfer)?.and_then(|found| found.row()));
     }
     Ok(rows)
+}
+
+/// The transfer that a command reverses.
+fn reversed(command: &Command) -> Option<TransferId> {
+    match command {
+        Command::Reverse(reverse) => Some(reverse.transfer),
+        Command::Between(between) => reversed(&between.command),
+        _ => None,
+    }
 }

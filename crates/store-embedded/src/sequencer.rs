@@ -17,9 +17,10 @@ use crate::segment::room::{Reservation, SegmentRoom};
 use crate::snapshot::copy_of;
 use ledger::command::Command;
 use ledger::event::{Channel, Context, Entry, Header, Outcome};
-use ledger::ids::{AccountId, HoldId, Sequence};
+use ledger::ids::{AccountId, HoldId, Sequence, TransferId};
 use ledger::key_table::{KeyRow, KeyTable};
 use ledger::rejection::Rejection;
+use ledger::saga::{Message as SagaMessage, Order, Ordered, Sagas};
 use ledger::time::Timestamp;
 use ledger::transfer::{Note, Transfer, TransferRow};
 use ledger::working_set::WorkingSet;
@@ -75,8 +76,9 @@ impl Job {
         transfers: Vec<TransferRow>,
         generation: u64,
         reply: Reply,
+        bytes: u64,
     ) -> Job {
-        Job { bytes: bytes_of(&submission), submission, keys, transfers, generation, reply }
+        Job { submission, keys, transfers, generation, reply, bytes }
     }
 }
 
@@ -427,19 +429,25 @@ fn for_each_account(set: &mut WorkingSet, command: &Command, mut visit: impl FnM
         Command::Freeze(freeze) => visit(set, freeze.account),
         Command::Unfreeze(account) | Command::Close(account) => visit(set, *account),
         Command::Ingest(ingest) => for_each_account(set, &ingest.command, visit),
+        Command::Between(between) => for_each_account(set, &between.command, visit),
         _ => {}
     }
 }
 
 /// Most bytes that the entries of a submission can take.
-pub(crate) fn bytes_of(submission: &Submission) -> u64 {
-    submission.requests.iter().map(|request| bytes_of_request(&submission.context, request)).sum()
+pub(crate) fn bytes_of(submission: &Submission, sagas: &Sagas) -> u64 {
+    submission.requests.iter().map(|request| bytes_of_request(&submission.context, request, sagas)).sum()
 }
 
 /// Most bytes that the entry of a request can take, with who asked.
-pub(crate) fn bytes_of_request(context: &Context, request: &Request) -> u64 {
+pub(crate) fn bytes_of_request(context: &Context, request: &Request, sagas: &Sagas) -> u64 {
     let context = 2 * context.principal.len() + context.correlation.len();
-    ENTRY_BYTES_MAX + context as u64 + bytes_of_command(&request.command)
+    let step = match &request.command {
+        Command::Receive(receive) => bytes_of_message(&receive.envelope.message, sagas),
+        Command::CancelSaga(saga) => bytes_of_saga(*saga, sagas),
+        _ => 0,
+    };
+    ENTRY_BYTES_MAX + context as u64 + step + bytes_of_command(&request.command)
 }
 
 /// Header, ids and figures of an entry with one leg, generously.
@@ -469,8 +477,38 @@ fn bytes_of_command(command: &Command) -> u64 {
         Command::Freeze(freeze) => freeze.reason.as_ref().map_or(0, |reason| reason.len() as u64) + ROW_BYTES_MAX,
         Command::DiscardDeadLetter(discard) => discard.reason.len() as u64 + 4 * ROW_BYTES_MAX,
         Command::OpenSystemAccount(open) => open.name.len() as u64 + ROW_BYTES_MAX,
+        // The order is in the entry beside what is posted, which is at most as many postings as it has legs, twice.
+        Command::Between(between) => {
+            4 * bytes_of_command(&between.command) + 16 * between.routes.len() as u64 + 4 * ROW_BYTES_MAX
+        }
         _ => 4 * ROW_BYTES_MAX,
     }
+}
+
+/// An answer or a decision posts what the order says, which the row has and the message does not.
+fn bytes_of_message(message: &SagaMessage, sagas: &Sagas) -> u64 {
+    match message {
+        SagaMessage::Take(order) => bytes_of_order(order),
+        SagaMessage::Answer { saga, .. }
+        | SagaMessage::Finish { saga, .. }
+        | SagaMessage::Done(saga)
+        | SagaMessage::Cancel(saga) => bytes_of_saga(*saga, sagas),
+    }
+}
+
+fn bytes_of_saga(id: TransferId, sagas: &Sagas) -> u64 {
+    let at_home = sagas
+        .saga(id)
+        .map(|saga| bytes_of_order(&saga.order) + saga.payload.as_ref().map_or(0, |payload| payload.len() as u64));
+    let elsewhere = || sagas.part(id).map(|part| bytes_of_order(&part.order));
+    4 * ROW_BYTES_MAX + at_home.or_else(elsewhere).unwrap_or(0)
+}
+
+fn bytes_of_order(order: &Order) -> u64 {
+    let bytes = |ordered: &Ordered| {
+        ENTRY_BYTES_MAX + 4 * LEG_BYTES_MAX * ordered.legs.len() as u64 + 2 * bytes_of_note(ordered.note.as_deref())
+    };
+    order.transfers.iter().map(bytes).sum::<u64>() + 16 * order.routes.len() as u64 + 4 * ROW_BYTES_MAX
 }
 
 fn bytes_of_profile(profile: &ledger::customer::Profile) -> u64 {

@@ -11,11 +11,13 @@ use crate::sequencer::{Job, Message, bytes_of, bytes_of_request};
 use crate::writer::chain;
 use crate::{query, resolver, snapshot, verify};
 use ledger::account::Account;
+use ledger::command::Command;
 use ledger::currency::Currency;
 use ledger::customer::Customer;
 use ledger::dead_letter::{DeadLetter, DeadLetterStatus};
 use ledger::hold::{Hold, HoldStatus};
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::{Saga, Sagas};
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use ledger::working_set::WorkingSet;
@@ -23,9 +25,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use store::query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use std::task::Poll;
+use store::query::{
+    BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
+    TransferView, page_of_sagas,
+};
 use store::report::{Progress, Stats, VerifyReport};
-use store::{Answer, EntryRef, Fault, Reply, Store, Submission};
+use store::{Answer, EntryRef, Fault, Reply, Request, Store, Submission};
 use tokio::sync::oneshot;
 
 /// Most requests waiting to be sequenced.
@@ -42,6 +48,9 @@ pub struct Intake {
     resolved: Arc<Resolved>,
     bytes_max: u64,
 }
+
+/// Who waits for a submission, and the most bytes its entries can take.
+type Replying = (crate::sequencer::Reply, u64);
 
 /// See the module.
 #[derive(Debug)]
@@ -76,12 +85,23 @@ impl Intake {
         }
     }
 
+    /// Most bytes that the entries of a submission can take.
+    fn bytes_of(&self, submission: &Submission) -> u64 {
+        let names_saga = |request: &Request| matches!(request.command, Command::Receive(_) | Command::CancelSaga(_));
+        if submission.requests.iter().any(names_saga) {
+            bytes_of(submission, &self.published.state().set.sagas)
+        } else {
+            bytes_of(submission, &Sagas::default())
+        }
+    }
+
     /// Looks up what the disk knows, then sends. A failed read is a fault, never "not found".
-    fn resolve(&self, wanted: &Wanted, submission: Submission, generation: u64, reply: crate::sequencer::Reply) {
+    fn resolve(&self, wanted: &Wanted, submission: Submission, generation: u64, reply: Replying) {
+        let (reply, bytes) = reply;
         let found = resolver::known_keys(&self.published, wanted)
             .and_then(|keys| Ok((keys, resolver::named_transfers(&self.published, &submission)?)));
         match found {
-            Ok((keys, transfers)) => self.send(Job::new(submission, keys, transfers, generation, reply)),
+            Ok((keys, transfers)) => self.send(Job::new(submission, keys, transfers, generation, reply, bytes)),
             Err(error) => {
                 self.gave_up(generation, submission.requests.len() as u64);
                 let _gone = reply.send(Err(fault(&error)));
@@ -156,7 +176,7 @@ impl Shard {
     }
 
     /// Sends a submission on its way at once; the reply waits for its answers.
-    fn start(&self, submission: Submission) -> Reply<'static, Vec<Answer>> {
+    fn start(&self, submission: Submission, bytes: u64) -> Reply<'static, Vec<Answer>> {
         let intake = self.intake.clone();
         if let Err(fault) = intake.admit(submission.requests.len() as u64) {
             return Box::pin(std::future::ready(Err(fault)));
@@ -168,10 +188,10 @@ impl Shard {
         });
         let wanted = resolver::wanted(&runs, &submission);
         if wanted.is_empty() {
-            intake.send(Job::new(submission, Vec::new(), Vec::new(), generation, reply));
+            intake.send(Job::new(submission, Vec::new(), Vec::new(), generation, reply, bytes));
         } else {
             let intake = intake.clone();
-            self.pool.run(move || intake.resolve(&wanted, submission, generation, reply));
+            self.pool.run(move || intake.resolve(&wanted, submission, generation, (reply, bytes)));
         }
         Box::pin(async move { answers.await.unwrap_or_else(|_| Err(intake.health.unavailable())) })
     }
@@ -197,19 +217,17 @@ impl Shard {
 }
 
 /// Cuts a submission whose entries could not all go into one block, in order.
-fn parts(submission: Submission, bytes_max: u64) -> Vec<Submission> {
+fn parts(submission: Submission, bytes_max: u64, sagas: &Sagas) -> Vec<(Submission, u64)> {
     let Submission { context, requests, dry_run } = submission;
     let part = |requests| Submission { context: context.clone(), requests, dry_run };
-    let mut parts = vec![part(Vec::new())];
-    let mut bytes = 0;
+    let mut parts = vec![(part(Vec::new()), 0)];
     for request in requests {
-        let more = bytes_of_request(&context, &request);
-        if bytes_max < bytes + more && 0 < bytes {
-            parts.push(part(Vec::new()));
-            bytes = 0;
+        let more = bytes_of_request(&context, &request, sagas);
+        if parts.last().is_some_and(|(_, bytes)| 0 < *bytes && bytes_max < bytes + more) {
+            parts.push((part(Vec::new()), 0));
         }
-        bytes += more;
-        if let Some(last) = parts.last_mut() {
+        if let Some((last, bytes)) = parts.last_mut() {
+            *bytes += more;
             last.requests.push(request);
         }
     }
@@ -272,13 +290,15 @@ impl Store for Shard {
         if submission.requests.is_empty() {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         }
-        if bytes_of(&submission) <= self.intake.bytes_max {
-            return self.start(submission);
+        let bytes = self.intake.bytes_of(&submission);
+        if bytes <= self.intake.bytes_max {
+            return self.start(submission, bytes);
         }
         Box::pin(async move {
             let mut answers = Vec::with_capacity(submission.requests.len());
-            for part in parts(submission, self.intake.bytes_max) {
-                answers.extend(self.start(part).await?);
+            let parts = parts(submission, self.intake.bytes_max, &self.intake.published.state().set.sagas);
+            for (part, bytes) in parts {
+                answers.extend(self.start(part, bytes).await?);
             }
             Ok(answers)
         })
@@ -336,7 +356,7 @@ impl Store for Shard {
     }
 
     fn transfer(&self, id: TransferId) -> Reply<'_, Option<TransferView>> {
-        self.read(move |published| Ok(published.transfer(id)?.map(|transfer| query::view(published, transfer))))
+        self.read(move |published| query::transfer(published, id))
     }
 
     fn transfers(&self, query: TransferQuery) -> Reply<'_, Page<TransferView>> {
@@ -389,6 +409,32 @@ impl Store for Shard {
         self.intake.published.head()
     }
 
+    fn head_after(&self, sequence: Sequence) -> Reply<'_, Sequence> {
+        let intake = self.intake.clone();
+        Box::pin(std::future::poll_fn(move |context| {
+            // First the waker, then the look: a block published in between wakes the task again.
+            intake.health.wake_when_published(context.waker());
+            let head = intake.published.head();
+            if intake.health.poisoned().is_some() {
+                return Poll::Ready(Err(intake.health.unavailable()));
+            }
+            if sequence < head { Poll::Ready(Ok(head)) } else { Poll::Pending }
+        }))
+    }
+
+    fn positions(&self) -> Reply<'_, Positions> {
+        self.look(|set| Positions { received: set.sagas.received.clone(), sent: set.sagas.sent.clone() })
+    }
+
+    fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
+        self.look(|set| page_of_sagas(&set.sagas, query))
+    }
+
+    /// A data folder is open in one process, which has one relay per shard.
+    fn lease(&self, _holder: u128, _microseconds: u64) -> Reply<'_, bool> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
     fn due_holds(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<HoldId>> {
         self.look(|set| set.all_due_holds(now).take(limit).collect())
     }
@@ -414,6 +460,9 @@ impl Store for Shard {
             dead_letters_waiting: waiting,
             sums: state.set.sums(),
             accounts: state.set.accounts.len() as u64,
+            sagas_open: state.set.sagas.open().len() as u64,
+            oldest_saga: state.set.sagas.open().next().map(|saga| saga.started_at),
+            parts_open: state.set.sagas.parts().len() as u64,
             keys_in_memory: self.intake.health.keys_in_memory.load(Ordering::Relaxed),
             poison_commands: self.intake.health.poison_commands.load(Ordering::Relaxed),
             poisoned: self.intake.health.poisoned().map(str::to_string),

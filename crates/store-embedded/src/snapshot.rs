@@ -12,6 +12,7 @@ use crate::journal::{BlockIndex, Step};
 use crate::published::{Published, State};
 use crate::segment::{BlockLocation, ChainPoint};
 use ledger::ids::{IdGenerator, Sequence};
+use ledger::saga::Sagas;
 use ledger::table::{Row, Table};
 use ledger::time::Timestamp;
 use ledger::working_set::WorkingSet;
@@ -31,16 +32,20 @@ const DEAD_LETTERS: u16 = 5;
 const TOKENS: u16 = 6;
 const REVERSALS: u16 = 7;
 const STEPS: u16 = 8;
+const SAGAS: u16 = 9;
+const PARTS: u16 = 10;
+const POSITIONS: u16 = 11;
 
 /// Writes a checkpoint of what is published now, and removes those no longer kept. Returns its sequence.
 ///
 /// # Errors
 /// A failed write; the checkpoints there were are untouched then.
 pub fn write(disk: &Disk, folder: &Path, published: &Published) -> Result<Sequence, StorageError> {
-    let (head, scalars, steps) = begin(&mut published.state_mut());
+    let Boundary { head, scalars, steps, sagas } = begin(&mut published.state_mut());
     let mut writer = CheckpointWriter::begin(disk, folder, head)?;
     writer.section(SCALARS);
     write_frame(&mut writer, &scalars)?;
+    write_sagas(&mut writer, &sagas)?;
     copy_table(&mut writer, ACCOUNTS, published, |set| &mut set.accounts, codec::encode_account)?;
     copy_table(&mut writer, HOLDS, published, |set| &mut set.holds, codec::encode_hold)?;
     copy_table(&mut writer, CUSTOMERS, published, |set| &mut set.customers, codec::encode_customer)?;
@@ -54,8 +59,37 @@ pub fn write(disk: &Disk, folder: &Path, published: &Published) -> Result<Sequen
     Ok(head.sequence)
 }
 
+/// What is taken at once at the boundary; the tables are copied afterwards, as they were then.
+struct Boundary {
+    head: CheckpointHead,
+    scalars: Vec<u8>,
+    steps: BlockIndex,
+    sagas: Sagas,
+}
+
+/// Open sagas are few beside accounts, and a snapshot of their own kind of table would cost more than this copy.
+fn write_sagas(writer: &mut CheckpointWriter, sagas: &Sagas) -> Result<(), StorageError> {
+    let mut frame = Vec::new();
+    writer.section(SAGAS);
+    for saga in sagas.open() {
+        frame.clear();
+        codec::encode_saga(saga, &mut frame);
+        write_frame(writer, &frame)?;
+    }
+    writer.section(PARTS);
+    for part in sagas.parts() {
+        frame.clear();
+        codec::encode_part(part, &mut frame);
+        write_frame(writer, &frame)?;
+    }
+    writer.section(POSITIONS);
+    frame.clear();
+    codec::encode_positions(sagas, &mut frame);
+    write_frame(writer, &frame)
+}
+
 /// Notes the boundary: everything copied from here on is as it is now.
-fn begin(state: &mut State) -> (CheckpointHead, Vec<u8>, BlockIndex) {
+fn begin(state: &mut State) -> Boundary {
     state.set.accounts.begin_snapshot();
     state.set.holds.begin_snapshot();
     state.set.customers.begin_snapshot();
@@ -71,7 +105,7 @@ fn begin(state: &mut State) -> (CheckpointHead, Vec<u8>, BlockIndex) {
     let mut scalars = Vec::new();
     scalars.extend(state.set.ids.last().to_le_bytes());
     scalars.extend(state.set.time.microseconds().to_le_bytes());
-    (head, scalars, state.blocks.clone())
+    Boundary { head, scalars, steps: state.blocks.clone(), sagas: state.set.sagas.clone() }
 }
 
 fn write_frame(writer: &mut CheckpointWriter, frame: &[u8]) -> Result<(), StorageError> {
@@ -138,7 +172,7 @@ pub fn load(disk: &Disk, folder: &Path, mut set: WorkingSet) -> Result<Loaded, S
         return Err(corrupt("the checkpoint is of another shard"));
     }
     let mut steps = Vec::new();
-    for tag in [SCALARS, ACCOUNTS, HOLDS, CUSTOMERS, DEAD_LETTERS, TOKENS, REVERSALS, STEPS] {
+    for tag in [SCALARS, ACCOUNTS, HOLDS, CUSTOMERS, DEAD_LETTERS, TOKENS, REVERSALS, STEPS, SAGAS, PARTS, POSITIONS] {
         let mut section = reader.section(tag).ok_or_else(|| corrupt("a section of the checkpoint is missing"))?;
         while 0 < section.remaining() {
             let mut length = [0; 4];
@@ -188,6 +222,9 @@ fn load_rows(tag: u16, frame: &[u8], set: &mut WorkingSet) -> Result<(), DecodeE
             CUSTOMERS => set.customers.put(codec::decode_customer(&mut reader)?),
             DEAD_LETTERS => set.dead_letters.put(codec::decode_dead_letter(&mut reader)?),
             TOKENS => set.tokens.put(codec::decode_token(&mut reader)?),
+            SAGAS => set.sagas.put_saga(codec::decode_saga(&mut reader)?),
+            PARTS => set.sagas.put_part(codec::decode_part(&mut reader)?),
+            POSITIONS => codec::decode_positions(&mut reader, &mut set.sagas)?,
             _ => set.reversals.put(codec::decode_reversal(&mut reader)?),
         }
     }
@@ -226,6 +263,7 @@ pub fn copy_of(set: &WorkingSet, seed: u64) -> WorkingSet {
     set.dead_letters.iter().for_each(|row| copy.dead_letters.put(row.clone()));
     set.tokens.iter().for_each(|row| copy.tokens.put(row.clone()));
     set.reversals.iter().for_each(|row| copy.reversals.put(*row));
+    copy.sagas = set.sagas.clone();
     (copy.ids, copy.sequence, copy.time) = (set.ids, set.sequence, set.time);
     copy
 }

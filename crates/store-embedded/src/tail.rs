@@ -2,7 +2,7 @@
 
 use crate::index::{DatedRow, Rows};
 use crate::sort::{sort_pairs, sort_wide};
-use ledger::ids::{AccountId, Sequence};
+use ledger::ids::{AccountId, Sequence, TransferId};
 use std::sync::Arc;
 
 /// Postings of small blocks are merged in memory until so many are together, so that a query looks into few places.
@@ -16,6 +16,7 @@ pub struct Tail {
     keys: Vec<(u128, u64)>,
     notes: Vec<(u128, u64)>,
     dated: Vec<DatedRow>,
+    steps: Vec<(u64, u64)>,
     /// The first entry.
     pub first: Sequence,
     /// The last entry.
@@ -43,6 +44,7 @@ impl Tail {
         self.keys.append(&mut rows.keys);
         self.notes.append(&mut rows.notes);
         self.dated.append(&mut rows.dated);
+        self.steps.append(&mut rows.steps);
         self.last = last;
         let mut piece = rows.postings;
         while let Some(before) =
@@ -76,6 +78,11 @@ impl Tail {
         self.dated.iter().filter(move |row| row.account == account)
     }
 
+    /// The entries with later steps of a transfer, ascending.
+    pub fn steps_of(&self, transfer: TransferId) -> impl Iterator<Item = Sequence> {
+        self.steps.iter().filter(move |row| row.0 == transfer.number()).map(|row| row.1)
+    }
+
     /// The keys, as they came.
     pub fn keys(&self) -> &[(u128, u64)] {
         &self.keys
@@ -91,7 +98,9 @@ impl Tail {
         sort_wide(&mut notes, &mut Vec::new());
         let mut dated = self.dated.clone();
         dated.sort_by_key(|row| (row.account, row.effective_at, row.sequence));
-        Rows { postings, keys, notes, dated }
+        let mut steps = self.steps.clone();
+        sort_pairs(&mut steps, &mut Vec::new());
+        Rows { postings, keys, notes, dated, steps }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::checkpoint::{checkpoint_path, list_checkpoints, open_verified};
 use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::folder::ShardFolder;
-use crate::index::{Family, Rows, Runs};
+use crate::index::{FAMILIES, Family, Rows, Runs};
 use crate::payload::decode;
 use crate::published::Published;
 use crate::run::Direction;
@@ -17,7 +17,7 @@ use crate::segment::{ChainPoint, list_segments, segment_path};
 use crate::snapshot::copy_of;
 use crate::tail::Tails;
 use crate::writer::chain;
-use ledger::account::{AccountKind, SystemKind};
+use ledger::account::{AccountKind, SystemAccount, SystemKind};
 use ledger::event::Entry;
 use ledger::ids::Sequence;
 use ledger::table::{Row, Table};
@@ -34,7 +34,7 @@ struct Walk {
     blocks: u64,
     entries: u64,
     postings: u64,
-    expected: [Fold; 4],
+    expected: [Fold; FAMILIES],
 }
 
 /// Rows of a family, in no order: how many, and the sum of their hashes.
@@ -60,8 +60,14 @@ pub fn verify(disk: &Disk, folder: &ShardFolder, published: &Published, progress
         (copy_of(&state.set, 0), head, runs, tails)
     };
     let empty = WorkingSet::new(state.shard, state.slots.clone(), 0);
-    let mut walk =
-        Walk { set: empty, replay_failure: None, blocks: 0, entries: 0, postings: 0, expected: [Fold::default(); 4] };
+    let mut walk = Walk {
+        set: empty,
+        replay_failure: None,
+        blocks: 0,
+        entries: 0,
+        postings: 0,
+        expected: [Fold::default(); FAMILIES],
+    };
     let read = walk.journal(disk, &folder.journal, head, progress);
     let mut report = VerifyReport::default();
     let mut check = |name, count, failure| report.checks.push(Check { name, count, failure });
@@ -136,19 +142,21 @@ impl Walk {
 }
 
 /// Folds rows as the runs hold them, of the entries that count.
-fn add_rows(folds: &mut [Fold; 4], rows: &Rows, counts: impl Fn(Sequence) -> bool) {
-    let [postings, keys, notes, dated] = folds;
+fn add_rows(folds: &mut [Fold; FAMILIES], rows: &Rows, counts: impl Fn(Sequence) -> bool) {
+    let [postings, keys, notes, dated, steps] = folds;
     let wide = |row: &(u128, u64)| [&row.0.to_be_bytes()[..], &row.1.to_be_bytes()].concat();
     let of_postings = rows.postings.iter().filter(|row| counts(row.1));
     of_postings.for_each(|row| postings.add(&[row.0.to_be_bytes(), row.1.to_be_bytes()].concat()));
+    let of_steps = rows.steps.iter().filter(|row| counts(row.1));
+    of_steps.for_each(|row| steps.add(&[row.0.to_be_bytes(), row.1.to_be_bytes()].concat()));
     rows.keys.iter().filter(|row| counts(row.1)).for_each(|row| keys.add(&wide(row)));
     rows.notes.iter().filter(|row| counts(row.1)).for_each(|row| notes.add(&wide(row)));
     rows.dated.iter().filter(|row| counts(row.sequence)).for_each(|row| dated.add(&row.encode()));
 }
 
 /// The rows that are in memory only.
-fn folds_of_tails(tails: &Tails, covered: Sequence, head: Sequence) -> [Fold; 4] {
-    let mut folds = [Fold::default(); 4];
+fn folds_of_tails(tails: &Tails, covered: Sequence, head: Sequence) -> [Fold; FAMILIES] {
+    let mut folds = [Fold::default(); FAMILIES];
     for tail in tails.newest_first() {
         add_rows(&mut folds, &tail.sorted(), |sequence| covered < sequence && sequence <= head);
     }
@@ -176,6 +184,10 @@ fn difference(replayed: &WorkingSet, stored: &WorkingSet) -> Option<String> {
         .or_else(|| differing("token", &replayed.tokens, &stored.tokens))
         .or_else(|| differing("reversal of transfer", &replayed.reversals, &stored.reversals))
         .or_else(|| {
+            let differs = replayed.sagas != stored.sagas;
+            differs.then(|| "open sagas or the positions of other shards differ from what the journal says".to_string())
+        })
+        .or_else(|| {
             (replayed.ids != stored.ids).then(|| "the id given out last differs from what the journal says".to_string())
         })
 }
@@ -201,16 +213,26 @@ fn clearing_count(state: &WorkingSet) -> u64 {
     state.accounts.iter().filter(is_clearing).count() as u64
 }
 
-/// Without sagas no money is between shards, so every clearing account is empty.
+/// What one shard alone can tell: with no saga open, nothing waits for a decision. The pairs of clearing accounts are
+/// compared by whoever sees both shards.
 fn clearing_failure(state: &WorkingSet) -> Option<String> {
-    let account = state.accounts.iter().filter(is_clearing).find(|account| account.balance != 0)?;
+    let waits = |account: &&ledger::account::Account| {
+        SystemAccount::from_id(account.id).is_some_and(|system| system.ordinal == state.shard.number())
+    };
+    let mut waiting = state.accounts.iter().filter(is_clearing).filter(waits).filter(|account| account.balance != 0);
+    let account = waiting.next().filter(|_| state.sagas.open().len() == 0)?;
     Some(format!(
-        "clearing account {} has {} minor units though no transfer between shards is open",
+        "clearing account {} has {} minor units though no transfer between shards waits for a decision",
         account.id, account.balance
     ))
 }
 
-fn indexes(runs: &Runs, tails: &[Fold; 4], expected: &[Fold; 4], progress: &dyn Progress) -> (u64, Option<String>) {
+fn indexes(
+    runs: &Runs,
+    tails: &[Fold; FAMILIES],
+    expected: &[Fold; FAMILIES],
+    progress: &dyn Progress,
+) -> (u64, Option<String>) {
     let mut rows = 0;
     for family in Family::ALL {
         let expected = expected[family as usize];

@@ -12,6 +12,7 @@ mod block;
 mod reader;
 mod rejection;
 mod row;
+mod saga;
 mod tag;
 mod transfer;
 mod writer;
@@ -21,6 +22,10 @@ pub use reader::{DecodeError, Problem, Reader};
 pub use row::{
     decode_account, decode_customer, decode_dead_letter, decode_hold, decode_reversal, decode_token, encode_account,
     encode_customer, encode_dead_letter, encode_hold, encode_reversal, encode_token,
+};
+pub use saga::{
+    decode_parcel, decode_part, decode_positions, decode_saga, encode_parcel, encode_part, encode_positions,
+    encode_saga,
 };
 
 /// The version of the format, the first byte of every block's payload. Rows have none of their own: what holds them

@@ -3,7 +3,10 @@
 //! Submissions can be refused before anything was done, or their answers lost after everything was done: the two
 //! things a caller cannot tell apart, and the reason for idempotency keys. Reads can fail. What is not scripted works.
 
-use crate::query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use crate::query::{
+    BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
+    TransferView,
+};
 use crate::report::{Progress, Stats, VerifyReport};
 use crate::{Answer, EntryRef, Fault, Reply, Store, Submission};
 use ledger::account::Account;
@@ -12,6 +15,7 @@ use ledger::customer::Customer;
 use ledger::dead_letter::DeadLetter;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::Saga;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::collections::VecDeque;
@@ -134,6 +138,10 @@ impl Store for FaultyStore {
         dead_letters(page: PageQuery) -> Page<DeadLetter>;
         tokens() -> Vec<Token>;
         entries(query: EntryQuery) -> Vec<EntryRef>;
+        head_after(sequence: Sequence) -> Sequence;
+        positions() -> Positions;
+        open_sagas(query: SagaQuery) -> Page<Saga>;
+        lease(holder: u128, microseconds: u64) -> bool;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;
         verify(progress: Arc<dyn Progress>) -> VerifyReport;
     }

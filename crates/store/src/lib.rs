@@ -35,10 +35,14 @@ use ledger::dead_letter::DeadLetter;
 use ledger::event::{Context, Entry, Event, Key, Outcome};
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::Saga;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use ledger::transfer::Transferred;
-use query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use query::{
+    BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
+    TransferView,
+};
 use report::{Progress, Stats, VerifyReport};
 use std::future::Future;
 use std::ops::Deref;
@@ -163,6 +167,7 @@ pub fn transfers_of(outcome: &Outcome) -> &[Transferred] {
         Outcome::Event(Event::Transferred(transferred)) => std::slice::from_ref(transferred),
         Outcome::Event(Event::HoldCaptured(captured)) => std::slice::from_ref(&captured.transferred),
         Outcome::Event(Event::BatchTransferred(transfers)) => transfers,
+        Outcome::Event(Event::Saga(step)) => &step.transferred,
         Outcome::Event(_) | Outcome::Rejection { .. } => &[],
     }
 }
@@ -265,6 +270,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// The entry published last; 0 in a new journal.
     fn head(&self) -> Sequence;
+
+    /// Waits until there is an entry after this one, and returns the head.
+    fn head_after(&self, sequence: Sequence) -> Reply<'_, Sequence>;
+
+    /// Where this shard stands with the others.
+    fn positions(&self) -> Reply<'_, Positions>;
+
+    /// Open sagas whose home this is, newest first.
+    fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>>;
+
+    /// Takes the shard's relay lease for so many microseconds, or renews it; whether `holder` has it then. At most one
+    /// holder has it at a time by the store's own clock. It saves work and nothing depends on it: two relays at once
+    /// deliver twice what is taken once.
+    fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool>;
 
     /// Holds whose time is over at `now` and has not been recorded so, at most `limit`.
     fn due_holds(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<HoldId>>;

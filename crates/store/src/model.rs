@@ -8,17 +8,18 @@
 mod read;
 mod verify;
 
+use crate::query::transfers_in;
 use crate::{Answer, EntryRef, Request, Submission, TransferRef};
 use ledger::command::{Command, footprint};
 use ledger::event::{Channel, Context, Entry, Header, Key, Outcome};
 use ledger::ids::{AccountId, Sequence, ShardId, TransferId};
 use ledger::rejection::Rejection;
 use ledger::time::Timestamp;
-use ledger::transfer::TransferRow;
 use ledger::working_set::{SlotSet, WorkingSet};
 use ledger::{Decision, apply, dry_run, record, replay};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 /// What tells a store the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -68,6 +69,10 @@ struct State {
     entries: Vec<EntryRef>,
     commits: u64,
     poison_commands: u64,
+    /// Who waits for entries.
+    waiting: Vec<Waker>,
+    /// Who has the relay lease, and until when.
+    lease: Option<(u128, Timestamp)>,
 }
 
 impl MemoryStore {
@@ -82,7 +87,7 @@ impl MemoryStore {
     /// When the entries are no journal of the shard.
     pub fn from_entries(identity: Identity, clock: Clock, entries: Vec<EntryRef>) -> MemoryStore {
         let set = replayed(&identity, &entries);
-        let state = State { set, entries, commits: 0, poison_commands: 0 };
+        let state = State { set, entries, commits: 0, poison_commands: 0, waiting: Vec::new(), lease: None };
         MemoryStore { identity, clock, state: Mutex::new(state) }
     }
 
@@ -151,6 +156,7 @@ impl State {
     fn add(&mut self, header: Header, outcome: Outcome) -> Answer {
         let entry = EntryRef::single(Entry { header, outcome });
         self.entries.push(entry.clone());
+        self.waiting.drain(..).for_each(Waker::wake);
         Answer::Recorded(entry)
     }
 
@@ -199,17 +205,15 @@ impl State {
 
     fn load_transfers(&mut self, command: &Command) {
         for id in footprint(command).transfers {
-            if let Some(found) = self.find_transfer(id)
-                && let Some(transferred) = found.transferred()
-            {
-                let row = TransferRow { transferred: transferred.clone(), day: found.entry.header.day };
+            if let Some(row) = self.find_transfer(id).and_then(|found| self.view(found)?.row()) {
                 self.set.transfers.insert(id, row);
             }
         }
     }
 
+    /// The first entry about a transfer.
     fn find_transfer(&self, id: TransferId) -> Option<TransferRef> {
-        self.all_transfers().find(|found| found.transferred().is_some_and(|transferred| transferred.id == id))
+        self.entries.iter().find_map(|entry| transfers_in(entry, id))
     }
 
     /// Every transfer, newest first.

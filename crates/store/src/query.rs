@@ -2,10 +2,12 @@
 
 use crate::{EntryRef, TransferRef, transfers_of};
 use ledger::dead_letter::DeadLetterStatus;
-use ledger::event::Entry;
-use ledger::ids::{AccountId, Sequence, TransferId};
+use ledger::event::{Entry, Event, Outcome};
+use ledger::ids::{AccountId, Sequence, ShardId, TransferId};
+use ledger::saga::{Failure, Order, Ordered, Position, Saga, SagaStep, Sagas, StepKind};
 use ledger::time::Timestamp;
-use ledger::transfer::{Posting, Side, Transferred};
+use ledger::transfer::{Posting, Side, TransferRow, Transferred};
+use std::collections::BTreeMap;
 
 /// Most items of a page.
 pub const PAGE_MAX: usize = 1000;
@@ -90,7 +92,7 @@ pub struct TransferQuery {
     pub account: Option<AccountId>,
     /// Further conditions.
     pub filter: Filter,
-    /// `next` of the page before, which is a transfer's id.
+    /// `next` of the page before.
     pub before: Option<u64>,
     /// 1 to [`PAGE_MAX`].
     pub limit: usize,
@@ -148,13 +150,147 @@ impl PostingRow {
     }
 }
 
-/// A transfer with what happened to it later.
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferStatus {
+    /// It took effect.
+    Succeeded,
+    /// It is on its way between shards.
+    Pending,
+    /// It failed on the way, and what it had taken is given back.
+    Failed(Failure),
+}
+
+/// A transfer with what happened to it later, as far as this shard knows.
 #[derive(Clone, Debug)]
 pub struct TransferView {
-    /// The transfer.
+    /// The entry that made it; on another shard than its home, the first one about it.
     pub transfer: TransferRef,
     /// Its reversal.
     pub reversed_by: Option<TransferId>,
+    /// Later steps of its saga on this shard, oldest first; none for a transfer on one shard.
+    pub steps: Vec<EntryRef>,
+}
+
+impl TransferView {
+    /// What it was ordered as, where it goes between shards and this is its home.
+    pub fn ordered(&self) -> Option<(&Order, &Ordered)> {
+        let order = saga_step(&self.transfer.entry)?.order.as_deref()?;
+        let id = self.transfer.transferred()?.id;
+        Some((order, order.transfers.iter().find(|ordered| ordered.id == id)?))
+    }
+
+    /// How far it is. Its home shard alone knows.
+    pub fn status(&self) -> TransferStatus {
+        let Some(first) = saga_step(&self.transfer.entry) else { return TransferStatus::Succeeded };
+        let last = self.steps.iter().rev().filter_map(saga_step).find_map(|step| match (step.kind, step.failure) {
+            (StepKind::Completed, _) => Some(TransferStatus::Succeeded),
+            (StepKind::Failed, Some(failure)) => Some(TransferStatus::Failed(failure)),
+            _ => None,
+        });
+        let is_executed = first.kind == StepKind::Executed;
+        last.unwrap_or(if is_executed { TransferStatus::Succeeded } else { TransferStatus::Pending })
+    }
+
+    /// Every posting of it on this shard, in their order, refunds among them.
+    pub fn postings(&self) -> Vec<PostingRow> {
+        let Some(id) = self.transfer.transferred().map(|transferred| transferred.id) else { return Vec::new() };
+        let later = self.steps.iter().flat_map(|entry| transfers_in(entry, id));
+        let all = std::iter::once(self.transfer.clone()).chain(later);
+        let rows = all.flat_map(|transfer| {
+            let count = transfer.transferred().map_or(0, |transferred| transferred.postings.len());
+            (0..count).map(move |index| PostingRow { transfer: transfer.clone(), index })
+        });
+        rows.collect()
+    }
+
+    /// What is moved in all, in minor units.
+    pub fn amount(&self) -> u128 {
+        let of_postings = || self.transfer.transferred().map_or(0, Transferred::amount);
+        self.ordered().map_or_else(of_postings, |(_, ordered)| ordered.amount())
+    }
+
+    /// The transfer as a command that reverses it wants to know it.
+    pub fn row(&self) -> Option<TransferRow> {
+        Some(TransferRow {
+            transferred: self.transfer.transferred()?.clone(),
+            day: self.transfer.entry.header.day,
+            ordered: self.ordered().map(|(_, ordered)| ordered.legs.clone()),
+            succeeded: self.status() == TransferStatus::Succeeded,
+        })
+    }
+}
+
+/// The step of a saga that an entry is, if it is one.
+pub fn saga_step(entry: &EntryRef) -> Option<&SagaStep> {
+    match &entry.outcome {
+        Outcome::Event(Event::Saga(step)) => Some(step),
+        _ => None,
+    }
+}
+
+/// The transfer with this id in an entry, if it has postings there or begins there.
+pub fn transfers_in(entry: &EntryRef, id: TransferId) -> Option<TransferRef> {
+    let index = transfers_of(&entry.outcome).iter().position(|transferred| transferred.id == id)?;
+    Some(TransferRef { entry: entry.clone(), index })
+}
+
+/// The ids under which a later step of a saga is found: the saga's, and those of transfers that have postings in it.
+pub fn ids_of_step(entry: &Entry) -> Vec<TransferId> {
+    let Outcome::Event(Event::Saga(step)) = &entry.outcome else { return Vec::new() };
+    if step.kind == StepKind::Started {
+        return Vec::new();
+    }
+    let mut ids = vec![step.saga];
+    ids.extend(step.transferred.iter().map(|transferred| transferred.id).filter(|id| *id != step.saga));
+    ids
+}
+
+/// Whether lists of transfers have this one of an entry: each transfer once. Without an account, where it began; of an
+/// account, where it is posted, but not where that is given back.
+pub fn is_listed(entry: &Entry, transferred: &Transferred, account: Option<AccountId>) -> bool {
+    let step = match &entry.outcome {
+        Outcome::Event(Event::Saga(step)) => Some(step),
+        _ => None,
+    };
+    match account {
+        None => step.is_none_or(|step| step.kind == StepKind::Started),
+        Some(account) => {
+            step.is_none_or(|step| !step.kind.is_refund())
+                && transferred.postings.iter().any(|posting| posting.account == account)
+        }
+    }
+}
+
+/// Which open sagas, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SagaQuery {
+    /// Begun at or before this time.
+    pub until: Timestamp,
+    /// `next` of the page before.
+    pub before: Option<u64>,
+    /// 1 to [`PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// A page of a shard's open sagas.
+pub fn page_of_sagas(sagas: &Sagas, query: SagaQuery) -> Page<Saga> {
+    let is_wanted = |saga: &&Saga| {
+        saga.started_at <= query.until && query.before.is_none_or(|before| saga.order.id().number() < before)
+    };
+    let mut found = sagas.open().rev().filter(is_wanted);
+    let items: Vec<Saga> = found.by_ref().take(query.limit.clamp(1, PAGE_MAX)).cloned().collect();
+    let next = items.last().map(|saga| saga.order.id().number()).filter(|_| found.next().is_some());
+    Page { items, next }
+}
+
+/// Where a shard stands with the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions {
+    /// What it took last from each.
+    pub received: BTreeMap<ShardId, Position>,
+    /// The number of its last message to each.
+    pub sent: BTreeMap<ShardId, u64>,
 }
 
 /// The postings of an account in an entry, newest version first.

@@ -1,6 +1,7 @@
 //! What a store tells of itself: the result of a verification, and counters.
 
 use ledger::currency::Currency;
+use ledger::time::Timestamp;
 
 /// Hears how far a long walk is.
 pub trait Progress: Send + Sync {
@@ -78,6 +79,12 @@ pub struct Stats {
     pub accounts: u64,
     /// Keys in memory.
     pub keys_in_memory: u64,
+    /// Open sagas whose home this shard is.
+    pub sagas_open: u64,
+    /// When the oldest of them began.
+    pub oldest_saga: Option<Timestamp>,
+    /// Parts of other shards' sagas that are prepared and wait for their decision.
+    pub parts_open: u64,
     /// Commands that made the rule book fail.
     pub poison_commands: u64,
     /// Why the shard does not serve, if it does not.

@@ -7,6 +7,7 @@ use ledger::dead_letter::DeadLetter;
 use ledger::event::Key;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::Saga;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,10 @@ use std::sync::Arc;
 use store::conformance::bench::Bench;
 use store::conformance::{Fixture, batches, block_on, holds, keys, money, paging, queries, reopening};
 use store::model::{Clock, Identity, MemoryStore};
-use store::query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use store::query::{
+    BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
+    TransferView,
+};
 use store::report::{Progress, Stats, VerifyReport};
 use store::{Answer, EntryRef, Reply, Request, Store, Submission};
 
@@ -206,6 +210,22 @@ impl Store for Wrong {
 
     fn head(&self) -> Sequence {
         self.memory.head()
+    }
+
+    fn head_after(&self, sequence: Sequence) -> Reply<'_, Sequence> {
+        self.memory.head_after(sequence)
+    }
+
+    fn positions(&self) -> Reply<'_, Positions> {
+        self.memory.positions()
+    }
+
+    fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
+        self.memory.open_sagas(query)
+    }
+
+    fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {
+        self.memory.lease(holder, microseconds)
     }
 
     fn due_holds(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<HoldId>> {

@@ -164,6 +164,13 @@ impl Parameters {
         problems.keep(found.ok_or_else(|| Problem::malformed(format!("`{name}` must be one of {}", words()))))
     }
 
+    /// A whole number of seconds.
+    pub(crate) fn seconds(&self, name: &str, problems: &mut Problems) -> Option<u64> {
+        let text = self.get(name)?;
+        let read = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 9);
+        problems.keep(read.ok_or_else(|| Problem::malformed(format!("`{name}` must be a whole number of seconds"))))
+    }
+
     /// Whether nothing is to happen.
     pub(crate) fn dry_run(&self, problems: &mut Problems) -> bool {
         self.word("dry_run", &[("true", true), ("false", false)], problems).unwrap_or(false)

@@ -91,6 +91,9 @@ codes! {
     NotAvailableYet = 39, 501 "not_available_yet" "This is not available yet";
     Fault = 40, 500 "fault" "Something failed";
     Unavailable = 41, 503 "unavailable" "The bank is not available right now";
+    TransferNotSucceeded = 42, 409 "transfer_not_succeeded" "The transfer did not succeed";
+    MessageOutOfOrder = 44, 409 "message_out_of_order" "A message between shards is not the next one";
+    Cancelled = 43, 409 "cancelled" "An operator cancelled the transfer";
 }
 
 impl Code {
@@ -225,9 +228,10 @@ impl From<&Rejection> for Problem {
             Rejection::HoldNotFound(id)
             | Rejection::HoldNotOpen(id)
             | Rejection::HoldAmountExceeded { hold: id, .. } => problem.with_id("hold_id", id.number()),
-            Rejection::TransferNotFound(id) | Rejection::ReversalPending(id) => {
-                problem.with_id("transfer_id", id.number())
-            }
+            Rejection::TransferNotFound(id)
+            | Rejection::ReversalPending(id)
+            | Rejection::TransferNotSucceeded(id)
+            | Rejection::Cancelled(id) => problem.with_id("transfer_id", id.number()),
             Rejection::AlreadyReversed { transfer, by } => {
                 let problem = problem.with_id("transfer_id", transfer.number());
                 by.into_iter().fold(problem, |problem, by| problem.with_id("reversed_by", by.number()))
@@ -238,6 +242,7 @@ impl From<&Rejection> for Problem {
             Rejection::EffectiveAtInvalid
             | Rejection::ExpiresAtInvalid
             | Rejection::LinkedTransferFailed
+            | Rejection::MessageOutOfOrder { .. }
             | Rejection::InvariantBroken => problem,
         }
     }
@@ -301,6 +306,9 @@ mod tests {
         Rejection::IdTaken(_) => Rejection::IdTaken(7),
         Rejection::AlreadyReversed { .. } => Rejection::AlreadyReversed { transfer: id(), by: Some(id()) },
         Rejection::ReversalPending(_) => Rejection::ReversalPending(id()),
+        Rejection::TransferNotSucceeded(_) => Rejection::TransferNotSucceeded(id()),
+        Rejection::Cancelled(_) => Rejection::Cancelled(id()),
+        Rejection::MessageOutOfOrder { .. } => Rejection::MessageOutOfOrder { expected: 1 },
         Rejection::HoldNotOpen(_) => Rejection::HoldNotOpen(id()),
         Rejection::AccountNotEmpty(_) => Rejection::AccountNotEmpty(id()),
         Rejection::SameAccount(_) => Rejection::SameAccount(id()),

@@ -4,13 +4,17 @@
 use crate::text::{
     push_id, push_json_string, push_money, push_number, push_optional_id, push_optional_string, push_time,
 };
+use bank::read::TransferDetails;
 use ledger::account::{Account, AccountKind, Status};
 use ledger::amount::Amount;
 use ledger::currency::Currency;
 use ledger::hold::Hold;
 use ledger::ids::TransferId;
+use ledger::rejection::Rejection;
+use ledger::saga::Ordered;
 use ledger::time::Timestamp;
 use ledger::transfer::{Posting, Side, Transfer, Transferred};
+use store::query::TransferStatus;
 
 /// Bytes that a transfer with two postings takes, about.
 pub(crate) const TRANSFER_BYTES: usize = 1024;
@@ -44,6 +48,15 @@ impl Repeated {
     }
 }
 
+/// What of a transfer does not follow from the entry that made it, if it went between shards.
+struct Standing<'a> {
+    status: &'static str,
+    /// The sum of all legs in minor units.
+    amount: u128,
+    reversed_by: Option<TransferId>,
+    failure: Option<&'a Rejection>,
+}
+
 /// A transfer of an entry booked at this time; without one it is a dry run, whose ids and times are `null`.
 pub(crate) fn push_transfer(
     out: &mut Vec<u8>,
@@ -51,36 +64,108 @@ pub(crate) fn push_transfer(
     booked_at: Option<Timestamp>,
     reversed_by: Option<TransferId>,
 ) {
+    let standing = Standing { status: "succeeded", amount: transferred.amount(), reversed_by, failure: None };
     let repeated = Repeated::new(transferred, booked_at);
+    push_standing(out, transferred, &repeated, &standing, |out| {
+        for (index, posting) in transferred.postings.iter().enumerate() {
+            if index != 0 {
+                out.push(b',');
+            }
+            push_repeating_posting(out, posting, transferred, &repeated);
+        }
+    });
+}
+
+/// The first step of a transfer between shards: what its home shard has posted of it.
+pub(crate) fn push_started(
+    out: &mut Vec<u8>,
+    ordered: &Ordered,
+    transferred: &Transferred,
+    booked_at: Option<Timestamp>,
+) {
+    let standing = Standing { status: "pending", amount: ordered.amount(), reversed_by: None, failure: None };
+    let repeated = Repeated::new(transferred, booked_at);
+    push_standing(out, transferred, &repeated, &standing, |out| {
+        for (index, posting) in transferred.postings.iter().enumerate() {
+            if index != 0 {
+                out.push(b',');
+            }
+            push_repeating_posting(out, posting, transferred, &repeated);
+        }
+    });
+}
+
+/// A transfer as it is now, with its postings on all shards.
+pub(crate) fn push_details(out: &mut Vec<u8>, details: &TransferDetails) {
+    let view = &details.view;
+    let Some(transferred) = view.transfer.transferred() else { return };
+    let status = view.status();
+    let standing = Standing {
+        status: status_word(status),
+        amount: view.amount(),
+        reversed_by: view.reversed_by,
+        failure: match &status {
+            TransferStatus::Failed(failure) => Some(&failure.rejection),
+            TransferStatus::Succeeded | TransferStatus::Pending => None,
+        },
+    };
+    let repeated = Repeated::new(transferred, Some(view.transfer.entry.header.time));
+    push_standing(out, transferred, &repeated, &standing, |out| {
+        for (index, row) in details.postings.iter().enumerate() {
+            let Some((posting, of, entry)) = row.parts() else { continue };
+            if index != 0 {
+                out.push(b',');
+            }
+            push_posting(out, posting, of, Some(entry.header.time));
+        }
+    });
+}
+
+/// The word for a status on the wire.
+pub(crate) const fn status_word(status: TransferStatus) -> &'static str {
+    match status {
+        TransferStatus::Succeeded => "succeeded",
+        TransferStatus::Pending => "pending",
+        TransferStatus::Failed(_) => "failed",
+    }
+}
+
+fn push_standing(
+    out: &mut Vec<u8>,
+    transferred: &Transferred,
+    repeated: &Repeated,
+    standing: &Standing<'_>,
+    push_postings: impl FnOnce(&mut Vec<u8>),
+) {
     out.extend_from_slice(b"{\"transfer_id\":");
     out.extend_from_slice(&repeated.transfer_id);
     push_name(out, b",\"type\":", transferred.kind.name());
-    out.extend_from_slice(b",\"status\":\"succeeded\",\"amount\":\"");
-    push_total(out, transferred);
+    push_name(out, b",\"status\":", standing.status);
+    out.extend_from_slice(b",\"amount\":\"");
+    let total = i128::try_from(standing.amount).unwrap_or(i128::MAX);
+    crate::text::push_decimal(out, total, transferred.currency.scale());
     out.push(b'"');
     push_name(out, b",\"currency\":", transferred.currency.code());
     push_times(out, b",\"created_at\":", &repeated.created_at, b",\"effective_at\":", &repeated.effective_at);
     push_note(out, transferred);
     out.extend_from_slice(b",\"postings\":[");
-    for (index, posting) in transferred.postings.iter().enumerate() {
-        if index != 0 {
-            out.push(b',');
-        }
-        push_repeating_posting(out, posting, transferred, &repeated);
-    }
+    push_postings(out);
     out.extend_from_slice(b"],\"hold_id\":");
     push_optional_id(out, transferred.hold.map(|hold| hold.number()));
     out.extend_from_slice(b",\"reverses\":");
     push_optional_id(out, transferred.reverses.map(|reversed| reversed.transfer.number()));
     out.extend_from_slice(b",\"reversed_by\":");
-    push_optional_id(out, reversed_by.map(|by| by.number()));
-    out.extend_from_slice(b",\"failure\":null}");
-}
-
-/// The sum of all legs.
-fn push_total(out: &mut Vec<u8>, transferred: &Transferred) {
-    let total = i128::try_from(transferred.amount()).unwrap_or(i128::MAX);
-    crate::text::push_decimal(out, total, transferred.currency.scale());
+    push_optional_id(out, standing.reversed_by.map(|by| by.number()));
+    out.extend_from_slice(b",\"failure\":");
+    match standing.failure {
+        Some(rejection) => {
+            push_name(out, b"{\"code\":", rejection.code());
+            out.extend_from_slice(b",\"detail\":");
+            push_json_string(out, &rejection.to_string());
+            out.extend_from_slice(b"}}");
+        }
+        None => out.extend_from_slice(b"null}"),
+    }
 }
 
 /// One posting of a transfer.

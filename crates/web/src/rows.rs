@@ -34,6 +34,7 @@ use crate::auth::forbidden;
 use crate::call::AskMany;
 use crate::input::{Problems, key_missing};
 use crate::problem::{Code, Problem};
+use crate::v1::transfers::started;
 use axum::body::Body;
 use bank::digest::Fingerprints;
 use bank::submit::{ClientKey, ItemAnswer};
@@ -244,7 +245,8 @@ fn write_answer(row: &mut [u8], answer: &Answer) {
         None => write_code(row, key_reused().code),
         Some(Outcome::Rejection { rejection, .. }) => write_code(row, Code::of_rejection(rejection)),
         Some(outcome) => {
-            row[..2].copy_from_slice(&201u16.to_le_bytes());
+            let status = if started(answer).is_some() { 202u16 } else { 201 };
+            row[..2].copy_from_slice(&status.to_le_bytes());
             if let (Some(transferred), Some(entry)) = (transfers_of(outcome).first(), answer.entry()) {
                 row[8..16].copy_from_slice(&transferred.id.number().to_le_bytes());
                 row[16..24].copy_from_slice(&entry.header.time.microseconds().to_le_bytes());

@@ -22,6 +22,7 @@ use ledger::event::Event;
 use ledger::ids::{AccountId, TransferId};
 use ledger::transfer::{Leg, LegAmount, Legs, Posting, Side, Transfer, TransferKind, Transferred};
 use store::Answer;
+use store::query::TransferStatus;
 
 /// A problem with the status these calls give it: what is wrong with a request is 400, whatever the bank's code.
 fn old_status(mut problem: Problem) -> Problem {
@@ -265,6 +266,11 @@ pub(crate) async fn status(call: Read) -> Reply {
     let Some(id) = id else { return Err(problems.into_problem()) };
     problems.check()?;
     let known = call.app.bank().transfer(id).await?;
-    known.ok_or_else(|| Problem::not_found(Code::TransferNotFound, "transfer_id", id.number()))?;
-    Ok(json(200, b"{\"code\":200,\"status\":\"success\"}".to_vec()))
+    let known = known.ok_or_else(|| Problem::not_found(Code::TransferNotFound, "transfer_id", id.number()))?;
+    let status = match known.view.status() {
+        TransferStatus::Succeeded => "success",
+        TransferStatus::Pending => "pending",
+        TransferStatus::Failed(_) => "failed",
+    };
+    Ok(json(200, format!("{{\"code\":200,\"status\":\"{status}\"}}").into_bytes()))
 }

@@ -125,7 +125,7 @@ fn whatever_does_not_take_effect_becomes_one_dead_letter_with_its_code() {
                 "8",
                 &format!(r#"{{"from":"{id}","to":"{}","amount":"1","currency":"EUR"}}"#, world.id_on(0, 0)),
             ),
-            "not_available_yet",
+            "insufficient_funds",
         ),
         (deposited("9", cash, "1.00"), "account_not_found"),
         (future, "effective_at_invalid"),
@@ -218,7 +218,7 @@ fn the_time_of_an_event_is_its_value_date() {
     assert_eq!(counts(&world.ingest(&[event])), (1, 0, 0));
     let page =
         now(world.bank.transfers(&store::query::TransferQuery { limit: 1, ..Default::default() }, None)).expect("read");
-    let transferred = page.items[0].transfer.transferred().expect("a transfer");
+    let transferred = page.items[0].view.transfer.transferred().expect("a transfer");
     assert_eq!(transferred.effective_at.to_string(), "1993-01-01T00:00:00Z");
     assert_eq!(transferred.postings[1].account, account(1));
 }

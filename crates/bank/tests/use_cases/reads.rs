@@ -1,7 +1,7 @@
 //! Lists over all shards.
 
 use crate::world::{World, account, local, named, now, opening, transfer};
-use bank::read::{Merged, Positions};
+use bank::read::{Merged, Positions, TransferDetails};
 use ledger::command::Command;
 use ledger::ids::{AccountId, CustomerId, TransferId};
 use ledger::time::Timestamp;
@@ -42,11 +42,10 @@ fn transfers_of_all_shards_come_newest_first_in_pages_of_any_size() {
     }
     for limit in [1, 2, 3, 7, 20, 43, 100] {
         let query = TransferQuery { limit, ..TransferQuery::default() };
-        let id =
-            |view: &store::query::TransferView| -> TransferId { view.transfer.transferred().expect("a transfer").id };
+        let id = |found: &TransferDetails| -> TransferId { found.view.transfer.transferred().expect("a transfer").id };
         let views = all(|from| now(world.bank.transfers(&query, from)), id);
         assert_eq!(views.len(), 43, "limit {limit}");
-        let times: Vec<Timestamp> = views.iter().map(|view| view.transfer.entry.header.time).collect();
+        let times: Vec<Timestamp> = views.iter().map(|found| found.view.transfer.entry.header.time).collect();
         assert!(times.is_sorted_by(|newer, older| older <= newer), "limit {limit}");
     }
 }
@@ -59,8 +58,10 @@ fn transfers_of_one_account_come_from_its_shard() {
     world.pay_in(id, 10);
     world.open_with(other, 10);
     let query = TransferQuery { account: Some(account(id)), limit: 1, ..TransferQuery::default() };
-    let views =
-        all(|from| now(world.bank.transfers(&query, from)), |view| view.transfer.transferred().map(|found| found.id));
+    let views = all(
+        |from| now(world.bank.transfers(&query, from)),
+        |found| found.view.transfer.transferred().map(|found| found.id),
+    );
     assert_eq!(views.len(), 2);
 }
 

@@ -1,16 +1,17 @@
 //! The one door.
 
 use crate::world::{
-    World, account, amount, euro, event_of, local, named, now, opened_account, opening, rejection, terms, transfer,
+    World, account, euro, event_of, local, named, now, opened_account, opening, rejection, terms, transfer,
 };
 use bank::Caller;
 use bank::error::BankError;
 use bank::submit::ClientKey;
 use ledger::account::{SystemAccount, SystemKind};
-use ledger::command::{CaptureHold, Command, OpenSystemAccount, PlaceHold};
+use ledger::command::{Command, OpenSystemAccount};
 use ledger::event::{Channel, Event};
 use ledger::ids::{CustomerId, ShardId};
 use ledger::rejection::Rejection;
+use ledger::saga::StepKind;
 use ledger::token::Role;
 use store::Answer;
 use store::faulty::Submitting;
@@ -105,35 +106,6 @@ fn a_contra_account_is_one_of_the_banks_own_and_never_clearing() {
 }
 
 #[test]
-fn money_between_shards_is_not_available_yet_and_nothing_moves() {
-    let world = World::new(2);
-    let (here, also_here, there) = (world.id_on(0, 0), world.id_on(0, 1), world.id_on(1, 0));
-    for id in [here, also_here, there] {
-        world.open_with(id, 100);
-    }
-    let entries = world.entries();
-    let is_later = |command| matches!(world.submit(Some(("k", 1)), command), Err(BankError::NotAvailableYet { .. }));
-    assert!(is_later(Command::Transfer(transfer(here, there, 1))));
-    assert!(is_later(Command::Batch([transfer(here, also_here, 1), transfer(also_here, there, 1)].into())));
-    let hold = |to| {
-        Command::PlaceHold(PlaceHold {
-            from: account(here),
-            to: Some(account(to)),
-            amount: amount(1),
-            currency: euro(),
-            expires_at: None,
-        })
-    };
-    assert!(is_later(hold(there)));
-    assert_eq!(world.entries(), entries);
-    let placed = world.submit(None, hold(also_here)).expect("placed");
-    let Event::HoldChanged(placed) = event_of(&placed) else { panic!("no hold") };
-    let capture =
-        CaptureHold { hold: placed.hold.id, amount: None, to: Some(account(there)), is_final: true, note: None };
-    assert!(is_later(Command::CaptureHold(Box::new(capture))));
-}
-
-#[test]
 fn an_account_is_opened_for_a_customer_of_another_shard_only_if_there_is_one() {
     let world = World::new(2);
     let (id, customer) = (world.id_on(0, 0), world.id_on(1, 0));
@@ -192,8 +164,8 @@ fn answers_of_a_batch_align_with_its_items_over_all_shards() {
     assert_eq!(answers.len(), 60);
     for (n, answer) in answers.iter().enumerate() {
         match answer {
-            Err(BankError::NotAvailableYet { .. }) => assert_eq!(n % 7, 0),
             Ok(answer) => match event_of(answer) {
+                Event::Saga(step) => assert_eq!((step.kind, n % 7), (StepKind::Started, 0)),
                 Event::Transferred(transferred) => {
                     assert_eq!(transferred.amount(), n as u128 + 1);
                     assert_eq!(transferred.postings[0].account, account(ids[n % 3]));
@@ -203,6 +175,7 @@ fn answers_of_a_batch_align_with_its_items_over_all_shards() {
             Err(other) => panic!("{other}"),
         }
     }
+    now(world.bank.finish_sagas()).expect("carried");
     world.assert_sums_are_zero();
 }
 

@@ -182,7 +182,8 @@ fn unfreeze(set: &WorkingSet, id: AccountId) -> Decided {
 
 fn close(set: &WorkingSet, header: &Header, id: AccountId) -> Decided {
     let known = find_customers(set, id)?;
-    if known.status != Status::Closed && (known.balance != 0 || set.held(known, header.time) != 0) {
+    let is_empty = known.balance == 0 && set.held(known, header.time) == 0 && known.sagas_open == 0;
+    if known.status != Status::Closed && !is_empty {
         return Err(Rejection::AccountNotEmpty(id));
     }
     let account = Account { status: Status::Closed, ..known.clone() };
@@ -209,6 +210,16 @@ fn record_dead_letter(set: &WorkingSet, header: &Header, record: &RecordDeadLett
 }
 
 fn new_dead_letter(set: &WorkingSet, header: &Header, code: &str, detail: &str, payload: &Sealed) -> Event {
+    Event::DeadLetterChanged(Box::new(dead_letter_of(set, header, code, detail, payload)))
+}
+
+pub(super) fn dead_letter_of(
+    set: &WorkingSet,
+    header: &Header,
+    code: &str,
+    detail: &str,
+    payload: &Sealed,
+) -> DeadLetterChanged {
     let dead_letter = DeadLetter {
         id: DeadLetterId::new(generated(set, header)).expect("generated ids are ids"),
         status: DeadLetterStatus::Waiting,
@@ -221,7 +232,7 @@ fn new_dead_letter(set: &WorkingSet, header: &Header, code: &str, detail: &str, 
         data_from: header.sequence,
         discard_reason: None,
     };
-    dead_letter_changed(DeadLetterChange::Recorded, dead_letter, Some(payload.clone()))
+    DeadLetterChanged { change: DeadLetterChange::Recorded, dead_letter, payload: Some(payload.clone()) }
 }
 
 fn find_dead_letter(set: &WorkingSet, id: DeadLetterId) -> Decided<&DeadLetter> {

@@ -86,7 +86,8 @@ impl Bank {
     pub(super) fn transfer(&self, id: TransferId) -> Option<TransferRow> {
         self.journal.iter().find_map(|entry| {
             let transferred = transfers_of(&entry.outcome).iter().find(|transferred| transferred.id == id)?;
-            Some(TransferRow { transferred: transferred.clone(), day: entry.header.day })
+            let day = entry.header.day;
+            Some(TransferRow { transferred: transferred.clone(), day, ordered: None, succeeded: true })
         })
     }
 

@@ -7,6 +7,7 @@ use super::row::{
     decode_account, decode_customer, decode_dead_letter, decode_hold, decode_token, encode_account, encode_customer,
     encode_dead_letter, encode_hold, encode_token,
 };
+use super::saga::{decode_step, encode_step};
 use super::tag::Tagged;
 use super::transfer::{Previous, decode_plain, decode_transferred, encode_plain, encode_transferred, plain_postings};
 use super::writer::{Line, Sink, flags, put_blob, put_count, put_signed, put_text, put_varint};
@@ -43,6 +44,7 @@ mod outcome {
     pub(super) const DEAD_LETTER_CHANGED: u8 = 7;
     pub(super) const TOKEN_CHANGED: u8 = 8;
     pub(super) const REJECTION: u8 = 9;
+    pub(super) const SAGA: u8 = 10;
 }
 
 /// Appends the payload of a block of these entries. Their sequences are not part of it, but follow from the block's
@@ -184,16 +186,26 @@ impl<'a> BlockWriter<'a> {
                 encode_account(&changed.account, out);
             }
             Event::CustomerChanged(changed) => encode_customer_changed(changed, out),
-            Event::DeadLetterChanged(changed) => {
-                out.extend([changed.change.tag(), flags([changed.payload.is_some()])]);
-                encode_dead_letter(&changed.dead_letter, out);
-                if let Some(payload) = &changed.payload {
-                    put_blob(out, payload);
-                }
-            }
+            Event::DeadLetterChanged(changed) => encode_dead_letter_changed(changed, out),
             Event::TokenChanged(token) => encode_token(token, out),
+            Event::Saga(step) => encode_step(step, time, &mut self.previous, out),
         }
     }
+}
+
+pub(super) fn encode_dead_letter_changed(changed: &DeadLetterChanged, out: &mut Vec<u8>) {
+    out.extend([changed.change.tag(), flags([changed.payload.is_some()])]);
+    encode_dead_letter(&changed.dead_letter, out);
+    if let Some(payload) = &changed.payload {
+        put_blob(out, payload);
+    }
+}
+
+pub(super) fn decode_dead_letter_changed(reader: &mut Reader<'_>) -> Result<DeadLetterChanged, DecodeError> {
+    let (change, has_payload) = (reader.tag()?, reader.bool("whether there is a payload")?);
+    let dead_letter = decode_dead_letter(reader)?;
+    let payload = reader.when(has_payload, |reader| reader.blob("payload"))?.map(Box::from);
+    Ok(DeadLetterChanged { change, dead_letter, payload })
 }
 
 fn tag_of(outcome: &Outcome) -> u8 {
@@ -206,6 +218,7 @@ fn tag_of(outcome: &Outcome) -> u8 {
         Outcome::Event(Event::CustomerChanged(_)) => outcome::CUSTOMER_CHANGED,
         Outcome::Event(Event::DeadLetterChanged(_)) => outcome::DEAD_LETTER_CHANGED,
         Outcome::Event(Event::TokenChanged(_)) => outcome::TOKEN_CHANGED,
+        Outcome::Event(Event::Saga(_)) => outcome::SAGA,
         Outcome::Rejection { .. } => outcome::REJECTION,
     }
 }
@@ -354,13 +367,9 @@ impl BlockReader {
                 account: decode_account(reader)?,
             })),
             outcome::CUSTOMER_CHANGED => Event::CustomerChanged(Box::new(decode_customer_changed(reader)?)),
-            outcome::DEAD_LETTER_CHANGED => {
-                let (change, has_payload) = (reader.tag()?, reader.bool("whether there is a payload")?);
-                let dead_letter = decode_dead_letter(reader)?;
-                let payload = reader.when(has_payload, |reader| reader.blob("payload"))?.map(Box::from);
-                Event::DeadLetterChanged(Box::new(DeadLetterChanged { change, dead_letter, payload }))
-            }
+            outcome::DEAD_LETTER_CHANGED => Event::DeadLetterChanged(Box::new(decode_dead_letter_changed(reader)?)),
             outcome::TOKEN_CHANGED => Event::TokenChanged(Box::new(decode_token(reader)?)),
+            outcome::SAGA => Event::Saga(Box::new(decode_step(reader, previous, time)?)),
             tag => return Err(at.error("outcome", Problem::UnknownTag(tag))),
         })
     }

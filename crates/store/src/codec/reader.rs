@@ -4,7 +4,7 @@
 use super::tag::Tagged;
 use ledger::amount::Amount;
 use ledger::currency::Currency;
-use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, TokenId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, ShardId, TokenId, TransferId};
 use ledger::time::{Day, Timestamp};
 use std::sync::LazyLock;
 
@@ -242,6 +242,10 @@ impl<'a> Reader<'a> {
         let at = self.clone();
         let number = i32::try_from(self.signed(what)?);
         number.map(Day::new).map_err(|_| at.error(what, Problem::OutOfRange))
+    }
+
+    pub(super) fn shard_id(&mut self) -> Read<ShardId> {
+        self.number("shard", |number| u16::try_from(number).ok().and_then(ShardId::new))
     }
 
     pub(super) fn account_id(&mut self) -> Read<AccountId> {

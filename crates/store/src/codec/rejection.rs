@@ -52,6 +52,9 @@ pub(super) fn encode_rejection(rejection: &Rejection, out: &mut Vec<u8>) {
         Rejection::BalanceOverflow(id) => one(20, id.number()),
         Rejection::LinkedTransferFailed => out.push(21),
         Rejection::InvariantBroken => out.push(22),
+        Rejection::TransferNotSucceeded(id) => one(23, id.number()),
+        Rejection::Cancelled(id) => one(24, id.number()),
+        Rejection::MessageOutOfOrder { expected } => one(25, expected),
     }
 }
 
@@ -92,6 +95,9 @@ pub(super) fn decode_rejection(reader: &mut Reader<'_>) -> Result<Rejection, Dec
         20 => Rejection::BalanceOverflow(reader.account_id()?),
         21 => Rejection::LinkedTransferFailed,
         22 => Rejection::InvariantBroken,
+        23 => Rejection::TransferNotSucceeded(reader.transfer_id()?),
+        24 => Rejection::Cancelled(reader.transfer_id()?),
+        25 => Rejection::MessageOutOfOrder { expected: reader.varint("number of the next message")? },
         tag => return Err(DecodeError { offset: at, what: "rejection", problem: Problem::UnknownTag(tag) }),
     })
 }

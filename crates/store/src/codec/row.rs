@@ -21,7 +21,15 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
     let holds = account.held != 0 || account.holds_active != 0;
     let expires = account.next_expiry != Timestamp::MAX;
     let (customer, limits, note) = (account.customer, &account.limits, &account.note);
-    out.push(flags([customer.is_some(), limits.is_some(), note.is_some(), counts, holds, expires]));
+    out.push(flags([
+        customer.is_some(),
+        limits.is_some(),
+        note.is_some(),
+        counts,
+        holds,
+        expires,
+        0 < account.sagas_open,
+    ]));
     out.extend([account.kind.tag(), account.status.tag()]);
     put_varint(out, account.id.number());
     put_currency(out, account.currency);
@@ -53,6 +61,9 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
     if expires {
         put_time(out, account.next_expiry);
     }
+    if 0 < account.sagas_open {
+        put_varint(out, u64::from(account.sagas_open));
+    }
 }
 
 /// Reads an account.
@@ -60,7 +71,7 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
 /// # Errors
 /// When the bytes are not one.
 pub fn decode_account(reader: &mut Reader<'_>) -> Result<Account, DecodeError> {
-    let flags = reader.flags(0x3f, "flags of an account")?;
+    let flags = reader.flags(0x7f, "flags of an account")?;
     let has = |bit: u8| flags & (1 << bit) != 0;
     let (kind, status) = (reader.tag()?, reader.tag()?);
     let (id, currency) = (reader.account_id()?, reader.currency()?);
@@ -87,6 +98,9 @@ pub fn decode_account(reader: &mut Reader<'_>) -> Result<Account, DecodeError> {
     }
     if has(5) {
         account.next_expiry = reader.time("next expiry")?;
+    }
+    if has(6) {
+        account.sagas_open = reader.narrow("open sagas")?;
     }
     Ok(account)
 }

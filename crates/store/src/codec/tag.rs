@@ -6,6 +6,7 @@ use ledger::dead_letter::DeadLetterStatus;
 use ledger::event::{AccountChange, Channel, DeadLetterChange, HoldChange};
 use ledger::hold::HoldStatus;
 use ledger::limit::LimitKind;
+use ledger::saga::{PartState, StepKind};
 use ledger::token::Role;
 use ledger::transfer::{Side, TransferKind};
 
@@ -71,6 +72,11 @@ tags! {
         DeadLetterChange::RedriveFailed = 2, DeadLetterChange::Redriven = 3, DeadLetterChange::Discarded = 4,
         DeadLetterChange::Nothing = 5;
     Role "role": Role::Admin = 0, Role::Teller = 1, Role::Auditor = 2;
+    StepKind "step of a saga": StepKind::Started = 0, StepKind::Granted = 1, StepKind::Posting = 2, StepKind::Aborting = 3,
+        StepKind::PartDone = 4, StepKind::Completed = 5, StepKind::Failed = 6, StepKind::Cancelling = 7,
+        StepKind::Executed = 8, StepKind::Prepared = 9, StepKind::Refused = 10, StepKind::Posted = 11,
+        StepKind::Released = 12, StepKind::Ignored = 13;
+    PartState "state of a part": PartState::Asked = 0, PartState::Granted = 1, PartState::Done = 2;
     LimitKind "limit": LimitKind::PerTransfer = 0, LimitKind::DailyDebit = 1, LimitKind::MonthlyDebit = 2,
         LimitKind::ActiveHolds = 3;
 }

@@ -187,7 +187,7 @@ pub(super) fn decode_transferred(
     })
 }
 
-fn encode_note(note: &Note, out: &mut Vec<u8>) {
+pub(super) fn encode_note(note: &Note, out: &mut Vec<u8>) {
     out.push(flags([note.reference.is_some()]));
     if let Some(reference) = &note.reference {
         put_text(out, reference);
@@ -199,7 +199,7 @@ fn encode_note(note: &Note, out: &mut Vec<u8>) {
     }
 }
 
-fn decode_note(reader: &mut Reader<'_>) -> Result<Note, DecodeError> {
+pub(super) fn decode_note(reader: &mut Reader<'_>) -> Result<Note, DecodeError> {
     let has_reference = reader.bool("whether there is a reference")?;
     let reference = reader.when(has_reference, |reader| reader.text("reference"))?.map(Box::from);
     let count = reader.count(METADATA_BYTES, "entries of metadata")?;

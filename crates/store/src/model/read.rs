@@ -2,8 +2,8 @@
 
 use super::{MemoryStore, State};
 use crate::query::{
-    BalanceQuery, EntryQuery, PAGE_MAX, Page, PageQuery, PostingQuery, PostingRow, TimeAxis, TransferQuery,
-    TransferView, postings_on,
+    BalanceQuery, EntryQuery, PAGE_MAX, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TimeAxis,
+    TransferQuery, TransferView, ids_of_step, is_listed, page_of_sagas, postings_on, saga_step,
 };
 use crate::report::{Progress, Stats, VerifyReport};
 use crate::{Answer, EntryRef, Fault, Reply, Store, Submission, TransferRef};
@@ -13,10 +13,12 @@ use ledger::customer::Customer;
 use ledger::dead_letter::{DeadLetter, DeadLetterStatus};
 use ledger::hold::{Hold, HoldStatus};
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::{Saga, StepKind};
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// An answer that needs no waiting.
 fn ready<'a, T: Send + 'a>(value: T) -> Reply<'a, T> {
@@ -63,20 +65,22 @@ impl State {
         }
     }
 
-    fn view(&self, transfer: TransferRef) -> Option<TransferView> {
+    pub(super) fn view(&self, transfer: TransferRef) -> Option<TransferView> {
         let id = transfer.transferred()?.id;
-        Some(TransferView { transfer, reversed_by: self.set.reversal(id) })
+        let saga = saga_step(&transfer.entry).map(|step| if step.kind == StepKind::Started { step.saga } else { id });
+        let later = self.entries.iter().filter(|entry| transfer.entry.header.sequence < entry.header.sequence);
+        let steps = later.filter(|entry| saga.is_some_and(|saga| ids_of_step(entry).contains(&saga)));
+        let steps = steps.cloned().collect();
+        Some(TransferView { transfer, reversed_by: self.set.reversal(id), steps })
     }
 
     fn transfers(&self, query: &TransferQuery) -> Page<TransferView> {
-        let rows = self.all_transfers().filter_map(|found| {
-            let transferred = found.transferred()?;
-            let is_on_account = query
-                .account
-                .is_none_or(|account| transferred.postings.iter().any(|posting| posting.account == account));
-            let passes = is_on_account && query.filter.passes(transferred, found.entry.header.time);
-            let id = transferred.id.number();
-            if passes { Some((id, self.view(found)?)) } else { None }
+        let places = (1..).zip(self.all_transfers().collect::<Vec<_>>().into_iter().rev()).collect::<Vec<(u64, _)>>();
+        let rows = places.into_iter().rev().filter_map(|(place, found)| {
+            let (transferred, entry) = (found.transferred()?, &found.entry);
+            let passes =
+                is_listed(entry, transferred, query.account) && query.filter.passes(transferred, entry.header.time);
+            if passes { Some((place, self.view(self.find_transfer(transferred.id)?)?)) } else { None }
         });
         page(rows, query.before, query.limit)
     }
@@ -122,6 +126,9 @@ impl State {
             sums: self.set.sums(),
             accounts: self.set.accounts.iter().filter(|account| State::is_visible(account)).count() as u64,
             keys_in_memory: self.set.keys.len() as u64,
+            sagas_open: self.set.sagas.open().len() as u64,
+            oldest_saga: self.set.sagas.open().next().map(|saga| saga.started_at),
+            parts_open: self.set.sagas.parts().len() as u64,
             poison_commands: self.poison_commands,
             ..Stats::default()
         }
@@ -229,6 +236,39 @@ impl Store for MemoryStore {
 
     fn head(&self) -> Sequence {
         self.state().set.sequence
+    }
+
+    fn head_after(&self, sequence: Sequence) -> Reply<'_, Sequence> {
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut state = self.state();
+            if sequence < state.set.sequence {
+                return Poll::Ready(Ok(state.set.sequence));
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    fn positions(&self) -> Reply<'_, Positions> {
+        let state = self.state();
+        let sagas = &state.set.sagas;
+        ready(Positions { received: sagas.received.clone(), sent: sagas.sent.clone() })
+    }
+
+    fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
+        let state = self.state();
+        ready(page_of_sagas(&state.set.sagas, query))
+    }
+
+    fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {
+        let now = (self.clock)();
+        let mut state = self.state();
+        let is_free = state.lease.is_none_or(|(known, until)| known == holder || until <= now);
+        if is_free {
+            let until = Timestamp::from_microseconds(now.microseconds().saturating_add(microseconds));
+            state.lease = Some((holder, until.unwrap_or(Timestamp::MAX)));
+        }
+        ready(is_free)
     }
 
     fn due_holds(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<HoldId>> {

@@ -51,6 +51,8 @@ pub(crate) struct TransferFilter {
     /// Only those of this status.
     #[param(inline)]
     status: Option<TransferStatus>,
+    /// With `status=pending`: only those that began so many seconds ago or earlier.
+    older_than: Option<u64>,
     /// Only those with exactly this reference.
     reference: Option<String>,
     /// At or after this time.

@@ -2,17 +2,21 @@
 //! one submission, one buffer for the answer.
 
 use super::transfer_input::{KeyPlace, transfer};
+use super::transfers::{push_first, started};
 use crate::answer::{Reply, json, key_reused, marked};
 use crate::call::{AskMany, content_type};
 use crate::input::{Problems, document, fields, key, key_missing, word};
 use crate::json::{Kind, Value};
 use crate::problem::{Code, Problem};
+use crate::render::push_started;
 use crate::render::{TRANSFER_BYTES, answer_bytes, push_transfer};
 use crate::schema;
 use bank::digest::Fingerprints;
 use bank::submit::{ClientKey, ItemAnswer};
 use ledger::command::Command;
 use ledger::event::Outcome;
+use ledger::saga::SagaStep;
+use ledger::time::Timestamp;
 use ledger::transfer::{BATCH_MAX, Transfer};
 use std::borrow::Cow;
 use store::{Answer, transfers_of};
@@ -193,6 +197,10 @@ async fn atomic(call: &AskMany, items: &[Value<'_>], root: Value<'_>, dry_run: b
         Some(outcome) => {
             let booked_at = answer.entry().map(|entry| entry.header.time);
             let mut out = start(items.len());
+            if let Some(step) = started(&answer) {
+                push_all_started(&mut out, step, booked_at);
+                return Ok(marked(json(200, out), matches!(answer, Answer::Replayed(_))));
+            }
             for (index, transferred) in transfers_of(outcome).iter().enumerate() {
                 separate(&mut out, index);
                 out.extend_from_slice(b"{\"status\":201,\"transfer\":");
@@ -204,6 +212,18 @@ async fn atomic(call: &AskMany, items: &[Value<'_>], root: Value<'_>, dry_run: b
         }
     };
     Ok(marked(json(200, body), matches!(answer, Answer::Replayed(_))))
+}
+
+/// The results of an atomic batch that goes between shards.
+fn push_all_started(out: &mut Vec<u8>, step: &SagaStep, booked_at: Option<Timestamp>) {
+    let ordered = step.order.iter().flat_map(|order| order.transfers.iter());
+    for (index, (ordered, transferred)) in ordered.zip(&step.transferred).enumerate() {
+        separate(out, index);
+        out.extend_from_slice(b"{\"status\":202,\"transfer\":");
+        push_started(out, ordered, transferred, booked_at);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
 }
 
 /// The results of an atomic batch of which one transfer was rejected: the others could not be made either.
@@ -238,6 +258,11 @@ fn push_result(out: &mut Vec<u8>, answer: &ItemAnswer) {
     match answer.outcome() {
         None => push_problem(out, &key_reused()),
         Some(Outcome::Rejection { rejection, .. }) => push_problem(out, &Problem::from(rejection)),
+        Some(_) if let Some(step) = started(answer) => {
+            out.extend_from_slice(b"{\"status\":202,\"transfer\":");
+            push_first(out, step, answer.entry().map(|entry| entry.header.time));
+            out.push(b'}');
+        }
         Some(outcome) => {
             out.extend_from_slice(b"{\"status\":201,\"transfer\":");
             if let Some(transferred) = transfers_of(outcome).first() {

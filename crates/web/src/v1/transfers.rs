@@ -5,13 +5,18 @@ use crate::answer::{Reply, effect, fingerprint, json, marked, respond, unexpecte
 use crate::call::{Ask, LIMIT_DEFAULT, Read};
 use crate::input::{Problems, boolean, document, fields, note};
 use crate::problem::{Code, Problem};
-use crate::render::{TRANSFER_BYTES, bounded_page, page, push_transfer};
+use crate::render::{TRANSFER_BYTES, bounded_page, push_details, push_started, push_transfer, status_word};
 use crate::schema;
+use axum::http::{HeaderValue, header};
+use bank::read::TransferDetails;
 use bank::submit::ClientKey;
 use ledger::command::{Command, Reverse};
+use ledger::event::{Event, Outcome};
 use ledger::ids::{AccountId, TransferId};
+use ledger::saga::{SagaStep, StepKind};
+use ledger::time::Timestamp;
 use ledger::token::Role;
-use store::query::{TransferQuery, TransferView};
+use store::query::TransferQuery;
 use store::{Answer, transfers_of};
 
 /// Moves money: a deposit, a withdrawal or a transfer, in one leg or several.
@@ -31,14 +36,45 @@ pub(crate) async fn create(call: Ask) -> Reply {
     Ok(transferred(&answer))
 }
 
-/// The answer to what made one transfer.
+/// The answer to what made one transfer: 201, or 202 with the place to look when it goes between shards.
 pub(crate) fn transferred(answer: &Answer) -> axum::http::Response<axum::body::Body> {
+    if let Some(step) = started(answer) {
+        return accepted(answer, step);
+    }
     respond(answer, 201, |effect, out| {
         out.reserve(TRANSFER_BYTES);
         if let Some(transferred) = transferred_of(effect.event) {
             push_transfer(out, transferred, effect.booked_at(), None);
         }
     })
+}
+
+/// The first step of a transfer between shards, if that is the answer.
+pub(crate) fn started(answer: &Answer) -> Option<&SagaStep> {
+    match answer.outcome() {
+        Some(Outcome::Event(Event::Saga(step))) if step.kind == StepKind::Started => Some(step),
+        _ => None,
+    }
+}
+
+fn accepted(answer: &Answer, step: &SagaStep) -> axum::http::Response<axum::body::Body> {
+    let mut response = respond(answer, 202, |effect, out| {
+        out.reserve(TRANSFER_BYTES);
+        push_first(out, step, effect.booked_at());
+    });
+    let location = format!("/api/v1/transfers/{}", step.saga);
+    if let (Some(_), Ok(location)) = (answer.entry(), HeaderValue::try_from(location)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The first transfer of a saga as its first step tells it.
+pub(crate) fn push_first(out: &mut Vec<u8>, step: &SagaStep, booked_at: Option<Timestamp>) {
+    let ordered = step.order.as_ref().and_then(|order| order.transfers.first());
+    if let (Some(ordered), Some(transferred)) = (ordered, step.transferred.first()) {
+        push_started(out, ordered, transferred, booked_at);
+    }
 }
 
 fn transferred_of(event: &ledger::event::Event) -> Option<&ledger::transfer::Transferred> {
@@ -63,15 +99,8 @@ pub(crate) async fn read(call: Read) -> Reply {
     let view = call.app.bank().transfer(id).await?;
     let view = view.ok_or_else(|| Problem::not_found(Code::TransferNotFound, "transfer_id", id.number()))?;
     let mut out = Vec::with_capacity(TRANSFER_BYTES);
-    push_view(&mut out, &view);
+    push_details(&mut out, &view);
     Ok(json(200, out))
-}
-
-/// A transfer with what happened to it later.
-pub(crate) fn push_view(out: &mut Vec<u8>, view: &TransferView) {
-    if let Some(transferred) = view.transfer.transferred() {
-        push_transfer(out, transferred, Some(view.transfer.entry.header.time), view.reversed_by);
-    }
 }
 
 /// Transfers, newest first.
@@ -80,26 +109,51 @@ pub(crate) fn push_view(out: &mut Vec<u8>, view: &TransferView) {
     responses((status = 200, description = "A page of transfers.", body = schema::answers::Transfers), schema::Errors))]
 pub(crate) async fn list(call: Read) -> Reply {
     let mut problems = Problems::none();
-    let known = ["limit", "cursor", "account_id", "status", "reference", "since", "until", "by", "metadata."];
+    let known =
+        ["limit", "cursor", "account_id", "status", "older_than", "reference", "since", "until", "by", "metadata."];
     let parameters = call.parameters(&known, &mut problems);
     let account: Option<AccountId> = parameters.id("account_id", &mut problems);
-    let statuses = [("succeeded", true), ("pending", false), ("failed", false)];
+    let statuses = ["succeeded", "pending", "failed"].map(|word| (word, word));
     let status = parameters.word("status", &statuses, &mut problems);
+    let older_than = parameters.seconds("older_than", &mut problems);
+    if older_than.is_some() && status != Some("pending") {
+        problems.note(Problem::new(Code::Malformed, "`older_than` is about what is under way: add `status=pending`"));
+    }
     let filter = parameters.filter(&mut problems);
     let asked = call.page(&parameters, LIMIT_DEFAULT, &mut problems);
     problems.check()?;
-    if status == Some(false) {
-        return Ok(json(200, page::<TransferView>(&[], None, push_view))); // on one shard nothing pends or fails
-    }
+    let bank = call.app.bank();
     let mut query = TransferQuery { account, filter, before: None, limit: asked.limit };
     loop {
-        let merged = call.app.bank().transfers(&query, asked.from.as_ref()).await?;
+        let mut merged = if status == Some("pending") {
+            let now = bank.now().microseconds();
+            let until =
+                Timestamp::from_microseconds(now.saturating_sub(older_than.unwrap_or(0).saturating_mul(1_000_000)));
+            bank.pending_transfers(until.unwrap_or(Timestamp::ZERO), query.limit, asked.from.as_ref()).await?
+        } else {
+            bank.transfers(&query, asked.from.as_ref()).await?
+        };
+        merged.items.retain(|details| is_asked(details, status, &query));
         let next = asked.next(merged.next.as_ref());
-        match bounded_page(&merged.items, next.as_deref(), push_view) {
+        match bounded_page(&merged.items, next.as_deref(), push_details) {
             Ok(page) => return Ok(json(200, page)),
             Err(enough) => query.limit = enough,
         }
     }
+}
+
+/// What a list that was found otherwise still has to be compared with. A page may so be short and yet not be the last.
+fn is_asked(details: &TransferDetails, status: Option<&str>, query: &TransferQuery) -> bool {
+    let view = &details.view;
+    let Some(transferred) = view.transfer.transferred() else { return false };
+    let has_status = status.is_none_or(|status| status == status_word(view.status()));
+    let names = |account| match view.ordered() {
+        Some((_, ordered)) => ordered.legs.iter().any(|leg| leg.from == account || leg.to == account),
+        None => true,
+    };
+    has_status
+        && (status != Some("pending")
+            || (query.account.is_none_or(names) && query.filter.passes(transferred, view.transfer.entry.header.time)))
 }
 
 /// Undoes a transfer by its opposite, once only.
