@@ -5,6 +5,7 @@
 //! the rest. Nothing here decides about money; the rule book does, behind `store::Store`.
 
 mod between;
+pub mod clearing;
 pub mod dead_letter;
 pub mod digest;
 pub mod error;

@@ -6,7 +6,9 @@ use crate::answer::with_type;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
+use bank::clearing::Traffic;
 use ledger::amount::Decimal;
+use ledger::time::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -69,7 +71,7 @@ const KNOWN_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE
 /// A number of one shard: name, type, help, value.
 type Gauge = (&'static str, &'static str, &'static str, fn(&Stats) -> u64);
 
-const PER_SHARD: [Gauge; 10] = [
+const PER_SHARD: [Gauge; 12] = [
     ("florin_commits_total", "counter", "Blocks made durable.", |stats| stats.commits),
     ("florin_entries_total", "counter", "Entries made durable.", |stats| stats.entries),
     ("florin_transfers_total", "counter", "Transfers made durable.", |stats| stats.transfers),
@@ -81,6 +83,8 @@ const PER_SHARD: [Gauge; 10] = [
     ("florin_poison_commands_total", "counter", "Commands that made the rule book fail.", |stats| {
         stats.poison_commands
     }),
+    ("florin_sagas_open", "gauge", "Transfers between shards under way, by their home.", |stats| stats.sagas_open),
+    ("florin_saga_parts_open", "gauge", "Parts prepared for other shards.", |stats| stats.parts_open),
     ("florin_shard_up", "gauge", "Whether the shard serves.", |stats| u64::from(stats.poisoned.is_none())),
 ];
 
@@ -106,6 +110,31 @@ fn write_shards(out: &mut String, shards: &[(u16, Stats)]) {
             line(out, "florin_balance_sum", &format!("shard=\"{shard}\",currency=\"{currency}\""), sum);
         }
     }
+}
+
+fn write_oldest(out: &mut String, shards: &[(u16, Stats)], now: Timestamp) {
+    header(out, "florin_saga_oldest_seconds", "gauge", "Age of the oldest transfer between shards under way.");
+    for (shard, stats) in shards {
+        let since = stats.oldest_saga.unwrap_or(now);
+        let age = now.microseconds().saturating_sub(since.microseconds());
+        let age = Decimal { minor_units: i128::from(age), scale: 6 };
+        line(out, "florin_saga_oldest_seconds", &format!("shard=\"{shard}\""), age);
+    }
+}
+
+async fn write_between(app: &App, out: &mut String) -> Result<(), store::Fault> {
+    let (pairs, traffic) = (app.bank().clearing_pairs().await?, app.bank().traffic().await?);
+    header(out, "florin_clearing_pair", "gauge", "What both clearing accounts of two shards have together: under way.");
+    for (pair, sum) in pairs {
+        let labels = format!("first=\"{}\",second=\"{}\",currency=\"{}\"", pair.first, pair.second, pair.currency);
+        line(out, "florin_clearing_pair", &labels, Decimal { minor_units: sum, scale: pair.currency.scale() });
+    }
+    header(out, "florin_messages_waiting", "gauge", "Messages between shards sent and not taken.");
+    for Traffic { from, to, sent, received } in traffic {
+        let labels = format!("from=\"{from}\",to=\"{to}\"");
+        line(out, "florin_messages_waiting", &labels, sent.saturating_sub(received));
+    }
+    Ok(())
 }
 
 fn header(out: &mut String, name: &str, kind: &str, help: &str) {
@@ -140,6 +169,13 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response<Body> {
     app.metrics().write(&mut text);
     let shards: Vec<_> = app.bank().shards().iter().map(|store| (store.shard().number(), store.stats())).collect();
     write_shards(&mut text, &shards);
+    write_oldest(&mut text, &shards, app.bank().now());
+    if 1 < shards.len() {
+        match write_between(&app, &mut text).await {
+            Ok(()) => {}
+            Err(fault) => tracing::warn!("what is between shards could not be counted: {fault}"),
+        }
+    }
     with_type(200, "text/plain; version=0.0.4; charset=utf-8", Body::from(text))
 }
 

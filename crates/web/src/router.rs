@@ -29,6 +29,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(transfer_batch::create))
         .routes(routes!(transfers::read))
         .routes(routes!(transfers::reverse))
+        .routes(routes!(transfers::cancel))
         .routes(routes!(holds::create))
         .routes(routes!(holds::read))
         .routes(routes!(holds::list))

@@ -34,7 +34,8 @@ pub(crate) fn run(program: &Program) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(ExitStatus::No as u8))
 }
 
-/// What each shard's verification found, in the order of the shards; the keys of its sealed data at the end.
+/// What each shard's verification found, in the order of the shards, the keys of its sealed data at its end; for several
+/// shards what was found between them comes last.
 ///
 /// # Errors
 /// A fault, if a shard cannot be read at all.
@@ -45,6 +46,10 @@ pub(crate) async fn verify(open: &OpenBank, output: Output) -> Result<Vec<Verify
         report.checks.push(keys::check(open, shard.as_ref()).await?);
         reports.push(report);
     }
+    if let [_, _, ..] = &reports[..] {
+        let check = open.bank.verify_clearing(&Walk::new(output)).await?;
+        reports.extend([VerifyReport { checks: vec![check] }]);
+    }
     Ok(reports)
 }
 
@@ -54,7 +59,11 @@ pub(crate) async fn verify(open: &OpenBank, output: Output) -> Result<Vec<Verify
 /// A fault, if stdout cannot be written.
 pub(crate) fn print(output: Output, reports: &[VerifyReport]) -> Result<bool, Failure> {
     for (shard, report) in reports.iter().enumerate() {
-        let place = if reports.len() == 1 { String::new() } else { format!("shard {shard}: ") };
+        let place = match reports.len() {
+            1 => String::new(),
+            several if shard + 1 == several => "between shards: ".into(),
+            _ => format!("shard {shard}: "),
+        };
         for check in &report.checks {
             let line = format!("{:>12}  {place}{}", grouped(check.count), check.name);
             match &check.failure {
@@ -69,6 +78,8 @@ pub(crate) fn print(output: Output, reports: &[VerifyReport]) -> Result<bool, Fa
 /// The checks for scripts.
 pub(crate) fn checks(reports: &[VerifyReport]) -> Vec<Value> {
     let of_shard = |(shard, report): (usize, &VerifyReport)| {
+        let is_between = 1 < reports.len() && shard + 1 == reports.len();
+        let shard = if is_between { Value::Null } else { json!(shard) };
         let check = |check: &store::report::Check| json!({"shard": shard, "name": check.name, "count": check.count, "failure": check.failure});
         report.checks.iter().map(check).collect::<Vec<_>>()
     };

@@ -90,7 +90,8 @@ pub(crate) async fn list(call: Read) -> Reply {
 #[utoipa::path(post, path = "/api/v1/holds/{hold_id}/capture", tag = "holds",
     params(("hold_id" = schema::Id, Path, description = "The hold."), schema::parameters::IdempotencyKey, schema::parameters::DryRun),
     request_body(content = Option<schema::requests::Capture>),
-    responses((status = 201, description = "The transfer.", body = schema::answers::Transfer), schema::Errors))]
+    responses((status = 201, description = "The transfer.", body = schema::answers::Transfer),
+        (status = 202, description = "The transfer, on its way to another shard.", body = schema::answers::Transfer), schema::Errors))]
 pub(crate) async fn capture(call: Ask) -> Reply {
     let mut problems = Problems::none();
     let dry_run = call.parameters(&["dry_run"], &mut problems).dry_run(&mut problems);

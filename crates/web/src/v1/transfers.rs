@@ -22,7 +22,8 @@ use store::{Answer, transfers_of};
 /// Moves money: a deposit, a withdrawal or a transfer, in one leg or several.
 #[utoipa::path(post, path = "/api/v1/transfers", tag = "transfers", params(schema::parameters::IdempotencyKey, schema::parameters::DryRun),
     request_body = schema::requests::NewTransfer,
-    responses((status = 201, description = "Money moved.", body = schema::answers::Transfer), schema::Errors))]
+    responses((status = 201, description = "Money moved.", body = schema::answers::Transfer),
+        (status = 202, description = "Money is on its way to another shard; `Location` tells where to look.", body = schema::answers::Transfer), schema::Errors))]
 pub(crate) async fn create(call: Ask) -> Reply {
     let mut problems = Problems::none();
     let dry_run = call.parameters(&["dry_run"], &mut problems).dry_run(&mut problems);
@@ -160,7 +161,8 @@ fn is_asked(details: &TransferDetails, status: Option<&str>, query: &TransferQue
 #[utoipa::path(post, path = "/api/v1/transfers/{transfer_id}/reverse", tag = "transfers",
     params(("transfer_id" = schema::Id, Path, description = "The transfer."), schema::parameters::IdempotencyKey, schema::parameters::DryRun),
     request_body(content = Option<schema::requests::Reverse>),
-    responses((status = 201, description = "The reversing transfer.", body = schema::answers::Transfer), schema::Errors))]
+    responses((status = 201, description = "The reversing transfer.", body = schema::answers::Transfer),
+        (status = 202, description = "The reversing transfer, on its way between shards.", body = schema::answers::Transfer), schema::Errors))]
 pub(crate) async fn reverse(call: Ask) -> Reply {
     let mut problems = Problems::none();
     let dry_run = call.parameters(&["dry_run"], &mut problems).dry_run(&mut problems);
@@ -180,6 +182,29 @@ pub(crate) async fn reverse(call: Ask) -> Reply {
     let command = Command::Reverse(Reverse { transfer, forced, note });
     let answer = call.app.bank().submit(&call.caller, key, command, dry_run).await?;
     Ok(transferred(&answer))
+}
+
+/// Asks for the money of a transfer between shards back. Whether that comes in time its status tells; of one that has
+/// ended nothing changes.
+#[utoipa::path(post, path = "/api/v1/transfers/{transfer_id}/cancel", tag = "transfers",
+    params(("transfer_id" = schema::Id, Path, description = "The transfer.")),
+    request_body(content = Option<schema::Nothing>),
+    responses((status = 202, description = "The transfer as it is now.", body = schema::answers::Transfer), schema::Errors))]
+pub(crate) async fn cancel(call: Ask) -> Reply {
+    let mut problems = Problems::none();
+    call.parameters(&[], &mut problems);
+    let id: Option<TransferId> = call.path_id("transfer_id", &mut problems);
+    let Some(document) = problems.keep(document(&call.body)) else { return Err(problems.into_problem()) };
+    let [] = fields(document.root(), [], &mut problems);
+    let Some(id) = id else { return Err(problems.into_problem()) };
+    problems.check()?;
+    let bank = call.app.bank();
+    bank.submit(&call.caller, None, Command::CancelSaga(id), false).await?; // not open: it ended, or there is none
+    let details = bank.transfer(id).await?;
+    let details = details.ok_or_else(|| Problem::not_found(Code::TransferNotFound, "transfer_id", id.number()))?;
+    let mut out = Vec::with_capacity(TRANSFER_BYTES);
+    push_details(&mut out, &details);
+    Ok(json(202, out))
 }
 
 /// The id of the one transfer that an answer made.

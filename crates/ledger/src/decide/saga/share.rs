@@ -1,0 +1,161 @@
+//! What a saga comes to on the accounts of one shard, and the ladder of checks that they climb: by the net effect on each.
+
+use super::Judged;
+use crate::account::{Account, CUSTOMER_BALANCE_MAX, FreezeKind, Status};
+use crate::amount::Amount;
+use crate::decide::{Decided, check_limits, find, find_named, insufficient};
+use crate::event::Header;
+use crate::ids::{AccountId, SYSTEM_ID_START};
+use crate::rejection::Rejection;
+use crate::saga::{Failure, Order, Ordered};
+use crate::transfer::{Leg, LegAmount, Side, TransferKind};
+use crate::working_set::WorkingSet;
+use std::collections::BTreeMap;
+
+/// What a saga comes to on one account of this shard.
+pub(crate) struct Share<'a> {
+    pub(crate) account: &'a Account,
+    /// The first transfer that names it.
+    index: u32,
+    debited: bool,
+    credited: bool,
+    /// By transfer: its place in the order, and the net effect.
+    pub(super) nets: Vec<(usize, i128)>,
+}
+
+impl Share<'_> {
+    pub(crate) fn net(&self) -> i128 {
+        self.nets.iter().map(|(_, net)| net).sum()
+    }
+
+    fn net_where(&self, order: &Order, counts: impl Fn(&Ordered) -> bool) -> i128 {
+        self.nets.iter().filter(|(place, _)| counts(&order.transfers[*place])).map(|(_, net)| net).sum()
+    }
+}
+
+/// The shares of all accounts of this shard, in the order in which they are named.
+pub(crate) fn shares<'a>(set: &'a WorkingSet, order: &Order) -> Judged<Vec<Share<'a>>> {
+    let mut shares: Vec<Share<'a>> = Vec::new();
+    let mut places: BTreeMap<AccountId, usize> = BTreeMap::new();
+    for (place, ordered) in order.transfers.iter().enumerate() {
+        let index = u32::try_from(place).unwrap_or(u32::MAX);
+        let rejected = |rejection| Failure { index, rejection };
+        for leg in ordered.legs.iter() {
+            check_kind(ordered.kind, leg).map_err(rejected)?;
+            let LegAmount::Exactly(amount) = leg.amount else { unreachable!("the amounts of an order are exact") };
+            for (id, side) in [(leg.from, Side::Debit), (leg.to, Side::Credit)] {
+                if order.shard_of(id) != set.shard {
+                    continue;
+                }
+                let at = match places.get(&id) {
+                    Some(at) => *at,
+                    None => {
+                        let account = find_ordered(set, ordered.kind, id).map_err(rejected)?;
+                        places.insert(id, shares.len());
+                        shares.push(Share { account, index, debited: false, credited: false, nets: Vec::new() });
+                        shares.len() - 1
+                    }
+                };
+                shares[at].add(place, side, amount);
+            }
+        }
+    }
+    Ok(shares)
+}
+
+impl Share<'_> {
+    fn add(&mut self, place: usize, side: Side, amount: Amount) {
+        self.debited |= side == Side::Debit;
+        self.credited |= side == Side::Credit;
+        if self.nets.last().is_none_or(|(last, _)| *last != place) {
+            self.nets.push((place, 0));
+        }
+        if let Some((_, net)) = self.nets.last_mut() {
+            *net += if side == Side::Debit { -amount.signed() } else { amount.signed() };
+        }
+    }
+}
+
+/// A deposit comes out of an account of the bank's, a withdrawal goes into one: their ids tell, whatever the shard.
+fn check_kind(kind: TransferKind, leg: &Leg) -> Decided<()> {
+    let is_system = |id: AccountId| SYSTEM_ID_START <= id.number();
+    match kind {
+        TransferKind::Deposit if !is_system(leg.from) => Err(Rejection::AccountNotFound(leg.from)),
+        TransferKind::Withdrawal if !is_system(leg.to) => Err(Rejection::AccountNotFound(leg.to)),
+        _ => Ok(()),
+    }
+}
+
+fn find_ordered(set: &WorkingSet, kind: TransferKind, id: AccountId) -> Decided<&Account> {
+    if kind == TransferKind::Reversal { find(set, id) } else { find_named(set, id) }
+}
+
+fn rejected<T>(share: &Share<'_>, rejection: Rejection) -> Judged<T> {
+    Err(Failure { index: share.index, rejection })
+}
+
+/// The first half of the ladder that a shard's part climbs: whether its accounts may take part at all.
+pub(super) fn check_accounts(order: &Order, shares: &[Share<'_>]) -> Judged<()> {
+    if let Some(share) = shares.iter().find(|share| share.account.status == Status::Closed) {
+        return rejected(share, Rejection::AccountClosed(share.account.id));
+    }
+    if let Some(share) = shares.iter().find(|share| is_stopped(order, share)) {
+        return rejected(share, Rejection::AccountFrozen(share.account.id));
+    }
+    for share in shares {
+        let currency = share.account.currency;
+        if share.nets.iter().any(|(place, _)| order.transfers[*place].currency != currency) {
+            return rejected(share, Rejection::CurrencyMismatch { account: share.account.id, currency });
+        }
+    }
+    Ok(())
+}
+
+/// The second half: whether what they give and get is there and allowed.
+pub(super) fn check_amounts(set: &WorkingSet, header: &Header, order: &Order, shares: &[Share<'_>]) -> Judged<()> {
+    let customers = || shares.iter().filter(|share| !share.account.is_system());
+    for share in customers() {
+        // What a captured hold reserves is there for it.
+        let unforced = share.net_where(order, |ordered| !ordered.forced && order.hold.is_none());
+        if unforced < 0 && share.net() < 0 && set.available(share.account, header.time) < -unforced {
+            return rejected(share, insufficient(set, header, share.account));
+        }
+    }
+    for share in customers() {
+        let limited = share.net_where(order, |ordered| is_limited(ordered.kind));
+        if limited < 0 && share.net() < 0 {
+            check_limits(set, header, share.account, share.net().min(0).unsigned_abs())
+                .map_err(|rejection| Failure { index: share.index, rejection })?;
+        }
+    }
+    for share in shares {
+        let is_too_large = |net: i128| Amount::MAX.signed() < net.abs();
+        let balance = share.account.balance + share.net();
+        let leaves_bounds = !share.account.is_system() && CUSTOMER_BALANCE_MAX < balance.abs();
+        if leaves_bounds || share.nets.iter().any(|(_, net)| is_too_large(*net)) {
+            return rejected(share, Rejection::BalanceOverflow(share.account.id));
+        }
+    }
+    Ok(())
+}
+
+/// A capture was counted when its hold was placed; a reversal gives back.
+fn is_limited(kind: TransferKind) -> bool {
+    !matches!(kind, TransferKind::Capture | TransferKind::Reversal)
+}
+
+fn is_stopped(order: &Order, share: &Share<'_>) -> bool {
+    match share.account.status {
+        Status::Frozen(FreezeKind::Full) => true,
+        Status::Frozen(FreezeKind::Debit) => share.debited && order.hold.is_none(),
+        Status::Active | Status::Closed => false,
+    }
+}
+
+/// The shares of what was checked when it was prepared.
+pub(crate) fn shares_known<'a>(set: &'a WorkingSet, order: &Order) -> Vec<Share<'a>> {
+    match shares(set, order) {
+        Ok(shares) => shares,
+        Err(failure) => panic!("an account of saga {} is gone: {}", order.id(), failure.rejection),
+    }
+}
