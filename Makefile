@@ -22,6 +22,7 @@ demo: ## Take a real bank's year through the whole system, into florin-demo
 test: ## Run every test; installs the tools they need under target/test-tools
 	./xtask/install-test-tools.sh
 	$(CARGO) test --workspace
+	$(CARGO) test -p florin --features faults,kafka --test kafka
 
 test-faults: ## Break the disk, the process and the network under a running bank
 	$(CARGO) test -p florin --features faults --test faults -- --nocapture

@@ -127,6 +127,11 @@ impl Bank {
         Bank { server, folder: folder.into(), _temporary: None, next_key: AtomicU64::new(1), token: None }
     }
 
+    /// A bank that somebody else started in a folder of theirs, without tokens.
+    pub(crate) fn attach(server: Server, folder: &Path) -> Bank {
+        Bank { server, folder: folder.into(), _temporary: None, next_key: AtomicU64::new(1), token: None }
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address

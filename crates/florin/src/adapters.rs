@@ -1,5 +1,7 @@
 //! What the bank needs of the world, filled in: the clock, randomness, files for keys and secrets.
 
 pub(crate) mod env;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 pub(crate) mod keyring;
 pub(crate) mod secret_file;

@@ -1,6 +1,10 @@
 //! The configuration: a TOML file, the environment on top of it, the command line on top of both. The environment is
 //! read here and nowhere else.
 
+mod kafka;
+
+pub(crate) use kafka::Kafka;
+
 use crate::failure::Failure;
 use ledger::ids::SLOTS;
 use serde::Deserialize;
@@ -26,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) client: Client,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// The cluster that events come from and go to.
+    pub(crate) kafka: Kafka,
     /// Faults of the disk, for tests.
     #[cfg(feature = "faults")]
     pub(crate) faults: Faults,

@@ -77,6 +77,18 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long a stop waits for requests that are being worked on.
     pub stop_timeout: Duration,
+    /// What `/metrics` says besides, of parts that are no business of this crate.
+    pub more_figures: Option<MoreFigures>,
+}
+
+/// Adds to the text of `/metrics`.
+#[derive(Clone)]
+pub struct MoreFigures(pub Arc<dyn Fn(&mut String) + Send + Sync>);
+
+impl fmt::Debug for MoreFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MoreFigures(…)")
+    }
 }
 
 impl Default for Settings {
@@ -96,6 +108,7 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),
+            more_figures: None,
         }
     }
 }

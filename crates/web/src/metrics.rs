@@ -176,6 +176,9 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response<Body> {
             Err(fault) => tracing::warn!("what is between shards could not be counted: {fault}"),
         }
     }
+    if let Some(more) = &app.settings().more_figures {
+        (more.0)(&mut text);
+    }
     with_type(200, "text/plain; version=0.0.4; charset=utf-8", Body::from(text))
 }
 

@@ -5,9 +5,11 @@
 //! under way, writes a checkpoint and ends with 0; a second one ends at once.
 
 use crate::adapters::env::Machine;
+#[cfg(feature = "kafka")]
+use crate::adapters::kafka::Kafka;
 use crate::adapters::secret_file;
 use crate::cli::Serve;
-use crate::config;
+use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::program::{OpenBank, Program};
 use bank::ports::Env;
@@ -18,6 +20,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+#[cfg(feature = "kafka")]
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use web::{App, Settings};
 
@@ -33,6 +37,7 @@ pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
             "listen on a loopback address such as 127.0.0.1:7878, or leave --no-auth out and use tokens",
         ));
     }
+    program.config.kafka.check()?;
     let open = program.open_bank(command.shards)?;
     let served = program.runtime.block_on(async {
         make_first_token(&open, program.folder()).await?;
@@ -43,7 +48,7 @@ pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
             )
         })?;
         let stop = Stop::listen()?;
-        serve(&open, listener, command.no_auth, &program.config.serve, stop).await
+        serve(&open, listener, command.no_auth, &program.config, stop).await
     });
     let closed = open.shut_down();
     served.and(closed)
@@ -53,21 +58,33 @@ async fn serve(
     open: &OpenBank,
     listener: TcpListener,
     no_auth: bool,
-    config: &config::Serve,
+    config: &Config,
     stop: Stop,
 ) -> Result<(), Failure> {
     let unusable =
         |error: std::io::Error| Failure::fault(format!("the listening socket failed: {error}"), "start again");
     let address = listener.local_addr().map_err(unusable)?;
     let is_loopback = address.ip().is_loopback();
-    let settings = Settings { no_auth, is_loopback, rate_limit: config.rate_limit, ..Settings::default() };
+    #[cfg(feature = "kafka")]
+    let kafka = Kafka::start(&config.kafka, open.bank.clone(), open.env.clone(), Handle::current())?;
+    let settings = Settings {
+        no_auth,
+        is_loopback,
+        rate_limit: config.serve.rate_limit,
+        #[cfg(feature = "kafka")]
+        more_figures: Some(web::MoreFigures(kafka.figures())),
+        ..Settings::default()
+    };
     let app = App::new(open.bank.clone(), settings);
-    let expiring = tokio::spawn(expire_holds(open.bank.clone(), open.env.clone(), config.hold_expiry_interval_ms));
+    let expiring =
+        tokio::spawn(expire_holds(open.bank.clone(), open.env.clone(), config.serve.hold_expiry_interval_ms));
     let mut stdout = std::io::stdout();
     // Whoever started this may not want to know where it listens; it serves all the same.
     _ = writeln!(stdout, "florin is listening on http://{address}").and_then(|()| stdout.flush());
     let served = web::server::serve(listener, app, stop.first()).await.map_err(unusable);
     expiring.abort();
+    #[cfg(feature = "kafka")]
+    kafka.stop();
     served
 }
 

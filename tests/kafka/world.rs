@@ -1,0 +1,282 @@
+//! A bank beside a broker, a reader of its topics, and clients that keep it busy.
+
+use crate::support::bank::{Bank, Server, serve, transfer};
+use crate::support::http::{Connection, Request};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use test_servers::Kafka;
+
+/// Longer than anything takes, so that what hangs fails a test instead of hanging it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a bank uses the broker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) events: Option<String>,
+    pub(crate) commands: Option<String>,
+}
+
+/// A folder for a bank with its configuration. Banks of one group share topics and take turns.
+#[derive(Debug)]
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new(kafka: &Kafka, group: &str, uses: &Uses) -> Place {
+        let folder = TempDir::new().expect("a temporary folder");
+        let topic = |name: &str, topic: &Option<String>| {
+            let topic = topic.as_ref().map(|topic| format!("{name} = true\n{name}_topic = '{topic}'\n"));
+            topic.unwrap_or_default()
+        };
+        let text = format!(
+            "[kafka]\nbrokers = '{}'\ngroup = '{group}'\n{}{}\n[kafka.properties]\n'session.timeout.ms' = 1000\n\
+            'heartbeat.interval.ms' = 100\n'transaction.timeout.ms' = 5000\n'topic.metadata.refresh.interval.ms' = 500\n",
+            kafka.brokers(),
+            topic("events", &uses.events),
+            topic("commands", &uses.commands),
+        );
+        std::fs::write(folder.path().join("florin.toml"), text).expect("a file to write");
+        Place { folder }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// `florin serve` here.
+    pub(crate) fn serve(&self) -> Command {
+        let mut command = serve(&self.data());
+        command.arg("--no-auth").arg("--config").arg(self.folder.path().join("florin.toml"));
+        command
+    }
+
+    /// A bank that runs here.
+    pub(crate) fn start(&self) -> Bank {
+        Bank::attach(Server::start(&mut self.serve()), &self.data())
+    }
+}
+
+/// What a topic holds, read from its beginning as others read it: only what was committed.
+pub(crate) struct Reader {
+    consumer: BaseConsumer,
+    topic: String,
+}
+
+/// A record of a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) partition: i32,
+    pub(crate) event: Value,
+}
+
+impl Reader {
+    pub(crate) fn new(kafka: &Kafka, topic: &str, partitions: i32) -> Reader {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", kafka.brokers())
+            .set("group.id", "tests")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("topic.metadata.refresh.interval.ms", "200")
+            .set("allow.auto.create.topics", "false")
+            .create()
+            .expect("a consumer");
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+        }
+        consumer.assign(&assignment).expect("an assignment");
+        Reader { consumer, topic: topic.to_owned() }
+    }
+
+    /// Reads on until this many records of the topic were read by this call.
+    #[track_caller]
+    pub(crate) fn read(&self, count: usize) -> Vec<Record> {
+        let mut records = Vec::new();
+        let waited = now();
+        while records.len() < count {
+            assert!(waited.elapsed() < PATIENCE, "{} of {count} records of {}", records.len(), self.topic);
+            if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) {
+                records.push(record(&message));
+            }
+        }
+        records
+    }
+
+    /// Whether nothing more comes for so long.
+    pub(crate) fn is_at_end(&self, patience: Duration) -> bool {
+        let waited = now();
+        while waited.elapsed() < patience {
+            if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(50)) {
+                eprintln!("one more: {:?}", record(&message));
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let event = serde_json::from_slice(message.payload().unwrap_or_default()).expect("events are JSON");
+    Record { partition: message.partition(), event }
+}
+
+/// The journal of a bank's first shard, all of it.
+pub(crate) fn journal(bank: &Bank) -> Vec<Value> {
+    let mut events: Vec<Value> = Vec::new();
+    loop {
+        let after = events.last().map_or("0", |event| event["sequence"].as_str().expect("a sequence")).to_owned();
+        let page = bank.get(&format!("/api/v1/journal?shard=0&after={after}&limit=1000")).expect(200).json();
+        let items = page["items"].as_array().expect("items");
+        if items.is_empty() {
+            return events;
+        }
+        events.extend(items.iter().cloned());
+    }
+}
+
+/// The value of a line of `/metrics`, once it is there.
+pub(crate) fn figure(bank: &Bank, line: &str) -> Option<u64> {
+    let text = bank.get("/metrics").expect(200).text();
+    let value = text.lines().find_map(|other| other.strip_prefix(line)?.strip_prefix(' '))?;
+    Some(value.parse().expect("a number"))
+}
+
+/// Asks again and again until it is so.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let (waited, pause) = (now(), (Mutex::new(()), Condvar::new()));
+    while !is_so() {
+        assert!(waited.elapsed() < PATIENCE, "waited in vain until {what}");
+        let guard = pause.0.lock().expect("nobody panics");
+        drop(pause.1.wait_timeout(guard, Duration::from_millis(20)));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what hangs must fail a test some time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Moves money between two accounts as fast as answers come, until one does not; how often it was acknowledged.
+pub(crate) fn load(address: SocketAddr, client: &str, accounts: [&str; 2], transfers_max: usize) -> usize {
+    let Ok(mut connection) = Connection::open(address) else { return 0 };
+    for number in 0..transfers_max {
+        let request = Request::post("/api/v1/transfers").key(&format!("{client}-{number}")).json(&transfer(
+            accounts[number % 2],
+            accounts[(number + 1) % 2],
+            "0.01",
+        ));
+        if !connection.send(&request).is_ok_and(|answer| answer.status == 201) {
+            return number;
+        }
+    }
+    transfers_max
+}
+
+/// Sends records to partitions of a topic, and knows how many there are.
+pub(crate) struct Sender {
+    producer: BaseProducer,
+    brokers: String,
+    topic: String,
+    sent: RefCell<Vec<i64>>,
+}
+
+impl Sender {
+    pub(crate) fn new(kafka: &Kafka, topic: &str) -> Sender {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", kafka.brokers())
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "1")
+            .create()
+            .expect("a producer");
+        Sender { producer, brokers: kafka.brokers(), topic: topic.to_owned(), sent: RefCell::default() }
+    }
+
+    pub(crate) fn send(&self, partition: u16, bytes: &[u8]) {
+        let record = BaseRecord::<(), [u8]>::to(&self.topic).partition(partition.into()).payload(bytes);
+        self.producer.send(record).map_err(|(error, _)| error).expect("room for a record");
+        let mut sent = self.sent.borrow_mut();
+        let places = sent.len().max(usize::from(partition) + 1);
+        sent.resize(places, 0);
+        sent[usize::from(partition)] += 1;
+    }
+
+    pub(crate) fn flush(&self) {
+        self.producer.flush(PATIENCE).expect("the broker takes the records");
+    }
+
+    /// How many records each partition has.
+    pub(crate) fn sent(&self) -> Vec<i64> {
+        self.flush();
+        self.sent.borrow().clone()
+    }
+
+    /// Has the topic forget what is before an offset of a partition.
+    pub(crate) fn forget_before(&self, partition: u16, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("a client");
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.topic, partition.into(), Offset::Offset(offset)).expect("an offset");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(admin.delete_records(&offsets, &AdminOptions::new())).expect("the broker forgets");
+    }
+}
+
+/// The offsets that the group of commands has committed, partition by partition.
+pub(crate) fn committed(kafka: &Kafka, topic: &str, partitions: u16) -> Vec<i64> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka.brokers())
+        .set("group.id", format!("{topic}-commands"))
+        .create()
+        .expect("a consumer");
+    let mut asked = TopicPartitionList::new();
+    (0..partitions).for_each(|partition| _ = asked.add_partition(topic, partition.into()));
+    let Ok(committed) = consumer.committed_offsets(asked, PATIENCE) else { return Vec::new() };
+    let offset = |partition: u16| match committed.find_partition(topic, partition.into())?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    (0..partitions).map(|partition| offset(partition).unwrap_or(0)).collect()
+}
+
+/// Another member of the group of commands, which takes partitions and answers nothing.
+pub(crate) struct Rival {
+    consumer: BaseConsumer,
+}
+
+impl Rival {
+    pub(crate) fn join(kafka: &Kafka, topic: &str) -> Rival {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", kafka.brokers())
+            .set("group.id", format!("{topic}-commands"))
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("session.timeout.ms", "1000")
+            .set("heartbeat.interval.ms", "100")
+            .create()
+            .expect("a consumer");
+        consumer.subscribe(&[topic]).expect("a subscription");
+        Rival { consumer }
+    }
+
+    /// How many partitions it has now.
+    pub(crate) fn partitions(&self) -> usize {
+        // It is a member only while it asks for records.
+        _ = self.consumer.poll(Duration::from_millis(20));
+        self.consumer.assignment().map_or(0, |assignment| assignment.count())
+    }
+}
