@@ -23,6 +23,8 @@ use proptest::sample::select;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(crate) mod saga;
+
 /// Small and large numbers alike, since a varint has many lengths.
 fn number(end: u64) -> impl Strategy<Value = u64> {
     (any::<u64>(), 0..64u32).prop_map(move |(number, shift)| (number >> shift) % end)
@@ -149,8 +151,8 @@ fn account() -> impl Strategy<Value = Account> {
     let holds = (number(3), 0..3u32, prop_oneof![Just(Timestamp::MAX), time()]);
     let counter =
         of((day(), wide(), wide()).prop_map(|(day, of_day, of_month)| DebitCounter::from_parts(day, of_day, of_month)));
-    (what, figures, holds, counter, of(limits()), of(text())).prop_map(
-        |(what, figures, holds, counter, limits, note)| {
+    (what, figures, holds, counter, of(limits()), of(text()), 0..3u32).prop_map(
+        |(what, figures, holds, counter, limits, note, sagas_open)| {
             let (id, kind, currency, status, opened, customer) = what;
             let (balance, version, revision, overdraft_limit, opening_overdraft_limit) = figures;
             let (held, holds_active, next_expiry) = holds;
@@ -168,6 +170,7 @@ fn account() -> impl Strategy<Value = Account> {
                 opening_overdraft_limit,
                 debits: counter.unwrap_or_default(),
                 limits: limits.map(Box::new),
+                sagas_open,
                 ..Account::open(id, kind, currency, opened)
             }
         },
@@ -264,6 +267,7 @@ fn event() -> impl Strategy<Value = Event> {
             Event::DeadLetterChanged(Box::new(DeadLetterChanged { change, dead_letter, payload }))
         }),
         1 => token().prop_map(|token| Event::TokenChanged(Box::new(token))),
+        2 => saga::event(),
     ]
 }
 
@@ -284,6 +288,9 @@ fn rejection() -> impl Strategy<Value = Rejection> {
         (account_id(), signed_wide(), currency())
             .prop_map(|(account, available, currency)| Rejection::InsufficientFunds { account, available, currency }),
         (account_id(), limit).prop_map(|(account, limit)| Rejection::LimitExceeded { account, limit }),
+        id(TransferId::new).prop_map(Rejection::TransferNotSucceeded),
+        id(TransferId::new).prop_map(Rejection::Cancelled),
+        any::<u64>().prop_map(|expected| Rejection::MessageOutOfOrder { expected }),
         Just(Rejection::InvariantBroken),
     ]
 }

@@ -10,7 +10,7 @@ use store::codec::{
 };
 
 /// The golden bytes of this name, after they were compared with what is written today.
-fn golden(name: &str, written: &[u8]) -> Vec<u8> {
+pub(crate) fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
         std::fs::write(&path, written).expect("the golden file can be written");

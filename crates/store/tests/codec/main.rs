@@ -4,5 +4,6 @@ mod any;
 mod damage;
 mod golden;
 mod identity;
+mod sagas;
 mod sample;
 mod size;

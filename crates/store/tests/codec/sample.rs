@@ -18,6 +18,8 @@ use ledger::token::{Role, Token};
 use ledger::transfer::{Note, Posting, Postings, Reversed, Side, TransferKind, Transferred};
 use std::sync::Arc;
 
+pub(crate) mod saga;
+
 /// The sequence of the first entry of the sample.
 pub(crate) const FIRST_SEQUENCE: u64 = 41;
 /// 2026-11-21T10:00:00Z.
