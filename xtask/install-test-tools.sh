@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and the machine does not have; does nothing when all is there.
 #
-# From the distribution: a C compiler and make, the part of Python that makes virtual environments, Java and Maven. Into
-# target/test-tools: schemathesis, which holds the running server against its own OpenAPI document, and Apache Kafka.
+# From the distribution: a C compiler and make, the part of Python that makes virtual environments, Java, Maven and
+# PostgreSQL. Into target/test-tools: schemathesis, which holds the running server against its own OpenAPI document, and
+# Apache Kafka.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,6 +35,8 @@ command -v make >/dev/null || missing+=(make)
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3 python3-venv)
 command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
+# Its programs are outside of PATH. The service that the package starts is not used.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
 if [ "${#missing[@]}" -gt 0 ]; then
     install_packages "${missing[@]}"
 fi

@@ -2,9 +2,11 @@
 //! with the test. A server that is not installed is a failed test which says how to install it.
 
 mod kafka;
+mod postgres;
 mod process;
 mod proxy;
 
 pub use kafka::Kafka;
+pub use postgres::Postgres;
 pub use process::{Process, free_ports};
 pub use proxy::{Lost, Proxy};

@@ -1,0 +1,225 @@
+//! The engine: opens the databases of a bank's shards, starts a committer for each, and is their [`Store`]s.
+
+use crate::committer::{CommitIds, Committer, State};
+use crate::connect::{Place, Purpose};
+use crate::decide::BeforeApply;
+use crate::error::PostgresError;
+use crate::health::Health;
+use crate::load::{Cache, Identity};
+use crate::migrate::{identify, migrate};
+use crate::read::Reads;
+use crate::shard::Shard;
+use crate::verify::Verifier;
+use crate::watch;
+use ledger::ids::{SLOTS, ShardId};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::Store;
+use store::model::Clock;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinHandle;
+
+/// How to reach a bank's databases, and how to use them.
+pub struct Options {
+    /// The URL of each shard's database, in the shards' order, for a role that may read and add.
+    pub shards: Vec<String>,
+    /// The URLs of the same databases for the role that owns the tables. With them the schema is made or migrated;
+    /// without them it must be there.
+    pub owners: Vec<String>,
+    /// Certificates in PEM that the servers' ones are checked with; without it connections are not encrypted.
+    pub ca_file: Option<PathBuf>,
+    /// Connections for reads, for each shard.
+    pub read_connections: usize,
+    /// Rows that a committer keeps at most; beyond that it begins anew.
+    pub cache_rows_max: usize,
+    /// The time.
+    pub clock: Clock,
+    /// 64 random bytes: the secret of a new bank, and that of this process's commit ids.
+    pub randomness: [u8; 64],
+    /// Called before each command; tests make it panic.
+    pub before_apply: Option<BeforeApply>,
+}
+
+impl Options {
+    /// What serves well; the rest is the caller's.
+    pub fn new(shards: Vec<String>, clock: Clock, randomness: [u8; 64]) -> Options {
+        Options {
+            shards,
+            owners: Vec::new(),
+            ca_file: None,
+            read_connections: 8,
+            cache_rows_max: 2_000_000,
+            clock,
+            randomness,
+            before_apply: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}
+
+/// Open databases with running committers. Dropping it shuts down, as [`Engine::shut_down`] does.
+pub struct Engine {
+    shards: Vec<Arc<Shard>>,
+    committers: Vec<JoinHandle<()>>,
+    watchers: Vec<JoinHandle<()>>,
+    runtime: Option<Runtime>,
+    is_new: bool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}
+
+/// Longest that a shutdown waits for what was submitted.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(20);
+
+impl Engine {
+    /// Opens the databases, makes or migrates their tables where owners are named, and starts to serve. To be called
+    /// outside of any asynchronous runtime.
+    ///
+    /// # Errors
+    /// A database that cannot be reached, is another shard than configured, or is of a newer version.
+    pub fn open(options: &Options) -> Result<Engine, PostgresError> {
+        let count = options.shards.len();
+        let shards = u16::try_from(count).ok().filter(|count| (1..=SLOTS).contains(count));
+        let shards = shards.ok_or_else(|| PostgresError::Url {
+            shard: 0,
+            reason: format!("{count} databases are configured and a bank has 1 to {SLOTS} shards"),
+        })?;
+        let threads = Builder::new_multi_thread().worker_threads(2).thread_name("florin-postgres").enable_all().build();
+        let runtime = threads.map_err(PostgresError::Threads)?;
+        let mut engine =
+            Engine { shards: Vec::new(), committers: Vec::new(), watchers: Vec::new(), runtime: None, is_new: false };
+        let opened = runtime.block_on(engine.open_shards(options, shards, runtime.handle()));
+        engine.runtime = Some(runtime);
+        opened.map(|()| engine)
+    }
+
+    async fn open_shards(
+        &mut self,
+        options: &Options,
+        shards: u16,
+        handle: &tokio::runtime::Handle,
+    ) -> Result<(), PostgresError> {
+        let (mut secret, mut commit_secret) = ([0; 32], [0; 32]);
+        secret.copy_from_slice(&options.randomness[..32]);
+        commit_secret.copy_from_slice(&options.randomness[32..]);
+        for (number, url) in (0..shards).zip(&options.shards) {
+            let Some(id) = ShardId::new(number) else { break };
+            let place = Place::new(number, url, options.ca_file.as_ref())?;
+            if let Some(owner) = options.owners.get(usize::from(number)) {
+                migrate(&Place::new(number, owner, options.ca_file.as_ref())?).await?;
+            }
+            let known = identify(&place, id, shards, secret).await?;
+            if number != 0 && known.secret != secret {
+                return Err(place.unfit("it belongs to another bank than shard 0: their secrets differ"));
+            }
+            secret = known.secret;
+            self.is_new |= known.is_new;
+            let identity = Identity { shard: id, slots: known.slots, seed: seed_of(&secret, id) };
+            let commit_ids = CommitIds { secret: commit_secret, count: u64::from(number) << 48 };
+            self.start(options, place, identity, known.secret, commit_ids, handle).await?;
+        }
+        Ok(())
+    }
+
+    async fn start(
+        &mut self,
+        options: &Options,
+        place: Place,
+        identity: Identity,
+        secret: [u8; 32],
+        commit_ids: CommitIds,
+        handle: &tokio::runtime::Handle,
+    ) -> Result<(), PostgresError> {
+        let health = Arc::new(Health::default());
+        let reads = Arc::new(Reads::new(&place, options.read_connections.max(1))?);
+        health
+            .saw(watch::head(&place.connect(Purpose::Read).await?.client).await.map_err(|error| place.failed(&error))?);
+        let (jobs, receiver) = unbounded_channel();
+        let committer = Committer {
+            place: place.clone(),
+            jobs: receiver,
+            health: health.clone(),
+            clock: options.clock.clone(),
+            reads: reads.clone(),
+            before_apply: options.before_apply.clone(),
+            cache: Cache::new(identity.clone()),
+            cache_rows_max: options.cache_rows_max,
+            commit_ids,
+            state: State::default(),
+        };
+        self.committers.push(handle.spawn(committer.run()));
+        self.watchers.push(handle.spawn(watch::watch_head(place.clone(), health.clone())));
+        self.watchers.push(handle.spawn(watch::watch_figures(reads.clone(), health.clone())));
+        self.shards.push(Arc::new(Shard {
+            id: identity.shard,
+            secret,
+            jobs: Mutex::new(Some(jobs)),
+            health,
+            reads,
+            runtime: handle.clone(),
+            verifier: Verifier { place, identity },
+        }));
+        Ok(())
+    }
+
+    /// One store per shard, in their order.
+    pub fn stores(&self) -> Vec<Arc<dyn Store>> {
+        self.shards.iter().map(|shard| shard.clone() as Arc<dyn Store>).collect()
+    }
+
+    /// Whether this call made the bank.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Finishes what was submitted and closes all connections.
+    pub fn shut_down(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        self.shards.iter().for_each(|shard| shard.stop());
+        self.watchers.drain(..).for_each(|watcher| watcher.abort());
+        let committers = std::mem::take(&mut self.committers);
+        // Waits on a thread of its own, since whoever drops this may be on a runtime's.
+        let waiting = std::thread::spawn(move || {
+            runtime.block_on(async {
+                let all = async {
+                    for committer in committers {
+                        let _panicked = committer.await;
+                    }
+                };
+                let _late = tokio::time::timeout(SHUTDOWN_MAX, all).await;
+            });
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        });
+        let _panicked = waiting.join();
+        self.shards.iter().for_each(|shard| shard.reads.close());
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The seed of a shard's tables: clients must not be able to make their rows collide.
+fn seed_of(secret: &[u8; 32], shard: ShardId) -> u64 {
+    let hash = blake3::keyed_hash(secret, &shard.number().to_le_bytes());
+    let mut seed = [0; 8];
+    seed.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_le_bytes(seed)
+}

@@ -1,0 +1,392 @@
+//! Loads the rows on which a batch is decided: what its commands name, and what those rows name in turn.
+//!
+//! Rows stay in the [`Cache`] from batch to batch. They are good for as long as nobody else commits, which the head row
+//! tells: it names the last commit. What nobody knows yet is asked for in the same round trip as the head's lock, and
+//! what those rows name (holds of accounts, accounts of transfers to be reversed) in one more.
+
+use crate::decide::Job;
+use crate::error::{corrupt, unavailable};
+use crate::journal::decode_chunks;
+use crate::row::{self, get};
+use crate::session::{Pipeline, Session};
+use crate::value::{Digest, big, unbig};
+use ledger::command::{Command, footprint};
+use ledger::ids::{AccountId, IdGenerator, IdHash, Sequence, ShardId, TransferId};
+use ledger::key_table::KeyRow;
+use ledger::time::Timestamp;
+use ledger::transfer::TransferRow;
+use ledger::working_set::{Reversal, SlotSet, WorkingSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use store::codec::{self, Reader};
+use store::{Fault, transfers_of};
+use tokio_postgres::Row;
+
+/// Which shard a cache is of.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) shard: ShardId,
+    pub(crate) slots: SlotSet,
+    pub(crate) seed: u64,
+}
+
+/// Where the journal ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) sequence: Sequence,
+    pub(crate) time: Timestamp,
+    pub(crate) last_id: u64,
+    pub(crate) block_hash: [u8; 32],
+    pub(crate) commit_id: u128,
+    pub(crate) epoch: u64,
+}
+
+impl Head {
+    pub(crate) fn read(row: &Row) -> Result<Head, String> {
+        let (sequence, last_id, epoch): (i64, i64, i64) =
+            (get(row, "sequence")?, get(row, "last_id")?, get(row, "epoch")?);
+        let hash: &[u8] = get(row, "block_hash")?;
+        let Digest(commit_id) = get(row, "commit_id")?;
+        Ok(Head {
+            sequence: unbig(sequence),
+            time: row::time(row, "time")?,
+            last_id: unbig(last_id),
+            block_hash: row::meant("block_hash", hash.try_into().ok())?,
+            commit_id,
+            epoch: unbig(epoch),
+        })
+    }
+}
+
+/// Rows that were loaded or decided by this node.
+pub(crate) struct Cache {
+    identity: Identity,
+    pub(crate) set: WorkingSet,
+    /// The revisions that accounts have in the database. An account that is not here has no row yet.
+    pub(crate) stored: HashMap<u64, u64, IdHash>,
+    /// The commit after which these rows are what the database has; none when they are not.
+    good_after: Option<u128>,
+    has_standard_accounts: bool,
+}
+
+impl Cache {
+    pub(crate) fn new(identity: Identity) -> Cache {
+        let set = WorkingSet::new(identity.shard, identity.slots.clone(), identity.seed);
+        let stored = HashMap::with_hasher(IdHash::new(identity.seed));
+        Cache { identity, set, stored, good_after: None, has_standard_accounts: false }
+    }
+
+    /// Forgets all rows.
+    pub(crate) fn clear(&mut self) {
+        *self = Cache::new(self.identity.clone());
+    }
+
+    /// Whether the rows are what the database has when this is its last commit.
+    pub(crate) fn is_good(&self, head: &Head) -> bool {
+        self.good_after == Some(head.commit_id)
+    }
+
+    /// Begins anew at this head.
+    pub(crate) fn begin(&mut self, head: &Head) {
+        self.clear();
+        self.set.sequence = head.sequence;
+        self.set.time = head.time;
+        self.set.ids = IdGenerator::new(self.identity.shard, head.last_id);
+        self.good_after = Some(head.commit_id);
+    }
+
+    /// Takes the rows as they are now for what the database has after this commit. Keys and transfers go: what is asked
+    /// next looks its own up.
+    pub(crate) fn committed(&mut self, commit_id: u128, keys: usize) {
+        self.good_after = Some(commit_id);
+        self.set.keys.forget_loaded();
+        self.set.keys.start_generation(keys.min(8192));
+        self.set.keys.retire_generation();
+        self.set.transfers.clear();
+    }
+
+    /// How many rows are kept.
+    pub(crate) fn rows(&self) -> usize {
+        self.set.accounts.len() + self.set.holds.len() + self.set.customers.len()
+    }
+}
+
+/// Ids that the shard may give out in a batch: commands that choose one of a slot of the shard must know which are taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// The first, unless the head's last id is beyond it.
+    pub(crate) from: u64,
+    /// How many numbers it covers.
+    pub(crate) width: u64,
+}
+
+/// Rows that are wanted and not known.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    keys: Vec<Digest>,
+    accounts: Vec<i64>,
+    customers: Vec<i64>,
+    holds: Vec<i64>,
+    transfers: Vec<i64>,
+    dead_letters: Vec<i64>,
+    tokens: Vec<i64>,
+    standard_accounts: bool,
+    system_accounts: bool,
+    window: Option<(i64, i64)>,
+}
+
+fn sort<T: Ord>(list: &mut Vec<T>) {
+    list.sort_unstable();
+    list.dedup();
+}
+
+/// How many commands let the shard choose an id of one of its slots.
+pub(crate) fn chosen_ids(jobs: &[Job]) -> u64 {
+    fn chooses(command: &Command) -> bool {
+        match command {
+            Command::RegisterCustomer(register) => register.id.is_none(),
+            Command::OpenAccount(open) => open.id.is_none(),
+            Command::Ingest(ingest) => chooses(&ingest.command),
+            _ => false,
+        }
+    }
+    let requests = jobs.iter().flat_map(|job| &job.submission.requests);
+    requests.filter(|request| chooses(&request.command)).count() as u64
+}
+
+fn opens_system_account(command: &Command) -> bool {
+    match command {
+        Command::OpenSystemAccount(_) => true,
+        Command::Ingest(ingest) => opens_system_account(&ingest.command),
+        _ => false,
+    }
+}
+
+impl Wanted {
+    /// What these jobs touch and the cache does not have; with `all`, also what it has.
+    pub(crate) fn of(jobs: &[Job], cache: &Cache, all: bool, window: Option<Window>) -> Wanted {
+        let set = &cache.set;
+        let mut wanted = Wanted { standard_accounts: all || !cache.has_standard_accounts, ..Wanted::default() };
+        wanted.window = window.map(|window| (big(window.from), big(window.width)));
+        for request in jobs.iter().flat_map(|job| &job.submission.requests) {
+            wanted.keys.extend(request.key.map(|key| Digest(key.digest)));
+            wanted.system_accounts |= opens_system_account(&request.command);
+            if let Command::Transfer(transfer) = &request.command {
+                // The usual case, without a list of its own.
+                let named = transfer.legs.iter().flat_map(|leg| [leg.from, leg.to]);
+                wanted.accounts.extend(named.filter(|id| all || set.account(*id).is_none()).map(|id| big(id.number())));
+                continue;
+            }
+            let named = footprint(&request.command);
+            let accounts = named.accounts.iter().filter(|id| all || set.account(**id).is_none());
+            wanted.accounts.extend(accounts.map(|id| big(id.number())));
+            let customers = named.customers.iter().filter(|id| all || set.customer(**id).is_none());
+            wanted.customers.extend(customers.map(|id| big(id.number())));
+            let holds = named.holds.iter().filter(|id| all || set.hold(**id).is_none());
+            wanted.holds.extend(holds.map(|id| big(id.number())));
+            wanted.transfers.extend(named.transfers.iter().map(|id| big(id.number())));
+            let dead_letters =
+                named.dead_letters.iter().filter(|id| all || set.dead_letters.get(id.number()).is_none());
+            wanted.dead_letters.extend(dead_letters.map(|id| big(id.number())));
+            let tokens = named.tokens.iter().filter(|id| all || set.tokens.get(id.number()).is_none());
+            wanted.tokens.extend(tokens.map(|id| big(id.number())));
+        }
+        wanted.keys.sort_unstable_by_key(|digest| digest.0);
+        wanted.keys.dedup();
+        let lists = [&mut wanted.accounts, &mut wanted.customers, &mut wanted.holds, &mut wanted.transfers];
+        lists.into_iter().for_each(sort);
+        wanted
+    }
+
+    /// Adds the statements that load it.
+    pub(crate) fn ask<'a>(&'a self, session: &'a Session, pipeline: &mut Pipeline<'a>) -> Asked {
+        let statements = &session.statements;
+        let mut asked = Vec::new();
+        let mut add = |pipeline: &mut Pipeline<'a>, kind, statement, list: &'a Vec<i64>| {
+            if !list.is_empty() {
+                asked.push((kind, pipeline.ask(statement, vec![list])));
+            }
+        };
+        add(pipeline, Kind::Accounts, &statements.accounts, &self.accounts);
+        add(pipeline, Kind::Accounts, &statements.accounts_of_holds, &self.holds);
+        add(pipeline, Kind::Holds, &statements.holds, &self.holds);
+        add(pipeline, Kind::Customers, &statements.customers, &self.customers);
+        add(pipeline, Kind::DeadLetters, &statements.dead_letters, &self.dead_letters);
+        add(pipeline, Kind::Tokens, &statements.tokens, &self.tokens);
+        add(pipeline, Kind::Reversals, &statements.reversals, &self.transfers);
+        add(pipeline, Kind::Transfers, &statements.entries_of_transfers, &self.transfers);
+        if !self.keys.is_empty() {
+            asked.push((Kind::Keys, pipeline.ask(&statements.keys, vec![&self.keys])));
+        }
+        if self.standard_accounts {
+            asked.push((Kind::Accounts, pipeline.ask(&statements.standard_accounts, vec![])));
+        }
+        if self.system_accounts {
+            asked.push((Kind::Accounts, pipeline.ask(&statements.system_accounts, vec![])));
+        }
+        if let Some((from, width)) = &self.window {
+            asked.push((Kind::Accounts, pipeline.ask(&statements.accounts_ahead, vec![from, width])));
+            asked.push((Kind::Customers, pipeline.ask(&statements.customers_ahead, vec![from, width])));
+        }
+        Asked(asked)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Accounts,
+    Holds,
+    Customers,
+    DeadLetters,
+    Tokens,
+    Reversals,
+    Transfers,
+    Keys,
+}
+
+/// Which answers of a pipeline have which rows.
+#[derive(Debug)]
+pub(crate) struct Asked(Vec<(Kind, usize)>);
+
+/// What loaded rows name in turn.
+#[derive(Debug, Default)]
+struct Named {
+    /// Accounts that are not known.
+    accounts: Vec<i64>,
+    /// Accounts whose active holds are not known.
+    held_accounts: Vec<i64>,
+    /// Holds that are not known.
+    holds: Vec<i64>,
+}
+
+impl Cache {
+    /// Takes in what was loaded, and loads what that names. Rows that are known already stay as they are.
+    pub(crate) async fn take_in(
+        &mut self,
+        session: &Session,
+        asked: &Asked,
+        answers: &[Vec<Row>],
+    ) -> Result<(), Fault> {
+        let mut named = Named::default();
+        for (kind, place) in &asked.0 {
+            let rows = answers.get(*place).map_or(&[][..], Vec::as_slice);
+            self.take_in_rows(*kind, rows, &mut named)?;
+        }
+        self.has_standard_accounts = true;
+        self.load_named(session, named).await
+    }
+
+    fn take_in_rows(&mut self, kind: Kind, rows: &[Row], named: &mut Named) -> Result<(), Fault> {
+        match kind {
+            Kind::Accounts => rows.iter().try_for_each(|row| self.add_account(row, named)),
+            Kind::Holds => rows.iter().try_for_each(|row| self.add_hold(row)),
+            Kind::Keys => rows.iter().try_for_each(|row| self.add_key(row).map_err(corrupt)),
+            Kind::Reversals => rows.iter().try_for_each(|row| self.add_reversal(row).map_err(corrupt)),
+            Kind::Transfers => self.add_transfers(rows, named),
+            Kind::Customers | Kind::DeadLetters | Kind::Tokens => {
+                rows.iter().try_for_each(|row| self.add_encoded(kind, row))
+            }
+        }
+    }
+
+    fn add_account(&mut self, row: &Row, named: &mut Named) -> Result<(), Fault> {
+        let account = row::account(row).map_err(|what| corrupt(format!("an account: {what}")))?;
+        if let Entry::Vacant(place) = self.stored.entry(account.id.number()) {
+            place.insert(account.revision);
+            if account.holds_active != 0 {
+                named.held_accounts.push(big(account.id.number()));
+            }
+            self.set.restore_account(account);
+        }
+        Ok(())
+    }
+
+    fn add_hold(&mut self, row: &Row) -> Result<(), Fault> {
+        let hold = row::hold(row).map_err(|what| corrupt(format!("a hold: {what}")))?;
+        if self.set.hold(hold.id).is_none() {
+            self.set.restore_hold(hold);
+        }
+        Ok(())
+    }
+
+    fn add_key(&mut self, row: &Row) -> Result<(), String> {
+        let (Digest(digest), Digest(fingerprint)) = (get(row, "digest")?, get(row, "fingerprint")?);
+        let sequence: i64 = get(row, "sequence")?;
+        self.set.keys.load(digest, KeyRow { fingerprint, sequence: unbig(sequence) });
+        Ok(())
+    }
+
+    fn add_reversal(&mut self, row: &Row) -> Result<(), String> {
+        let id = |column| row::meant(column, TransferId::new(unbig(get(row, column)?)));
+        self.set.reversals.put(Reversal { transfer: id("transfer")?, by: id("reversed_by")? });
+        Ok(())
+    }
+
+    fn add_encoded(&mut self, kind: Kind, row: &Row) -> Result<(), Fault> {
+        let bytes: &[u8] = get(row, "encoded").map_err(corrupt)?;
+        let mut reader = Reader::new(bytes);
+        let damaged = |error| corrupt(format!("an encoded row: {error}"));
+        match kind {
+            Kind::Customers => {
+                let customer = codec::decode_customer(&mut reader).map_err(damaged)?;
+                if self.set.customer(customer.id).is_none() {
+                    self.set.customers.put(customer);
+                }
+            }
+            Kind::DeadLetters => {
+                let dead_letter = codec::decode_dead_letter(&mut reader).map_err(damaged)?;
+                if self.set.dead_letters.get(dead_letter.id.number()).is_none() {
+                    self.set.dead_letters.put(dead_letter);
+                }
+            }
+            _ => {
+                let token = codec::decode_token(&mut reader).map_err(damaged)?;
+                if self.set.tokens.get(token.id.number()).is_none() {
+                    self.set.tokens.put(token);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Transfers to be reversed, from the chunks that hold them.
+    fn add_transfers(&mut self, rows: &[Row], named: &mut Named) -> Result<(), Fault> {
+        let entries = decode_chunks(rows)?;
+        for row in rows {
+            let sequence: i64 = get(row, "sequence").map_err(corrupt)?;
+            let entry = crate::journal::entry(&entries, sequence)?;
+            for transferred in transfers_of(&entry.outcome) {
+                let of_postings = transferred.postings.iter().map(|posting| posting.account.number());
+                named.accounts.extend(of_postings.filter(|id| !self.stored.contains_key(id)).map(big));
+                let hold = transferred.hold.filter(|hold| self.set.hold(*hold).is_none());
+                named.holds.extend(hold.map(|hold| big(hold.number())));
+                let row = TransferRow { transferred: transferred.clone(), day: entry.header.day };
+                self.set.transfers.insert(transferred.id, row);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_named(&mut self, session: &Session, mut named: Named) -> Result<(), Fault> {
+        sort(&mut named.accounts);
+        named.held_accounts.extend(&named.accounts);
+        if named.held_accounts.is_empty() && named.holds.is_empty() {
+            return Ok(());
+        }
+        let statements = &session.statements;
+        let mut pipeline = session.pipeline();
+        pipeline.ask(&statements.accounts, vec![&named.accounts]);
+        pipeline.ask(&statements.active_holds, vec![&named.held_accounts]);
+        pipeline.ask(&statements.holds, vec![&named.holds]);
+        let answers = pipeline.run().await.map_err(|error| unavailable(&error))?;
+        // The active holds of all these accounts were asked for, so what their rows name is known.
+        self.take_in_rows(Kind::Accounts, &answers[0], &mut Named::default())?;
+        self.take_in_rows(Kind::Holds, &answers[1], &mut Named::default())?;
+        self.take_in_rows(Kind::Holds, &answers[2], &mut Named::default())
+    }
+
+    /// Whether this account's row is in the database.
+    pub(crate) fn stored_revision(&self, id: AccountId) -> Option<u64> {
+        self.stored.get(&id.number()).copied()
+    }
+}

@@ -1,0 +1,76 @@
+//! What a node looks at now and then, since others commit too: where the journal ends, and figures over all rows.
+
+use crate::connect::{Place, Purpose};
+use crate::health::Health;
+use crate::read::Reads;
+use crate::row::{currency, get};
+use crate::value::{Whole, unbig};
+use ledger::ids::Sequence;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::Fault;
+use store::report::Stats;
+use tokio_postgres::Client;
+
+/// How often the head is looked at: so late another node's entries are seen by whoever follows the journal.
+const HEAD_EVERY: Duration = Duration::from_millis(25);
+/// How often the figures are counted, unless that takes long.
+const FIGURES_EVERY: Duration = Duration::from_secs(30);
+
+/// Where the journal ends.
+pub(crate) async fn head(client: &Client) -> Result<Sequence, tokio_postgres::Error> {
+    let sequence: i64 = client.query_one("select sequence from florin.head", &[]).await?.try_get(0)?;
+    Ok(unbig(sequence))
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits between two looks")]
+async fn wait(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Follows the head until it is ended.
+pub(crate) async fn watch_head(place: Place, health: Arc<Health>) {
+    loop {
+        if let Ok(connected) = place.connect(Purpose::Read).await
+            && let Ok(statement) = connected.client.prepare("select sequence from florin.head").await
+        {
+            while let Ok(row) = connected.client.query_one(&statement, &[]).await {
+                health.saw(row.try_get(0).map(unbig).unwrap_or(0));
+                wait(HEAD_EVERY).await;
+            }
+        }
+        wait(Duration::from_secs(1)).await;
+    }
+}
+
+/// Counts figures until it is ended. They walk all accounts, so the longer that takes the rarer it is done.
+#[expect(clippy::disallowed_methods, reason = "measures how long counting takes, to do it more rarely")]
+pub(crate) async fn watch_figures(reads: Arc<Reads>, health: Arc<Health>) {
+    loop {
+        let begun = Instant::now();
+        match figures(&reads).await {
+            Ok(figures) => health.set_gauges(figures),
+            Err(fault) => tracing::debug!("figures over all rows were not counted: {fault}"),
+        }
+        wait(FIGURES_EVERY.max(begun.elapsed() * 20)).await;
+    }
+}
+
+async fn figures(reads: &Reads) -> Result<Stats, Fault> {
+    let text = "select currency, count(*) as accounts, sum(balance) as sum from florin.accounts group by currency";
+    let mut figures = Stats::default();
+    for row in reads.rows(text, &[]).await? {
+        let read = || {
+            let (accounts, Whole(sum)): (i64, Whole) = (get(&row, "accounts")?, get(&row, "sum")?);
+            Ok::<_, String>((unbig(accounts), currency(&row, "currency")?, sum))
+        };
+        let (accounts, currency, sum) = read().map_err(crate::error::corrupt)?;
+        figures.accounts += accounts;
+        figures.sums.push((currency, sum));
+    }
+    figures.sums.sort();
+    let waiting = reads.rows("select count(*) as waiting from florin.dead_letters where status = 0", &[]).await?;
+    let waiting: i64 = waiting.first().map_or(Ok(0), |row| get(row, "waiting")).map_err(crate::error::corrupt)?;
+    figures.dead_letters_waiting = unbig(waiting);
+    Ok(figures)
+}

@@ -1,0 +1,3 @@
+//! The PostgreSQL engine against real servers.
+
+mod conformance;
