@@ -68,6 +68,17 @@ create table florin.transfers (
 );
 create index transfers_by_reference on florin.transfers (reference, id) where reference is not null;
 
+-- Later steps of transfers between shards, and steps of those of other shards: the saga and the transfers with postings
+-- in the entry.
+create table florin.steps (
+    transfer bigint not null,
+    sequence bigint not null,
+    booked_at bigint not null,
+    kind smallint not null,
+    reference text,
+    primary key (transfer, sequence)
+);
+
 create table florin.transfer_metadata (
     key text not null,
     value text not null,
@@ -82,6 +93,7 @@ create table florin.postings (
     transfer bigint not null,
     amount bigint not null,
     dated bigint,
+    step bigint,
     balance_after numeric not null,
     primary key (account, version)
 );
@@ -113,6 +125,7 @@ create table florin.accounts (
     monthly_debit_limit bigint,
     opened_by bigint not null,
     holds_active integer not null,
+    sagas_open integer not null,
     debit_day integer not null,
     opened integer not null,
     kind smallint not null,
@@ -169,6 +182,29 @@ create table florin.tokens (
     encoded bytea not null
 );
 
+-- Open transfers between shards whose home this shard is.
+create table florin.sagas (
+    id bigint primary key,
+    started_at bigint not null,
+    reverses bigint,
+    encoded bytea not null
+);
+create index sagas_by_reversed on florin.sagas (reverses) where reverses is not null;
+
+-- What this shard prepared for those of other shards.
+create table florin.parts (
+    id bigint primary key,
+    encoded bytea not null
+);
+
+-- Where this shard stands with each other: the message it took last, and the number of its own last one.
+create table florin.positions (
+    shard smallint primary key,
+    received bigint not null,
+    received_entry bigint not null,
+    sent bigint not null
+);
+
 -- Not of the journal.
 
 -- Keys of sealed personal data, wrapped by the master key; only the first shard has any. A destroyed one keeps its id.
@@ -210,7 +246,7 @@ do $$
 declare
     fact text;
 begin
-    foreach fact in array array['shard', 'blocks', 'chunks', 'transfers', 'transfer_metadata', 'postings', 'keys', 'reversals'] loop
+    foreach fact in array array['shard', 'blocks', 'chunks', 'transfers', 'steps', 'transfer_metadata', 'postings', 'keys', 'reversals'] loop
         execute format(
             'create trigger facts_stay before update or delete or truncate on florin.%I
                 for each statement execute function florin.refuse_change()', fact);
@@ -239,8 +275,9 @@ begin
     high := coalesce(high, 0);
     while low < high loop
         middle := high - (high - low) / 2;
-        select t.booked_at into strict booked
-            from florin.postings p join florin.transfers t on t.id = p.transfer
+        select coalesce(s.booked_at, t.booked_at) into strict booked
+            from florin.postings p left join florin.transfers t on t.id = p.transfer
+                left join florin.steps s on s.transfer = p.transfer and s.sequence = p.step
             where p.account = of_account and p.version = middle;
         if booked <= at then low := middle; else high := middle - 1; end if;
     end loop;

@@ -48,10 +48,18 @@ select p.account as account_id, p.version, p.transfer as transfer_id, c.code as 
     case when p.amount < 0 then 'debit' else 'credit' end as side,
     florin.money(abs(p.amount), c.scale) as amount,
     florin.money(p.balance_after, c.scale) as balance_after,
-    florin.instant(t.booked_at) as created_at, florin.instant(t.effective_at) as effective_at, t.reference
+    florin.instant(coalesce(s.booked_at, t.booked_at)) as created_at,
+    florin.instant(coalesce(p.dated, s.booked_at, t.booked_at)) as effective_at,
+    coalesce(s.reference, t.reference) as reference
 from florin.postings p
-    join florin.transfers t on t.id = p.transfer
-    join florin.currencies c on c.number = t.currency;
+    join florin.accounts a on a.id = p.account
+    join florin.currencies c on c.number = a.currency
+    left join florin.transfers t on t.id = p.transfer
+    left join florin.steps s on s.transfer = p.transfer and s.sequence = p.step;
+
+-- Transfers between shards that this shard began and that have not ended.
+create view bank.open_transfers as
+select id as transfer_id, florin.instant(started_at) as started_at, reverses from florin.sagas;
 
 create view bank.holds as
 select h.id, h.account as account_id, h.to_account, c.code as currency, florin.money(h.amount, c.scale) as amount,

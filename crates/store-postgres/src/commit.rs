@@ -1,16 +1,21 @@
 //! Writes a decided batch: one block, what follows from it, and the head, all sent together with the commit.
 
+use crate::decide::Decided;
 use crate::journal::Chunks;
 use crate::load::{Cache, Head};
-use crate::row::{Holds, Money, Terms, currency_number, transfer_kind_number};
+use crate::open::Open;
+use crate::row::{Holds, Money, Terms, currency_number, step_number, transfer_kind_number};
 use crate::session::{Pipeline, Session};
 use crate::value::{Digest, Whole, big, shown, unbig};
 use ledger::account::Account;
 use ledger::dead_letter::DeadLetterStatus;
 use ledger::event::{AccountChange, CustomerChange, Entry, Event, HoldChange, Outcome};
-use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, TokenId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TokenId, TransferId};
+use ledger::saga::{SagaStep, StepKind};
 use ledger::token::Role;
 use ledger::transfer::Transferred;
+use ledger::working_set::Reversal;
+use store::query::ids_of_step;
 use store::{codec, transfers_of};
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
@@ -45,10 +50,32 @@ pub(crate) struct Facts {
     posting_transfer: Vec<i64>,
     posting_amount: Vec<i64>,
     posting_dated: Vec<Option<i64>>,
+    posting_step: Vec<Option<i64>>,
     posting_balance: Vec<Whole>,
 
-    pub(crate) reversed: Vec<i64>,
-    reversed_by: Vec<i64>,
+    step_transfer: Vec<i64>,
+    step_sequence: Vec<i64>,
+    step_booked_at: Vec<i64>,
+    step_kind: Vec<i16>,
+    step_reference: Vec<Option<String>>,
+}
+
+/// Transfers that were undone, column by column.
+#[derive(Debug, Default)]
+pub(crate) struct Reversals {
+    transfer: Vec<i64>,
+    by: Vec<i64>,
+}
+
+impl Reversals {
+    pub(crate) fn of<'a>(rows: impl Iterator<Item = &'a Reversal>) -> Reversals {
+        let (transfer, by) = rows.map(|row| (big(row.transfer.number()), big(row.by.number()))).unzip();
+        Reversals { transfer, by }
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters<'_> {
+        vec![&self.transfer, &self.by]
+    }
 }
 
 impl Facts {
@@ -59,12 +86,37 @@ impl Facts {
             self.key_fingerprint.push(Digest(key.fingerprint));
             self.key_sequence.push(big(entry.header.sequence));
         }
+        let step = match &entry.outcome {
+            Outcome::Event(Event::Saga(step)) => Some(&**step),
+            _ => None,
+        };
+        let is_later = step.is_some_and(|step| step.kind != StepKind::Started);
         for (place, transferred) in transfers_of(&entry.outcome).iter().enumerate() {
-            self.add_transfer(entry, place, transferred);
+            if !is_later {
+                let ordered = step.and_then(|step| step.order.as_ref()?.transfers.get(place));
+                let amount = ordered.map_or_else(|| transferred.amount(), |ordered| ordered.amount());
+                self.add_transfer(entry, place, transferred, amount);
+            }
+            self.add_postings(entry, transferred, is_later);
+        }
+        if let Some(step) = step.filter(|_| is_later) {
+            self.add_step(entry, step);
         }
     }
 
-    fn add_transfer(&mut self, entry: &Entry, place: usize, transferred: &Transferred) {
+    fn add_step(&mut self, entry: &Entry, step: &SagaStep) {
+        for id in ids_of_step(entry) {
+            let named = step.transferred.iter().find(|transferred| transferred.id == id);
+            let reference = named.and_then(|transferred| transferred.note.as_ref()?.reference.as_deref());
+            self.step_transfer.push(big(id.number()));
+            self.step_sequence.push(big(entry.header.sequence));
+            self.step_booked_at.push(big(entry.header.time.microseconds()));
+            self.step_kind.push(step_number(step.kind));
+            self.step_reference.push(reference.map(shown));
+        }
+    }
+
+    fn add_transfer(&mut self, entry: &Entry, place: usize, transferred: &Transferred, amount: u128) {
         let header = &entry.header;
         let id = big(transferred.id.number());
         self.id.push(id);
@@ -78,15 +130,20 @@ impl Facts {
         self.kind.push(transfer_kind_number(transferred.kind));
         self.currency.push(currency_number(transferred.currency));
         self.forced.push(transferred.forced);
-        self.amount.push(Whole(i128::try_from(transferred.amount()).unwrap_or(i128::MAX)));
+        self.amount.push(Whole(i128::try_from(amount).unwrap_or(i128::MAX)));
+        self.reference.push(transferred.note.as_ref().and_then(|note| note.reference.as_deref()).map(shown));
+    }
+
+    fn add_postings(&mut self, entry: &Entry, transferred: &Transferred, is_later: bool) {
+        let (header, id) = (&entry.header, big(transferred.id.number()));
         let note = transferred.note.as_deref();
-        self.reference.push(note.and_then(|note| note.reference.as_deref()).map(shown));
         for (key, value) in note.iter().flat_map(|note| &note.metadata) {
             self.metadata_key.push(shown(key));
             self.metadata_value.push(shown(value));
             self.metadata_transfer.push(id);
         }
         let is_dated = transferred.effective_at != header.time;
+        let step = is_later.then(|| big(header.sequence));
         let dated = is_dated.then(|| big(transferred.effective_at.microseconds()));
         for posting in transferred.postings.iter() {
             self.posting_account.push(big(posting.account.number()));
@@ -94,17 +151,14 @@ impl Facts {
             self.posting_transfer.push(id);
             self.posting_amount.push(i64::try_from(posting.signed()).unwrap_or(i64::MAX));
             self.posting_dated.push(dated);
+            self.posting_step.push(step);
             self.posting_balance.push(Whole(posting.balance_after));
-        }
-        if let Some(reversed) = transferred.reverses {
-            self.reversed.push(big(reversed.transfer.number()));
-            self.reversed_by.push(id);
         }
     }
 }
 
 /// Columns as the parameters of a statement.
-type Parameters<'a> = Vec<&'a (dyn ToSql + Sync)>;
+pub(crate) type Parameters<'a> = Vec<&'a (dyn ToSql + Sync)>;
 
 impl Facts {
     pub(crate) fn keys(&self) -> Parameters<'_> {
@@ -115,8 +169,13 @@ impl Facts {
         vec![&self.metadata_key, &self.metadata_value, &self.metadata_transfer]
     }
 
-    pub(crate) fn reversals(&self) -> Parameters<'_> {
-        vec![&self.reversed, &self.reversed_by]
+    /// How many steps there are.
+    pub(crate) fn steps_count(&self) -> u64 {
+        self.step_transfer.len() as u64
+    }
+
+    pub(crate) fn steps(&self) -> Parameters<'_> {
+        vec![&self.step_transfer, &self.step_sequence, &self.step_booked_at, &self.step_kind, &self.step_reference]
     }
 
     pub(crate) fn transfers(&self) -> Parameters<'_> {
@@ -144,6 +203,7 @@ impl Facts {
             &self.posting_transfer,
             &self.posting_amount,
             &self.posting_dated,
+            &self.posting_step,
             &self.posting_balance,
         ]
     }
@@ -160,6 +220,9 @@ pub(crate) struct Touched {
     pub(crate) customers: Vec<(CustomerId, Sequence)>,
     pub(crate) dead_letters: Vec<DeadLetterId>,
     pub(crate) tokens: Vec<TokenId>,
+    pub(crate) sagas: Vec<TransferId>,
+    /// Shards from which or to which a message went.
+    pub(crate) shards: Vec<ShardId>,
 }
 
 impl Touched {
@@ -185,7 +248,18 @@ impl Touched {
             }
             Event::DeadLetterChanged(changed) => self.dead_letters.push(changed.dead_letter.id),
             Event::TokenChanged(token) => self.tokens.push(token.id),
+            Event::Saga(step) => self.add_step(step, sequence),
             Event::HoldChanged(_) | Event::AccountChanged(_) | Event::CustomerChanged(_) => {}
+        }
+    }
+
+    fn add_step(&mut self, step: &SagaStep, sequence: Sequence) {
+        self.sagas.push(step.saga);
+        self.shards.extend(step.received.iter().map(|(from, _)| *from));
+        self.shards.extend(step.sent.iter().map(|(to, _)| *to));
+        self.dead_letters.extend(step.dead_letter.iter().map(|changed| changed.dead_letter.id));
+        if let Some(hold) = &step.hold {
+            self.add_hold(hold.id, hold.from, sequence);
         }
     }
 
@@ -207,6 +281,10 @@ impl Touched {
         self.dead_letters.dedup();
         self.tokens.sort_unstable();
         self.tokens.dedup();
+        self.sagas.sort_unstable();
+        self.sagas.dedup();
+        self.shards.sort_unstable();
+        self.shards.dedup();
     }
 }
 
@@ -307,19 +385,23 @@ pub(crate) struct Changes {
     new_money: Money,
     new_terms: Terms,
     holds: Holds,
+    reversals: Reversals,
     encoded: Encoded,
+    open: Open,
     /// The revisions that accounts have once this is committed.
     revisions: Vec<(u64, u64)>,
 }
 
 impl Changes {
     /// What has to be written for these entries, which were decided on the cache's rows after this head.
-    pub(crate) fn of(entries: &[Entry], head: &Head, cache: &Cache, commit_id: u128) -> Changes {
+    pub(crate) fn of(decided: &Decided, head: &Head, cache: &Cache, commit_id: u128) -> Changes {
+        let entries = &decided.entries;
         let (mut facts, mut touched) = (Facts::default(), Touched::default());
         for entry in entries {
             facts.add(entry);
             touched.add(entry);
         }
+        touched.accounts.extend(decided.of_sagas.iter().map(|id| (*id, head.sequence + 1)));
         touched.sort();
         let chunks = Chunks::of(entries, head.last_id);
         let mut changes = Changes {
@@ -340,6 +422,8 @@ impl Changes {
             new_money: Money::default(),
             new_terms: Terms::default(),
             holds: Holds::default(),
+            reversals: Reversals::of(cache.set.reversals.iter().skip(decided.reversals_before)),
+            open: Open::of(&touched, cache),
             encoded: Encoded::of(&touched, cache),
             revisions: Vec::with_capacity(touched.accounts.len()),
         };
@@ -390,13 +474,18 @@ impl Changes {
         }
         if !facts.id.is_empty() {
             pipeline.ask(&statements.insert_transfers, facts.transfers());
+        }
+        if !facts.posting_account.is_empty() {
             pipeline.ask(&statements.insert_postings, facts.postings());
         }
         if !facts.metadata_key.is_empty() {
             pipeline.ask(&statements.insert_metadata, facts.metadata());
         }
-        if !facts.reversed.is_empty() {
-            pipeline.ask(&statements.insert_reversals, facts.reversals());
+        if !facts.step_transfer.is_empty() {
+            pipeline.ask(&statements.insert_steps, facts.steps());
+        }
+        if !self.reversals.transfer.is_empty() {
+            pipeline.ask(&statements.insert_reversals, self.reversals.parameters());
         }
         self.ask_state(session, &mut pipeline);
         pipeline.ask(
@@ -443,6 +532,7 @@ impl Changes {
             pipeline.ask(&statements.put_holds, hold_parameters(&self.holds));
         }
         self.ask_encoded(session, pipeline);
+        self.open.ask(session, pipeline);
     }
 
     fn ask_encoded<'a>(&'a self, session: &'a Session, pipeline: &mut Pipeline<'a>) {
@@ -468,11 +558,6 @@ impl Changes {
     pub(crate) fn keys(&self) -> usize {
         self.facts.key_digest.len()
     }
-
-    /// How many transfers it wrote.
-    pub(crate) fn transfers(&self) -> u64 {
-        self.facts.id.len() as u64
-    }
 }
 
 pub(crate) fn money_parameters(money: &Money) -> Parameters<'_> {
@@ -482,6 +567,7 @@ pub(crate) fn money_parameters(money: &Money) -> Parameters<'_> {
         &money.revision,
         &money.next_expiry,
         &money.holds_active,
+        &money.sagas_open,
         &money.debit_day,
         &money.balance,
         &money.held,

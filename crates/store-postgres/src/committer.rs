@@ -14,19 +14,20 @@ use crate::connect::Place;
 use crate::decide::{BeforeApply, Decided, Job, Planned, decide_all};
 use crate::error::{corrupt, told, unavailable};
 use crate::health::Health;
-use crate::load::{Cache, Head, Wanted, Window, chosen_ids};
+use crate::load::{Cache, Head, Wanted, Window, chosen_ids, reversed};
 use crate::read::Reads;
 use crate::session::{Session, is_refusal};
 use ledger::command::Command;
 use ledger::event::{Entry, Event, Outcome};
 use ledger::ids::{IdGenerator, ShardId};
 use ledger::time::Timestamp;
+use ledger::transfer::TransferRow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::model::Clock;
-use store::{Answer, Block, EntryRef, Fault};
+use store::{Answer, Block, EntryRef, Fault, transfers_of};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Most that goes into one block, in requests and further legs.
@@ -247,9 +248,10 @@ impl Committer {
 
     async fn attempt(&mut self, session: &Session, jobs: &[Job]) -> Result<Done, Failure> {
         let clock = (self.clock)();
+        let transfers = self.reversed_transfers(jobs).await.map_err(Failure::NotDone)?;
         let mut window = window(self.cache.set.shard, clock, jobs);
         let loads_all = 0 < self.state.others;
-        let wanted = Wanted::of(jobs, &self.cache, loads_all, window);
+        let wanted = Wanted::of(jobs, &transfers, &self.cache, loads_all, window);
         let mut pipeline = session.pipeline();
         pipeline.say("begin");
         let lock = pipeline.ask(&session.statements.lock_head, vec![]);
@@ -263,9 +265,9 @@ impl Committer {
             self.cache.begin(&head);
         }
         if is_fresh && !loads_all {
-            self.load_all(session, jobs, window).await?;
+            self.load_all(session, jobs, &transfers, window).await?;
         } else {
-            self.cache.take_in(session, &asked, &answers).await.map_err(Failure::NotDone)?;
+            self.cache.take_in(session, &transfers, &asked, &answers).await.map_err(Failure::NotDone)?;
         }
         let now = clock.max(head.time);
         let mut culprits = BTreeSet::new();
@@ -281,8 +283,19 @@ impl Committer {
             }
             is_fresh = true;
             self.cache.begin(&head);
-            self.load_all(session, jobs, window).await?;
+            self.load_all(session, jobs, &transfers, window).await?;
         }
+    }
+
+    /// The transfers that are to be reversed, with how far they are. They were answered before, so that they are there
+    /// to be read; what is not final yet is not reversed.
+    async fn reversed_transfers(&self, jobs: &[Job]) -> Result<Vec<TransferRow>, Fault> {
+        let requests = jobs.iter().flat_map(|job| &job.submission.requests);
+        let mut rows = Vec::new();
+        for id in requests.filter_map(|request| reversed(&request.command)) {
+            rows.extend(crate::history::transfer(&self.reads, id).await?.and_then(|found| found.row()));
+        }
+        Ok(rows)
     }
 
     /// Another node has committed, or this one has just begun.
@@ -293,24 +306,30 @@ impl Committer {
         self.health.saw(head.sequence);
     }
 
-    async fn load_all(&mut self, session: &Session, jobs: &[Job], window: Option<Window>) -> Result<(), Failure> {
-        let wanted = Wanted::of(jobs, &self.cache, true, window);
+    async fn load_all(
+        &mut self,
+        session: &Session,
+        jobs: &[Job],
+        transfers: &[TransferRow],
+        window: Option<Window>,
+    ) -> Result<(), Failure> {
+        let wanted = Wanted::of(jobs, transfers, &self.cache, true, window);
         let mut pipeline = session.pipeline();
         let asked = wanted.ask(session, &mut pipeline);
         let answers = run(pipeline).await?;
-        self.cache.take_in(session, &asked, &answers).await.map_err(Failure::NotDone)
+        self.cache.take_in(session, transfers, &asked, &answers).await.map_err(Failure::NotDone)
     }
 
     #[expect(clippy::disallowed_methods, reason = "measures how long a commit takes, which decides nothing")]
     async fn write(&mut self, session: &Session, head: &Head, decided: Decided) -> Result<Done, Failure> {
-        let done = Done { entries: decided.entries, planned: decided.planned };
-        if done.entries.is_empty() {
+        if decided.entries.is_empty() {
             self.end_without_entries(session).await?;
             self.cache.committed(head.commit_id, 0);
-            return Ok(done);
+            return Ok(Done { entries: decided.entries, planned: decided.planned });
         }
         let commit_id = self.commit_ids.next();
-        let changes = Changes::of(&done.entries, head, &self.cache, commit_id);
+        let changes = Changes::of(&decided, head, &self.cache, commit_id);
+        let done = Done { entries: decided.entries, planned: decided.planned };
         let begun = Instant::now();
         let first_sequence = crate::value::big(head.sequence + 1);
         let fault = match within(changes.commit(session)).await {
@@ -319,7 +338,8 @@ impl Committer {
                 changes.note_in(&mut self.cache);
                 self.cache.committed(commit_id, changes.keys());
                 let commit_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-                self.health.observe_block(done.entries.len() as u64, changes.transfers(), commit_us);
+                let transfers = done.entries.iter().map(|entry| transfers_of(&entry.outcome).len() as u64).sum();
+                self.health.observe_block(done.entries.len() as u64, transfers, commit_us);
                 self.health.saw(self.cache.set.sequence);
                 self.state.is_doubtful = false;
                 return Ok(done);
@@ -410,6 +430,7 @@ fn weight_of(command: &Command) -> usize {
         Command::Transfer(transfer) => transfer.legs.len(),
         Command::Batch(transfers) => transfers.iter().map(|transfer| transfer.legs.len()).sum(),
         Command::Ingest(ingest) => weight_of(&ingest.command),
+        Command::Between(between) => weight_of(&between.command),
         _ => 1,
     }
 }

@@ -1,9 +1,10 @@
 //! Decides a batch: the requests in order, each on its own, on rows that were loaded for them.
 
-use ledger::command::{Command, footprint};
-use ledger::event::{Channel, Context, Entry, Header, Key, Outcome};
-use ledger::ids::{AccountId, Sequence};
+use ledger::command::{Command, accounts_on, footprint};
+use ledger::event::{Channel, Context, Entry, Event, Header, Key, Outcome};
+use ledger::ids::{AccountId, SYSTEM_ID_START, Sequence};
 use ledger::rejection::Rejection;
+use ledger::saga::{Message, Order};
 use ledger::time::Timestamp;
 use ledger::working_set::WorkingSet;
 use ledger::{Decision, apply, dry_run, record};
@@ -45,6 +46,10 @@ pub(crate) struct Decided {
     pub(crate) entries: Vec<Entry>,
     /// For each job what became of its requests.
     pub(crate) planned: Vec<Vec<Planned>>,
+    /// Accounts of sagas that went a step on: some change without a posting.
+    pub(crate) of_sagas: Vec<AccountId>,
+    /// The reversals that were known before.
+    pub(crate) reversals_before: usize,
     expired: usize,
 }
 
@@ -66,7 +71,7 @@ pub(crate) fn decide_all(
     culprits: &BTreeSet<Place>,
     before_apply: Option<&BeforeApply>,
 ) -> Result<Decided, Place> {
-    let mut decided = Decided::default();
+    let mut decided = Decided { reversals_before: set.reversals.len(), ..Decided::default() };
     for (job_place, job) in jobs.iter().enumerate() {
         let mut planned = Vec::with_capacity(job.submission.requests.len());
         for (index, request) in job.submission.requests.iter().enumerate() {
@@ -109,8 +114,15 @@ fn decide(
         expire_due_holds(set, now, command, decided);
     }
     let header = header(set, now, &submission.context, request.key);
+    let order = order_of(set, command);
     match apply(set, &header, command) {
         Decision::Recorded(outcome) => {
+            if let Outcome::Event(Event::Saga(step)) = &outcome
+                && let Some(order) = step.order.clone().or(order)
+            {
+                let here = accounts_on(&order, set.shard).filter(|id| id.number() < SYSTEM_ID_START);
+                decided.of_sagas.extend(here);
+            }
             decided.entries.push(Entry { header, outcome });
             Planned::Recorded(decided.entries.len() - 1)
         }
@@ -118,6 +130,23 @@ fn decide(
         Decision::Replayed(sequence) => Planned::Replayed(sequence),
         Decision::KeyReused => Planned::KeyReused,
     }
+}
+
+/// The order of the saga that a command carries on. Its row may be gone afterwards.
+fn order_of(set: &WorkingSet, command: &Command) -> Option<Arc<Order>> {
+    let saga = match command {
+        Command::CancelSaga(saga) => *saga,
+        Command::Receive(receive) => match &receive.envelope.message {
+            Message::Take(_) => return None,
+            Message::Answer { saga, .. }
+            | Message::Finish { saga, .. }
+            | Message::Done(saga)
+            | Message::Cancel(saga) => *saga,
+        },
+        _ => return None,
+    };
+    let at_home = set.sagas.saga(saga).map(|saga| saga.order.clone());
+    at_home.or_else(|| set.sagas.part(saga).map(|part| part.order.clone()))
 }
 
 /// The command makes the rule book fail. With a key, that is its answer from now on.

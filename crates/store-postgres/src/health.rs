@@ -1,9 +1,11 @@
 //! What a shard tells of itself: counters, what waits, and why it does not serve when it does not.
 
 use ledger::ids::Sequence;
+use ledger::time::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::report::{Histogram, Stats};
+use tokio::sync::watch;
 
 /// Shared by the committer and whoever asks.
 #[derive(Debug, Default)]
@@ -15,7 +17,7 @@ pub(crate) struct Health {
     pub(crate) transfers: AtomicU64,
     pub(crate) poison_commands: AtomicU64,
     /// The last entry that this node knows of.
-    head: AtomicU64,
+    head: watch::Sender<Sequence>,
     trouble: Mutex<Option<String>>,
     histograms: Mutex<(Counts<14>, Counts<20>)>,
     gauges: Mutex<Stats>,
@@ -60,12 +62,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Health {
     /// The last entry that this node knows of.
     pub(crate) fn head(&self) -> Sequence {
-        self.head.load(Ordering::SeqCst)
+        *self.head.borrow()
+    }
+
+    /// Waits until there is an entry after this one, and returns the head.
+    pub(crate) async fn head_after(&self, sequence: Sequence) -> Sequence {
+        let mut head = self.head.subscribe();
+        // The sender is here, so that it is there for as long as this waits.
+        head.wait_for(|head| sequence < *head).await.map_or(sequence, |head| *head)
     }
 
     /// Notes that the journal goes at least so far.
     pub(crate) fn saw(&self, sequence: Sequence) {
-        self.head.fetch_max(sequence, Ordering::SeqCst);
+        self.head.send_if_modified(|head| {
+            let is_newer = *head < sequence;
+            *head = sequence.max(*head);
+            is_newer
+        });
     }
 
     /// Counts a committed block.
@@ -84,8 +97,11 @@ impl Health {
     }
 
     /// Notes figures that are read from the database now and then.
-    pub(crate) fn set_gauges(&self, gauges: Stats) {
-        *lock(&self.gauges) = gauges;
+    pub(crate) fn set_gauges(&self, figures: Stats) {
+        let mut gauges = lock(&self.gauges);
+        gauges.accounts = figures.accounts;
+        gauges.sums = figures.sums;
+        gauges.dead_letters_waiting = figures.dead_letters_waiting;
     }
 
     /// Notes how many dead letters wait, where that is known.
@@ -93,6 +109,12 @@ impl Health {
         if let Some(count) = count {
             lock(&self.gauges).dead_letters_waiting = count;
         }
+    }
+
+    /// Notes what is open between shards.
+    pub(crate) fn note_open(&self, sagas: u64, oldest: Option<Timestamp>, parts: u64) {
+        let mut gauges = lock(&self.gauges);
+        (gauges.sagas_open, gauges.oldest_saga, gauges.parts_open) = (sagas, oldest, parts);
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -6,8 +6,10 @@
 use crate::error::{corrupt, unavailable};
 use crate::row::get;
 use crate::value::{big, unbig};
-use ledger::event::Entry;
+use ledger::event::{Entry, Event, Outcome};
 use ledger::ids::Sequence;
+use ledger::saga::StepKind;
+use ledger::transfer::Transferred;
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::{Block, EntryRef, Fault, codec, transfers_of};
@@ -42,7 +44,7 @@ impl Chunks {
             chunks.first_time.push(big(chunk[0].header.time.microseconds()));
             chunks.ids_before.push(big(ids));
             chunks.payload.push(payload);
-            let transfers = chunk.iter().flat_map(|entry| transfers_of(&entry.outcome));
+            let transfers = chunk.iter().flat_map(begun);
             ids = transfers.map(|transferred| transferred.id.number()).fold(ids, u64::max);
         }
         chunks
@@ -55,6 +57,14 @@ impl Chunks {
             hasher.add(unbig(*first), payload);
         }
         hasher.finish()
+    }
+}
+
+/// The transfers that begin with an entry: all that it makes, unless it is a later step of a saga.
+pub(crate) fn begun(entry: &Entry) -> &[Transferred] {
+    match &entry.outcome {
+        Outcome::Event(Event::Saga(step)) if step.kind != StepKind::Started => &[],
+        outcome => transfers_of(outcome),
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `verify` | recomputes everything from the journal |
 //! | `migrate`, `connect`, `session` | schema, connections, prepared statements |
 
+mod between;
 mod commit;
 mod committer;
 mod connect;
@@ -22,9 +23,11 @@ mod decide;
 pub mod engine;
 mod error;
 mod health;
+mod history;
 mod journal;
 mod load;
 mod migrate;
+mod open;
 mod query;
 mod read;
 mod row;

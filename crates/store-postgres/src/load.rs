@@ -6,20 +6,20 @@
 
 use crate::decide::Job;
 use crate::error::{corrupt, unavailable};
-use crate::journal::decode_chunks;
 use crate::row::{self, get};
 use crate::session::{Pipeline, Session};
 use crate::value::{Digest, big, unbig};
-use ledger::command::{Command, footprint};
+use ledger::command::{Command, accounts_on, footprint};
 use ledger::ids::{AccountId, IdGenerator, IdHash, Sequence, ShardId, TransferId};
 use ledger::key_table::KeyRow;
+use ledger::saga::{Order, Position};
 use ledger::time::Timestamp;
 use ledger::transfer::TransferRow;
 use ledger::working_set::{Reversal, SlotSet, WorkingSet};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use store::Fault;
 use store::codec::{self, Reader};
-use store::{Fault, transfers_of};
 use tokio_postgres::Row;
 
 /// Which shard a cache is of.
@@ -128,6 +128,7 @@ pub(crate) struct Wanted {
     customers: Vec<i64>,
     holds: Vec<i64>,
     transfers: Vec<i64>,
+    sagas: Vec<i64>,
     dead_letters: Vec<i64>,
     tokens: Vec<i64>,
     standard_accounts: bool,
@@ -138,6 +139,15 @@ pub(crate) struct Wanted {
 fn sort<T: Ord>(list: &mut Vec<T>) {
     list.sort_unstable();
     list.dedup();
+}
+
+/// The transfer that a command reverses.
+pub(crate) fn reversed(command: &Command) -> Option<TransferId> {
+    match command {
+        Command::Reverse(reverse) => Some(reverse.transfer),
+        Command::Between(between) => reversed(&between.command),
+        _ => None,
+    }
 }
 
 /// How many commands let the shard choose an id of one of its slots.
@@ -163,39 +173,68 @@ fn opens_system_account(command: &Command) -> bool {
 }
 
 impl Wanted {
-    /// What these jobs touch and the cache does not have; with `all`, also what it has.
-    pub(crate) fn of(jobs: &[Job], cache: &Cache, all: bool, window: Option<Window>) -> Wanted {
-        let set = &cache.set;
+    /// What these jobs touch and the cache does not have; with `all`, also what it has. The transfers are those that the
+    /// jobs reverse.
+    pub(crate) fn of(
+        jobs: &[Job],
+        transfers: &[TransferRow],
+        cache: &Cache,
+        all: bool,
+        window: Option<Window>,
+    ) -> Wanted {
         let mut wanted = Wanted { standard_accounts: all || !cache.has_standard_accounts, ..Wanted::default() };
         wanted.window = window.map(|window| (big(window.from), big(window.width)));
         for request in jobs.iter().flat_map(|job| &job.submission.requests) {
             wanted.keys.extend(request.key.map(|key| Digest(key.digest)));
             wanted.system_accounts |= opens_system_account(&request.command);
-            if let Command::Transfer(transfer) = &request.command {
-                // The usual case, without a list of its own.
-                let named = transfer.legs.iter().flat_map(|leg| [leg.from, leg.to]);
-                wanted.accounts.extend(named.filter(|id| all || set.account(*id).is_none()).map(|id| big(id.number())));
-                continue;
+            match &request.command {
+                // The usual case, without lists of its own.
+                Command::Transfer(transfer) => {
+                    wanted.add_accounts(cache, all, transfer.legs.iter().flat_map(|leg| [leg.from, leg.to]));
+                }
+                command => wanted.add_footprint(cache, all, command),
             }
-            let named = footprint(&request.command);
-            let accounts = named.accounts.iter().filter(|id| all || set.account(**id).is_none());
-            wanted.accounts.extend(accounts.map(|id| big(id.number())));
-            let customers = named.customers.iter().filter(|id| all || set.customer(**id).is_none());
-            wanted.customers.extend(customers.map(|id| big(id.number())));
-            let holds = named.holds.iter().filter(|id| all || set.hold(**id).is_none());
-            wanted.holds.extend(holds.map(|id| big(id.number())));
-            wanted.transfers.extend(named.transfers.iter().map(|id| big(id.number())));
-            let dead_letters =
-                named.dead_letters.iter().filter(|id| all || set.dead_letters.get(id.number()).is_none());
-            wanted.dead_letters.extend(dead_letters.map(|id| big(id.number())));
-            let tokens = named.tokens.iter().filter(|id| all || set.tokens.get(id.number()).is_none());
-            wanted.tokens.extend(tokens.map(|id| big(id.number())));
+        }
+        for row in transfers {
+            wanted.add_transfer(cache, all, row);
         }
         wanted.keys.sort_unstable_by_key(|digest| digest.0);
         wanted.keys.dedup();
-        let lists = [&mut wanted.accounts, &mut wanted.customers, &mut wanted.holds, &mut wanted.transfers];
+        let lists =
+            [&mut wanted.accounts, &mut wanted.customers, &mut wanted.holds, &mut wanted.transfers, &mut wanted.sagas];
         lists.into_iter().for_each(sort);
         wanted
+    }
+
+    fn add_accounts(&mut self, cache: &Cache, all: bool, named: impl Iterator<Item = AccountId>) {
+        self.accounts.extend(named.filter(|id| all || cache.set.account(*id).is_none()).map(|id| big(id.number())));
+    }
+
+    fn add_footprint(&mut self, cache: &Cache, all: bool, command: &Command) {
+        let (set, named) = (&cache.set, footprint(command));
+        self.add_accounts(cache, all, named.accounts.iter().copied());
+        let customers = named.customers.iter().filter(|id| all || set.customer(**id).is_none());
+        self.customers.extend(customers.map(|id| big(id.number())));
+        let holds = named.holds.iter().filter(|id| all || set.hold(**id).is_none());
+        self.holds.extend(holds.map(|id| big(id.number())));
+        self.transfers.extend(named.transfers.iter().map(|id| big(id.number())));
+        let is_unknown = |id: TransferId| set.sagas.saga(id).is_none() && set.sagas.part(id).is_none();
+        let sagas = named.sagas.iter().filter(|id| all || is_unknown(**id));
+        self.sagas.extend(sagas.map(|id| big(id.number())));
+        let dead_letters = named.dead_letters.iter().filter(|id| all || set.dead_letters.get(id.number()).is_none());
+        self.dead_letters.extend(dead_letters.map(|id| big(id.number())));
+        let tokens = named.tokens.iter().filter(|id| all || set.tokens.get(id.number()).is_none());
+        self.tokens.extend(tokens.map(|id| big(id.number())));
+    }
+
+    /// What a transfer to be reversed names: its accounts, and the hold it captured.
+    fn add_transfer(&mut self, cache: &Cache, all: bool, row: &TransferRow) {
+        let legs = row.ordered.iter().flat_map(|legs| legs.iter());
+        let of_legs = legs.flat_map(|leg| [leg.from, leg.to]);
+        let of_postings = row.transferred.postings.iter().map(|posting| posting.account);
+        self.add_accounts(cache, all, of_postings.chain(of_legs));
+        let hold = row.transferred.hold.filter(|hold| all || cache.set.hold(*hold).is_none());
+        self.holds.extend(hold.map(|hold| big(hold.number())));
     }
 
     /// Adds the statements that load it.
@@ -214,12 +253,15 @@ impl Wanted {
         add(pipeline, Kind::DeadLetters, &statements.dead_letters, &self.dead_letters);
         add(pipeline, Kind::Tokens, &statements.tokens, &self.tokens);
         add(pipeline, Kind::Reversals, &statements.reversals, &self.transfers);
-        add(pipeline, Kind::Transfers, &statements.entries_of_transfers, &self.transfers);
+        add(pipeline, Kind::Sagas, &statements.sagas_reversing, &self.transfers);
+        add(pipeline, Kind::Sagas, &statements.sagas, &self.sagas);
+        add(pipeline, Kind::Parts, &statements.parts, &self.sagas);
         if !self.keys.is_empty() {
             asked.push((Kind::Keys, pipeline.ask(&statements.keys, vec![&self.keys])));
         }
         if self.standard_accounts {
             asked.push((Kind::Accounts, pipeline.ask(&statements.standard_accounts, vec![])));
+            asked.push((Kind::Positions, pipeline.ask(&statements.positions, vec![])));
         }
         if self.system_accounts {
             asked.push((Kind::Accounts, pipeline.ask(&statements.system_accounts, vec![])));
@@ -240,7 +282,9 @@ enum Kind {
     DeadLetters,
     Tokens,
     Reversals,
-    Transfers,
+    Sagas,
+    Parts,
+    Positions,
     Keys,
 }
 
@@ -264,10 +308,12 @@ impl Cache {
     pub(crate) async fn take_in(
         &mut self,
         session: &Session,
+        transfers: &[TransferRow],
         asked: &Asked,
         answers: &[Vec<Row>],
     ) -> Result<(), Fault> {
         let mut named = Named::default();
+        self.set.transfers.extend(transfers.iter().map(|row| (row.transferred.id, row.clone())));
         for (kind, place) in &asked.0 {
             let rows = answers.get(*place).map_or(&[][..], Vec::as_slice);
             self.take_in_rows(*kind, rows, &mut named)?;
@@ -282,7 +328,8 @@ impl Cache {
             Kind::Holds => rows.iter().try_for_each(|row| self.add_hold(row)),
             Kind::Keys => rows.iter().try_for_each(|row| self.add_key(row).map_err(corrupt)),
             Kind::Reversals => rows.iter().try_for_each(|row| self.add_reversal(row).map_err(corrupt)),
-            Kind::Transfers => self.add_transfers(rows, named),
+            Kind::Positions => rows.iter().try_for_each(|row| self.add_position(row).map_err(corrupt)),
+            Kind::Sagas | Kind::Parts => rows.iter().try_for_each(|row| self.add_saga(kind, row, named)),
             Kind::Customers | Kind::DeadLetters | Kind::Tokens => {
                 rows.iter().try_for_each(|row| self.add_encoded(kind, row))
             }
@@ -349,22 +396,47 @@ impl Cache {
         Ok(())
     }
 
-    /// Transfers to be reversed, from the chunks that hold them.
-    fn add_transfers(&mut self, rows: &[Row], named: &mut Named) -> Result<(), Fault> {
-        let entries = decode_chunks(rows)?;
-        for row in rows {
-            let sequence: i64 = get(row, "sequence").map_err(corrupt)?;
-            let entry = crate::journal::entry(&entries, sequence)?;
-            for transferred in transfers_of(&entry.outcome) {
-                let of_postings = transferred.postings.iter().map(|posting| posting.account.number());
-                named.accounts.extend(of_postings.filter(|id| !self.stored.contains_key(id)).map(big));
-                let hold = transferred.hold.filter(|hold| self.set.hold(*hold).is_none());
-                named.holds.extend(hold.map(|hold| big(hold.number())));
-                let row = TransferRow { transferred: transferred.clone(), day: entry.header.day };
-                self.set.transfers.insert(transferred.id, row);
+    fn add_position(&mut self, row: &Row) -> Result<(), String> {
+        let shard = u16::try_from(get::<i16>(row, "shard")?).ok().and_then(ShardId::new);
+        let shard = row::meant("shard", shard)?;
+        let (number, sequence) = (unbig(get(row, "received")?), unbig(get(row, "received_entry")?));
+        let sent = unbig(get(row, "sent")?);
+        let sagas = &mut self.set.sagas;
+        if number != 0 {
+            sagas.received.entry(shard).or_insert(Position { number, sequence });
+        }
+        if sent != 0 {
+            sagas.sent.entry(shard).or_insert(sent);
+        }
+        Ok(())
+    }
+
+    /// An open saga or a part of one, with what its order names.
+    fn add_saga(&mut self, kind: Kind, row: &Row, named: &mut Named) -> Result<(), Fault> {
+        let bytes: &[u8] = get(row, "encoded").map_err(corrupt)?;
+        let damaged = |error| corrupt(format!("an open saga: {error}"));
+        let mut reader = Reader::new(bytes);
+        if matches!(kind, Kind::Sagas) {
+            let saga = codec::decode_saga(&mut reader).map_err(damaged)?;
+            if self.set.sagas.saga(saga.order.id()).is_none() {
+                self.name_accounts(&saga.order, named);
+                self.set.sagas.put_saga(saga);
+            }
+        } else {
+            let part = codec::decode_part(&mut reader).map_err(damaged)?;
+            if self.set.sagas.part(part.order.id()).is_none() {
+                self.name_accounts(&part.order, named);
+                self.set.sagas.put_part(part);
             }
         }
         Ok(())
+    }
+
+    fn name_accounts(&self, order: &Order, named: &mut Named) {
+        let here = accounts_on(order, self.identity.shard).map(AccountId::number);
+        named.accounts.extend(here.filter(|id| !self.stored.contains_key(id)).map(big));
+        let hold = order.hold.filter(|hold| self.set.hold(*hold).is_none());
+        named.holds.extend(hold.map(|hold| big(hold.number())));
     }
 
     async fn load_named(&mut self, session: &Session, mut named: Named) -> Result<(), Fault> {

@@ -10,6 +10,7 @@ use ledger::currency::Currency;
 use ledger::hold::{Hold, HoldStatus};
 use ledger::ids::{AccountId, CustomerId, HoldId, Sequence};
 use ledger::limit::{DebitCounter, Limits};
+use ledger::saga::StepKind;
 use ledger::time::{Day, Timestamp};
 use ledger::transfer::TransferKind;
 use tokio_postgres::Row;
@@ -21,7 +22,7 @@ pub(crate) type Read<T> = Result<T, String>;
 /// The columns that [`account`] reads.
 pub(crate) const ACCOUNT_COLUMNS: &str = "a.id, a.customer, a.version, a.revision, a.overdraft_limit, \
     a.opening_overdraft_limit, a.next_expiry, a.per_transfer_limit, a.daily_debit_limit, a.monthly_debit_limit, \
-    a.opened_by, a.holds_active, a.debit_day, a.opened, a.kind, a.status, a.currency, a.balance, a.held, \
+    a.opened_by, a.holds_active, a.sagas_open, a.debit_day, a.opened, a.kind, a.status, a.currency, a.balance, a.held, \
     a.debits_of_day, a.debits_of_month, a.note";
 
 /// The columns that [`hold`] reads.
@@ -90,6 +91,7 @@ pub(crate) fn account(row: &Row) -> Read<Account> {
         overdraft_limit: amount(row, "overdraft_limit")?,
         next_expiry: optional_time(row, "next_expiry")?.unwrap_or(Timestamp::MAX),
         holds_active: meant("holds_active", u32::try_from(get::<i32>(row, "holds_active")?).ok())?,
+        sagas_open: meant("sagas_open", u32::try_from(get::<i32>(row, "sagas_open")?).ok())?,
         status: meant("status", status_of(get(row, "status")?))?,
         customer: customer.map(|id| meant("customer", CustomerId::new(unbig(id)))).transpose()?,
         debits: DebitCounter::from_parts(Day::new(get(row, "debit_day")?), of_day, of_month),
@@ -124,6 +126,11 @@ fn small(place: usize) -> i16 {
 
 pub(crate) fn currency_number(currency: Currency) -> i16 {
     i16::try_from(currency.number()).unwrap_or(i16::MAX)
+}
+
+/// The number of a step's kind.
+pub(crate) fn step_number(kind: StepKind) -> i16 {
+    small(StepKind::ALL.iter().position(|known| *known == kind).unwrap_or(usize::MAX))
 }
 
 /// The number of a kind of transfer.
@@ -211,6 +218,7 @@ columns! {
         revision: i64,
         next_expiry: Option<i64>,
         holds_active: i32,
+        sagas_open: i32,
         debit_day: i32,
         balance: Whole,
         held: Whole,
@@ -268,6 +276,7 @@ impl Money {
         self.revision.push(big(account.revision));
         self.next_expiry.push(optional_instant(account.next_expiry));
         self.holds_active.push(i32::try_from(account.holds_active).unwrap_or(i32::MAX));
+        self.sagas_open.push(i32::try_from(account.sagas_open).unwrap_or(i32::MAX));
         self.debit_day.push(day.number());
         self.balance.push(Whole(account.balance));
         self.held.push(Whole(i128::from(account.held)));

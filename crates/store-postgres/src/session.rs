@@ -58,9 +58,10 @@ statements! {
     dead_letters: "select encoded from florin.dead_letters where id = any($1)";
     tokens: "select encoded from florin.tokens where id = any($1)";
     reversals: "select transfer, reversed_by from florin.reversals where transfer = any($1)";
-    entries_of_transfers: "select t.sequence, c.first_sequence, c.payload from florin.transfers t \
-        cross join lateral (select first_sequence, payload from florin.chunks where first_sequence <= t.sequence \
-            order by first_sequence desc limit 1) c where t.id = any($1)";
+    sagas: "select encoded from florin.sagas where id = any($1)";
+    sagas_reversing: "select encoded from florin.sagas where reverses = any($1)";
+    parts: "select encoded from florin.parts where id = any($1)";
+    positions: "select shard, received, received_entry, sent from florin.positions";
 
     insert_block: "insert into florin.blocks (first_sequence, last_sequence, previous_hash, hash, commit_id) \
         values ($1, $2, $3, $4, $5)";
@@ -74,30 +75,45 @@ statements! {
         $7::integer[], $8::integer[], $9::smallint[], $10::smallint[], $11::boolean[], $12::numeric[], $13::text[])";
     insert_metadata: "insert into florin.transfer_metadata (key, value, transfer) \
         select * from unnest($1::text[], $2::text[], $3::bigint[]) on conflict do nothing";
-    insert_postings: "insert into florin.postings (account, version, transfer, amount, dated, balance_after) \
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[])";
+    insert_postings: "insert into florin.postings (account, version, transfer, amount, dated, step, balance_after) \
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], \
+        $7::numeric[])";
+    insert_steps: "insert into florin.steps (transfer, sequence, booked_at, kind, reference) \
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::text[])";
+    put_sagas: "insert into florin.sagas (id, started_at, reverses, encoded) \
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) \
+        on conflict (id) do update set encoded = excluded.encoded";
+    remove_sagas: "delete from florin.sagas where id = any($1)";
+    put_parts: "insert into florin.parts (id, encoded) select * from unnest($1::bigint[], $2::bytea[]) \
+        on conflict (id) do update set encoded = excluded.encoded";
+    remove_parts: "delete from florin.parts where id = any($1)";
+    put_positions: "insert into florin.positions (shard, received, received_entry, sent) \
+        select * from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+        on conflict (shard) do update set received = excluded.received, received_entry = excluded.received_entry, \
+        sent = excluded.sent";
     insert_reversals: "insert into florin.reversals (transfer, reversed_by) select * from unnest($1::bigint[], $2::bigint[])";
     update_money: "with changed as (update florin.accounts a set version = n.version, revision = n.revision, \
-        next_expiry = n.next_expiry, holds_active = n.holds_active, debit_day = n.debit_day, balance = n.balance, \
-        held = n.held, debits_of_day = n.debits_of_day, debits_of_month = n.debits_of_month \
+        next_expiry = n.next_expiry, holds_active = n.holds_active, sagas_open = n.sagas_open, \
+        debit_day = n.debit_day, balance = n.balance, held = n.held, debits_of_day = n.debits_of_day, \
+        debits_of_month = n.debits_of_month \
         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::integer[], \
-            $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[]) as n(id, before, version, revision, \
-            next_expiry, holds_active, debit_day, balance, held, debits_of_day, debits_of_month) \
+            $8::integer[], $9::numeric[], $10::numeric[], $11::numeric[], $12::numeric[]) as n(id, before, version, \
+            revision, next_expiry, holds_active, sagas_open, debit_day, balance, held, debits_of_day, debits_of_month) \
         where a.id = n.id and a.revision = n.before returning 1) \
-        select florin.expect(count(*), $12::bigint, 'accounts with the revision they had') from changed";
+        select florin.expect(count(*), $13::bigint, 'accounts with the revision they had') from changed";
     update_terms: "update florin.accounts a set overdraft_limit = n.overdraft_limit, \
         per_transfer_limit = n.per_transfer_limit, daily_debit_limit = n.daily_debit_limit, \
         monthly_debit_limit = n.monthly_debit_limit, status = n.status, note = n.note \
         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[]) \
         as n(id, overdraft_limit, per_transfer_limit, daily_debit_limit, monthly_debit_limit, status, note) \
         where a.id = n.id";
-    insert_accounts: "insert into florin.accounts (id, version, revision, next_expiry, holds_active, debit_day, balance, \
-        held, debits_of_day, debits_of_month, customer, overdraft_limit, opening_overdraft_limit, per_transfer_limit, \
-        daily_debit_limit, monthly_debit_limit, opened_by, opened, kind, status, currency, note) \
+    insert_accounts: "insert into florin.accounts (id, version, revision, next_expiry, holds_active, sagas_open, \
+        debit_day, balance, held, debits_of_day, debits_of_month, customer, overdraft_limit, opening_overdraft_limit, \
+        per_transfer_limit, daily_debit_limit, monthly_debit_limit, opened_by, opened, kind, status, currency, note) \
         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], \
-        $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[], $11::bigint[], $12::bigint[], $13::bigint[], \
-        $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::integer[], $19::smallint[], $20::smallint[], \
-        $21::smallint[], $22::bytea[])";
+        $7::integer[], $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], $13::bigint[], \
+        $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[], $20::smallint[], \
+        $21::smallint[], $22::smallint[], $23::bytea[])";
     put_holds: "insert into florin.holds (id, account, to_account, amount, captured, created_at, expires_at, day, \
         currency, status) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
         $6::bigint[], $7::bigint[], $8::integer[], $9::smallint[], $10::smallint[]) \

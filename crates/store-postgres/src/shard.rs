@@ -1,8 +1,10 @@
 //! One shard as a [`Store`].
 
+use crate::between;
 use crate::decide::Job;
 use crate::error::corrupt;
 use crate::health::Health;
+use crate::history;
 use crate::query;
 use crate::read::Reads;
 use crate::row::get;
@@ -13,6 +15,7 @@ use ledger::customer::Customer;
 use ledger::dead_letter::DeadLetter;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::Saga;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::future::Future;
@@ -20,7 +23,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::codec::{self, Reader};
-use store::query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use store::query::{
+    BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
+    TransferView,
+};
 use store::report::{Progress, Stats, VerifyReport};
 use store::{Answer, EntryRef, Fault, Reply, Store, Submission};
 use tokio::runtime::Handle;
@@ -211,14 +217,14 @@ impl Store for Shard {
     }
 
     fn transfer(&self, id: TransferId) -> Reply<'_, Option<TransferView>> {
-        self.read(move |reads| async move { query::transfer(&reads, id).await })
+        self.read(move |reads| async move { history::transfer(&reads, id).await })
     }
 
     fn transfers(&self, query: TransferQuery) -> Reply<'_, Page<TransferView>> {
         let query = Arc::new(query);
         self.read(move |reads| {
             let query = query.clone();
-            async move { query::transfers(&reads, &query).await }
+            async move { history::transfers(&reads, &query).await }
         })
     }
 
@@ -226,7 +232,7 @@ impl Store for Shard {
         let query = Arc::new(query);
         self.read(move |reads| {
             let query = query.clone();
-            async move { query::postings(&reads, &query).await }
+            async move { history::postings(&reads, &query).await }
         })
     }
 
@@ -260,6 +266,22 @@ impl Store for Shard {
             let holds = query::due_holds(&reads, now, limit).await?;
             Ok(holds.into_iter().map(|hold| hold.id).collect())
         })
+    }
+
+    fn head_after(&self, sequence: Sequence) -> Reply<'_, Sequence> {
+        Box::pin(async move { Ok(self.health.head_after(sequence).await) })
+    }
+
+    fn positions(&self) -> Reply<'_, Positions> {
+        self.read(move |reads| async move { between::positions(&reads).await })
+    }
+
+    fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
+        self.read(move |reads| async move { between::open_sagas(&reads, query).await })
+    }
+
+    fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {
+        self.read(move |reads| async move { between::lease(&reads, holder, microseconds).await })
     }
 
     fn verify(&self, progress: Arc<dyn Progress>) -> Reply<'_, VerifyReport> {

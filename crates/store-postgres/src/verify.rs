@@ -5,11 +5,13 @@
 //! database as arrays, and the database names the first row that differs; rows that should not be there show in the
 //! counts. All is read in one snapshot, so that a bank can be verified while it serves.
 
+use crate::commit::Reversals;
 use crate::commit::{Encoded, Facts, Touched, encoded_parameters, hold_parameters, money_parameters, terms_parameters};
 use crate::connect::{Place, Purpose};
 use crate::error::{corrupt, unavailable};
 use crate::journal::{BlockHasher, decode_chunk};
 use crate::load::{Cache, Head, Identity};
+use crate::open::Open;
 use crate::row::{Holds, Money, Terms, get};
 use crate::value::{big, unbig};
 use ledger::account::Account;
@@ -74,7 +76,7 @@ struct Counts {
     keys: u64,
     transfers: u64,
     postings: u64,
-    reversals: u64,
+    steps: u64,
 }
 
 async fn query(client: &Client, text: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
@@ -237,13 +239,13 @@ impl Walk {
         counts.keys += facts.key_digest.len() as u64;
         counts.transfers += facts.id.len() as u64;
         counts.postings += facts.posting_account.len() as u64;
-        counts.reversals += facts.reversed.len() as u64;
+        counts.steps += facts.steps_count();
         let comparisons = [
             (text::KEYS, facts.keys()),
             (text::TRANSFERS, facts.transfers()),
             (text::POSTINGS, facts.postings()),
             (text::METADATA, facts.metadata()),
-            (text::REVERSALS, facts.reversals()),
+            (text::STEPS, facts.steps()),
         ];
         for (text, parameters) in comparisons {
             if self.facts_failure.is_none() {
@@ -291,7 +293,7 @@ impl Walk {
             ("keys", counts.keys),
             ("transfers", counts.transfers),
             ("postings", counts.postings),
-            ("reversals", counts.reversals),
+            ("steps", counts.steps),
             ("blocks", self.chain.blocks),
         ];
         self.surplus(&tables).await
@@ -335,7 +337,25 @@ impl Walk {
         if let Some(failure) = self.compare_encoded().await? {
             return Ok(Some(failure));
         }
+        let open = Open::all(&set.sagas);
+        let reversals = Reversals::of(set.reversals.iter());
+        let comparisons = [
+            (text::SAGAS, open.sagas()),
+            (text::PARTS, open.parts()),
+            (text::POSITIONS, open.positions()),
+            (text::REVERSALS, reversals.parameters()),
+        ];
+        for (text, parameters) in comparisons {
+            if let Some(failure) = difference(&self.client, text, parameters).await? {
+                return Ok(Some(failure));
+            }
+        }
+        let [sagas, parts, positions] = open.counts();
         self.surplus(&[
+            ("sagas", sagas),
+            ("parts", parts),
+            ("positions", positions),
+            ("reversals", set.reversals.len() as u64),
             ("accounts", accounts.len() as u64),
             ("holds", set.holds.len() as u64),
             ("customers", set.customers.len() as u64),

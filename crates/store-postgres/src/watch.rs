@@ -6,6 +6,7 @@ use crate::read::Reads;
 use crate::row::{currency, get};
 use crate::value::{Whole, unbig};
 use ledger::ids::Sequence;
+use ledger::time::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Fault;
@@ -14,6 +15,8 @@ use tokio_postgres::Client;
 
 /// How often the head is looked at: so late another node's entries are seen by whoever follows the journal.
 const HEAD_EVERY: Duration = Duration::from_millis(25);
+/// What is open between shards is counted once in so many looks at the head.
+const LOOKS_PER_COUNT: u32 = 20;
 /// How often the figures are counted, unless that takes long.
 const FIGURES_EVERY: Duration = Duration::from_secs(30);
 
@@ -28,18 +31,29 @@ async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Follows the head until it is ended.
+/// Follows the head, and now and then what is open between shards, until it is ended.
 pub(crate) async fn watch_head(place: Place, health: Arc<Health>) {
     loop {
-        if let Ok(connected) = place.connect(Purpose::Read).await
-            && let Ok(statement) = connected.client.prepare("select sequence from florin.head").await
-        {
-            while let Ok(row) = connected.client.query_one(&statement, &[]).await {
-                health.saw(row.try_get(0).map(unbig).unwrap_or(0));
-                wait(HEAD_EVERY).await;
-            }
+        if let Ok(connected) = place.connect(Purpose::Read).await {
+            let _until_it_breaks = follow(&connected.client, &health).await;
         }
         wait(Duration::from_secs(1)).await;
+    }
+}
+
+async fn follow(client: &Client, health: &Health) -> Result<(), tokio_postgres::Error> {
+    let head = client.prepare("select sequence from florin.head").await?;
+    let open = "select count(*), min(started_at), (select count(*) from florin.parts) from florin.sagas";
+    let open = client.prepare(open).await?;
+    loop {
+        let row = client.query_one(&open, &[]).await?;
+        let oldest: Option<i64> = row.try_get(1)?;
+        let oldest = oldest.and_then(|time| Timestamp::from_microseconds(unbig(time)));
+        health.note_open(unbig(row.try_get(0)?), oldest, unbig(row.try_get(2)?));
+        for _ in 0..LOOKS_PER_COUNT {
+            health.saw(client.query_one(&head, &[]).await?.try_get(0).map(unbig)?);
+            wait(HEAD_EVERY).await;
+        }
     }
 }
 

@@ -19,10 +19,17 @@ pub(super) const TRANSFERS: &str = "select 'transfer ' || n.id || case when s.id
 /// Postings.
 pub(super) const POSTINGS: &str = "select 'posting ' || n.version || ' of account ' || n.account || case when s.account is null then ' is \
     missing' else ' differs from what the journal says' end as what from unnest($1::bigint[], $2::bigint[], \
-    $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[]) as n(account, version, transfer, amount, dated, \
-    balance_after) left join florin.postings s on s.account = n.account and s.version = n.version where \
-    s.account is null or (s.transfer, s.amount, s.dated, s.balance_after) is distinct from (n.transfer, \
-    n.amount, n.dated, n.balance_after) limit 1";
+    $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::numeric[]) as n(account, version, transfer, \
+    amount, dated, step, balance_after) left join florin.postings s on s.account = n.account and s.version = \
+    n.version where s.account is null or (s.transfer, s.amount, s.dated, s.step, s.balance_after) is distinct \
+    from (n.transfer, n.amount, n.dated, n.step, n.balance_after) limit 1";
+
+/// Later steps of sagas.
+pub(super) const STEPS: &str = "select 'step ' || n.sequence || ' of transfer ' || n.transfer || case when s.transfer is null then ' is \
+    missing' else ' differs from what the journal says' end as what from unnest($1::bigint[], $2::bigint[], \
+    $3::bigint[], $4::smallint[], $5::text[]) as n(transfer, sequence, booked_at, kind, reference) left join \
+    florin.steps s on s.transfer = n.transfer and s.sequence = n.sequence where s.transfer is null or \
+    (s.booked_at, s.kind, s.reference) is distinct from (n.booked_at, n.kind, n.reference) limit 1";
 
 /// Metadata of transfers.
 pub(super) const METADATA: &str = "select 'metadata ' || n.key || ' of transfer ' || n.transfer || case when s.key is null then ' is missing' \
@@ -39,19 +46,19 @@ pub(super) const REVERSALS: &str = "select 'reversal of transfer ' || n.transfer
 /// Accounts.
 pub(super) const ACCOUNTS: &str = "select 'account ' || n.id || case when s.id is null then ' is missing' else ' differs from what the journal \
     says' end as what from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], \
-    $6::integer[], $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[], $11::bigint[], $12::bigint[], \
-    $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::integer[], $19::smallint[], \
-    $20::smallint[], $21::smallint[], $22::bytea[]) as n(id, version, revision, next_expiry, holds_active, \
-    debit_day, balance, held, debits_of_day, debits_of_month, customer, overdraft_limit, \
-    opening_overdraft_limit, per_transfer_limit, daily_debit_limit, monthly_debit_limit, opened_by, opened, \
-    kind, status, currency, note) left join florin.accounts s on s.id = n.id where s.id is null or (s.version, \
-    s.revision, s.next_expiry, s.holds_active, s.debit_day, s.balance, s.held, s.debits_of_day, \
-    s.debits_of_month, s.customer, s.overdraft_limit, s.opening_overdraft_limit, s.per_transfer_limit, \
-    s.daily_debit_limit, s.monthly_debit_limit, s.opened_by, s.opened, s.kind, s.status, s.currency, s.note) is \
-    distinct from (n.version, n.revision, n.next_expiry, n.holds_active, n.debit_day, n.balance, n.held, \
-    n.debits_of_day, n.debits_of_month, n.customer, n.overdraft_limit, n.opening_overdraft_limit, \
-    n.per_transfer_limit, n.daily_debit_limit, n.monthly_debit_limit, n.opened_by, n.opened, n.kind, n.status, \
-    n.currency, n.note) limit 1";
+    $6::integer[], $7::integer[], $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], \
+    $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[], \
+    $20::smallint[], $21::smallint[], $22::smallint[], $23::bytea[]) as n(id, version, revision, next_expiry, \
+    holds_active, sagas_open, debit_day, balance, held, debits_of_day, debits_of_month, customer, \
+    overdraft_limit, opening_overdraft_limit, per_transfer_limit, daily_debit_limit, monthly_debit_limit, \
+    opened_by, opened, kind, status, currency, note) left join florin.accounts s on s.id = n.id where s.id is \
+    null or (s.version, s.revision, s.next_expiry, s.holds_active, s.sagas_open, s.debit_day, s.balance, s.held, \
+    s.debits_of_day, s.debits_of_month, s.customer, s.overdraft_limit, s.opening_overdraft_limit, \
+    s.per_transfer_limit, s.daily_debit_limit, s.monthly_debit_limit, s.opened_by, s.opened, s.kind, s.status, \
+    s.currency, s.note) is distinct from (n.version, n.revision, n.next_expiry, n.holds_active, n.sagas_open, \
+    n.debit_day, n.balance, n.held, n.debits_of_day, n.debits_of_month, n.customer, n.overdraft_limit, \
+    n.opening_overdraft_limit, n.per_transfer_limit, n.daily_debit_limit, n.monthly_debit_limit, n.opened_by, \
+    n.opened, n.kind, n.status, n.currency, n.note) limit 1";
 
 /// Holds.
 pub(super) const HOLDS: &str = "select 'hold ' || n.id || case when s.id is null then ' is missing' else ' differs from what the journal \
@@ -82,3 +89,21 @@ pub(super) const TOKENS: &str = "select 'token ' || n.id || case when s.id is nu
     says' end as what from unnest($1::bigint[], $2::text[], $3::smallint[], $4::boolean[], $5::bytea[]) as n(id, \
     name, role, revoked, encoded) left join florin.tokens s on s.id = n.id where s.id is null or (s.name, \
     s.role, s.revoked, s.encoded) is distinct from (n.name, n.role, n.revoked, n.encoded) limit 1";
+
+/// Open sagas.
+pub(super) const SAGAS: &str = "select 'open transfer ' || n.id || case when s.id is null then ' is missing' else ' differs from what the \
+    journal says' end as what from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) as n(id, \
+    started_at, reverses, encoded) left join florin.sagas s on s.id = n.id where s.id is null or (s.started_at, \
+    s.reverses, s.encoded) is distinct from (n.started_at, n.reverses, n.encoded) limit 1";
+
+/// Parts of others.
+pub(super) const PARTS: &str = "select 'part of transfer ' || n.id || case when s.id is null then ' is missing' else ' differs from what the \
+    journal says' end as what from unnest($1::bigint[], $2::bytea[]) as n(id, encoded) left join florin.parts s \
+    on s.id = n.id where s.id is null or s.encoded is distinct from n.encoded limit 1";
+
+/// Positions.
+pub(super) const POSITIONS: &str = "select 'position of shard ' || n.shard || case when s.shard is null then ' is missing' else ' differs from \
+    what the journal says' end as what from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[]) as \
+    n(shard, received, received_entry, sent) left join florin.positions s on s.shard = n.shard where s.shard is \
+    null or (s.received, s.received_entry, s.sent) is distinct from (n.received, n.received_entry, n.sent) limit \
+    1";

@@ -1,0 +1,60 @@
+//! What a shard knows of others, as it is read: positions, open sagas, and the lease of its relay.
+
+use crate::error::corrupt;
+use crate::query::{limit, page};
+use crate::read::Reads;
+use crate::row::{get, meant};
+use crate::value::{big, unbig};
+use ledger::ids::ShardId;
+use ledger::saga::{Position, Saga};
+use store::Fault;
+use store::codec::{self, Reader};
+use store::query::{Page, Positions, SagaQuery};
+use tokio_postgres::Row;
+
+/// Where the shard stands with the others.
+pub(crate) async fn positions(reads: &Reads) -> Result<Positions, Fault> {
+    let rows = reads.rows("select shard, received, received_entry, sent from florin.positions", &[]).await?;
+    let mut positions = Positions::default();
+    rows.iter().try_for_each(|row| add_position(&mut positions, row)).map_err(corrupt)?;
+    Ok(positions)
+}
+
+fn add_position(positions: &mut Positions, row: &Row) -> Result<(), String> {
+    let shard = u16::try_from(get::<i16>(row, "shard")?).ok().and_then(ShardId::new);
+    let shard = meant("shard", shard)?;
+    let (number, sequence) = (unbig(get(row, "received")?), unbig(get(row, "received_entry")?));
+    let sent = unbig(get(row, "sent")?);
+    if number != 0 {
+        positions.received.insert(shard, Position { number, sequence });
+    }
+    if sent != 0 {
+        positions.sent.insert(shard, sent);
+    }
+    Ok(())
+}
+
+/// Open sagas whose home this is, newest first.
+pub(crate) async fn open_sagas(reads: &Reads, query: SagaQuery) -> Result<Page<Saga>, Fault> {
+    let text = "select encoded from florin.sagas where started_at <= $1 and id < $2 order by id desc limit $3";
+    let most = limit(query.limit);
+    let (until, before) = (big(query.until.microseconds()), query.before.map_or(i64::MAX, big));
+    let rows = reads.rows(text, &[&until, &before, &big(most as u64 + 1)]).await?;
+    let read = |row: &Row| {
+        let bytes: &[u8] = get(row, "encoded").map_err(corrupt)?;
+        let saga = codec::decode_saga(&mut Reader::new(bytes));
+        let saga = saga.map_err(|error| corrupt(format!("an open saga: {error}")))?;
+        Ok((saga.order.id().number(), saga))
+    };
+    Ok(page(rows.iter().map(read).collect::<Result<_, Fault>>()?, most))
+}
+
+/// Takes or renews the lease of the shard's relay, by the clock of the database; whether `holder` has it then.
+pub(crate) async fn lease(reads: &Reads, holder: u128, microseconds: u64) -> Result<bool, Fault> {
+    let text = "insert into florin.leases as known (name, holder, until) \
+        values ('relay', $1, clock_timestamp() + $2::bigint * interval '1 microsecond') \
+        on conflict (name) do update set holder = excluded.holder, until = excluded.until \
+        where known.holder = excluded.holder or known.until <= clock_timestamp() returning 1";
+    let rows = reads.rows(text, &[&format!("{holder:032x}"), &big(microseconds)]).await?;
+    Ok(!rows.is_empty())
+}
