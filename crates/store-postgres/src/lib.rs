@@ -22,6 +22,7 @@ mod connect;
 mod decide;
 pub mod engine;
 mod error;
+mod facts;
 mod health;
 mod history;
 mod journal;

@@ -5,10 +5,10 @@
 //! database as arrays, and the database names the first row that differs; rows that should not be there show in the
 //! counts. All is read in one snapshot, so that a bank can be verified while it serves.
 
-use crate::commit::Reversals;
-use crate::commit::{Encoded, Facts, Touched, encoded_parameters, hold_parameters, money_parameters, terms_parameters};
+use crate::commit::{Encoded, Touched, encoded_parameters, hold_parameters, money_parameters, terms_parameters};
 use crate::connect::{Place, Purpose};
 use crate::error::{corrupt, unavailable};
+use crate::facts::{Facts, Reversals};
 use crate::journal::{BlockHasher, decode_chunk};
 use crate::load::{Cache, Head, Identity};
 use crate::open::Open;
