@@ -140,32 +140,37 @@ impl Postgres {
         server
     }
 
-    /// Starts the server's process, and waits until it answers. A process that was killed is started again.
+    /// Starts the server's process, and waits until it answers. A server that was killed starts again once its other
+    /// processes have ended.
     ///
     /// # Panics
     /// If it does not answer within a minute.
+    #[expect(clippy::disallowed_methods, reason = "a test waits for a real server")]
     pub fn run(&self) {
+        let begun = Instant::now();
+        let mut process = self.process.lock().expect("nobody panics with the lock");
+        let mut running = self.start_process();
+        while !self.is_ready() {
+            assert!(begun.elapsed() < READY_MAX, "PostgreSQL does not answer; its log is in {:?}", self.folder.path());
+            if !running.is_running() {
+                running = self.start_process();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        *process = Some(running);
+    }
+
+    fn start_process(&self) -> Process {
         let mut command = as_server("postgres");
         command.arg("-D").arg(self.folder.path().join("data"));
         command.args(["-c", "logging_collector=on", "-c", "log_directory=..", "-c", "log_filename=log"]);
-        *self.process.lock().expect("nobody panics with the lock") =
-            Some(Process::start("PostgreSQL", &command, INSTALL));
-        self.wait_until_ready();
+        Process::start("PostgreSQL", &command, INSTALL)
     }
 
-    /// Waits until the server answers.
-    ///
-    /// # Panics
-    /// If it does not within a minute.
-    #[expect(clippy::disallowed_methods, reason = "a test waits for a real server")]
-    pub fn wait_until_ready(&self) {
-        let begun = Instant::now();
+    fn is_ready(&self) -> bool {
         let mut ready = Command::new(programs().join("pg_isready"));
         ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        while !ready.status().is_ok_and(|status| status.success()) {
-            assert!(begun.elapsed() < READY_MAX, "PostgreSQL does not answer; its log is in {:?}", self.folder.path());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        ready.status().is_ok_and(|status| status.success())
     }
 
     /// The port it listens on, on the loopback interface.
@@ -204,6 +209,17 @@ impl Postgres {
         let mut command = Command::new(programs().join("psql"));
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", text, &self.url(database)]);
         run(&mut command).trim_end().to_string()
+    }
+
+    /// Runs statements at this URL; returns what they print and what the server says, also where one fails.
+    ///
+    /// # Panics
+    /// If `psql` cannot be started.
+    pub fn try_psql(&self, url: &str, text: &str) -> String {
+        let mut command = Command::new(programs().join("psql"));
+        command.args(["-X", "-q", "-A", "-t", "-c", text, url]);
+        let output = command.output().unwrap_or_else(|error| panic!("psql cannot be started ({error}): {INSTALL}"));
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
     /// Kills all of its processes at once, as a crash does.

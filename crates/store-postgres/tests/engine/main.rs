@@ -1,3 +1,7 @@
 //! The PostgreSQL engine against real servers.
 
+mod bank;
 mod conformance;
+mod faults;
+mod nodes;
+mod tables;

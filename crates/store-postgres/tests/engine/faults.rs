@@ -1,0 +1,233 @@
+//! What was acknowledged is there, whatever happens to the database and the way to it.
+
+use crate::bank::{ACCOUNTS, BALANCE, Node, clock, options, sequence, transfer};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use store::Answer;
+use store::conformance::{ask, block_on};
+use test_servers::{Lost, Postgres, Proxy};
+
+/// A proxy before a server, and the URL of a database through it.
+fn behind_proxy(server: &Postgres) -> (Proxy, String) {
+    let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], server.port())));
+    let url = server.create_database().replace(&server.port().to_string(), &proxy.address().port().to_string());
+    (proxy, url)
+}
+
+fn total(node: &Node) -> i128 {
+    let now = ledger::time::Timestamp::MAX;
+    let balance = |number| block_on(node.store.account(ask::account(number), now)).expect("no fault");
+    (1..=ACCOUNTS).filter_map(balance).map(|account| account.balance).sum()
+}
+
+/// Every transfer that was answered is found under its key, in the entry that was named.
+fn expect_found(node: &Node, answered: &[(u64, u64)]) {
+    for (number, entry) in answered {
+        let again = node.insist(&[transfer(*number)]).remove(0);
+        assert!(matches!(again, Answer::Replayed(_)), "transfer {number} is lost: {again:?}");
+        assert_eq!(sequence(&again), *entry, "transfer {number}");
+    }
+    assert_eq!(total(node), i128::from(ACCOUNTS * BALANCE));
+    node.expect_clean();
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_found_and_answered() {
+    let (proxy, url) = behind_proxy(Postgres::shared());
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    let head = node.store.head();
+    for number in 0..5 {
+        proxy.lose_next_commit(Lost::Answer);
+        let answer = node.submit(vec![transfer(number)]).expect("the commit is looked up").remove(0);
+        // Committed once, and known to be so: it was not decided anew.
+        assert!(matches!(answer, Answer::Recorded(_)), "{answer:?}");
+        assert_eq!(sequence(&answer), head + number + 1);
+        proxy.wait_for_commits_lost(usize::try_from(number + 1).expect("few"));
+        proxy.heal();
+    }
+    expect_found(&node, &(0..5).map(|number| (number, head + number + 1)).collect::<Vec<_>>());
+    assert_eq!(node.store.head(), head + 5);
+}
+
+#[test]
+fn a_commit_that_never_arrived_is_made_again() {
+    let (proxy, url) = behind_proxy(Postgres::shared());
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    let head = node.store.head();
+    for number in 0..5 {
+        proxy.lose_next_commit(Lost::Request);
+        let answer = node.submit(vec![transfer(number)]).expect("it is made again").remove(0);
+        assert_eq!(sequence(&answer), head + number + 1);
+        proxy.heal();
+    }
+    expect_found(&node, &(0..5).map(|number| (number, head + number + 1)).collect::<Vec<_>>());
+}
+
+#[test]
+fn connections_that_are_cut_under_load_lose_and_double_nothing() {
+    let (proxy, url) = behind_proxy(Postgres::shared());
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    let answered = load(&node, || {
+        for _ in 0..10 {
+            let commits = node.store.stats().commits;
+            wait_for(|| commits + 3 < node.store.stats().commits);
+            proxy.cut();
+        }
+    });
+    expect_found(&node, &answered);
+}
+
+#[test]
+fn a_server_that_is_killed_under_load_loses_nothing_and_is_served_again() {
+    let server = Postgres::start("");
+    let node = Node::open(&server.create_database(), &clock(), 1);
+    node.open_accounts();
+    let answered = load(&node, || {
+        for round in 0..4 {
+            let commits = node.store.stats().commits;
+            wait_for(|| commits + 5 < node.store.stats().commits);
+            if round % 2 == 0 {
+                server.kill()
+            } else {
+                server.stop()
+            }
+            server.run();
+        }
+    });
+    assert!(20 < answered.len());
+    expect_found(&node, &answered);
+}
+
+#[test]
+fn a_node_that_cannot_reach_its_database_says_so_and_serves_again() {
+    let (proxy, url) = behind_proxy(Postgres::shared());
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    proxy.refuse();
+    proxy.cut();
+    let fault = node.submit(vec![transfer(1)]).expect_err("nobody is there");
+    assert!(fault.retryable(), "{fault}");
+    assert!(node.store.stats().poisoned.is_some());
+    proxy.heal();
+    let answer = node.insist(&[transfer(1)]).remove(0);
+    expect_found(&node, &[(1, sequence(&answer))]);
+    assert_eq!(node.store.stats().poisoned, None);
+}
+
+#[test]
+fn an_old_primary_is_not_used_again() {
+    let server = Postgres::shared();
+    let url = server.create_database();
+    let database = url.rsplit('/').next().expect("a name").to_string();
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    server.psql(&database, "update florin.head set epoch = 7");
+    node.insist(&[transfer(1)]);
+    // As a primary would say that was cut off before the other was promoted.
+    server.psql(&database, "update florin.head set epoch = 6");
+    let fault = node.submit(vec![transfer(2)]).expect_err("it is refused");
+    assert!(fault.to_string().contains("old primary"), "{fault}");
+    server.psql(&database, "update florin.head set epoch = 8");
+    node.insist(&[transfer(2)]);
+}
+
+#[test]
+fn after_a_failover_to_the_standby_nothing_acknowledged_is_missing() {
+    let primary = Postgres::start("");
+    let database = primary.create_database();
+    let standby = primary.standby("standby");
+    primary.set("synchronous_standby_names", "standby");
+    wait_for(|| primary.psql("postgres", "select count(*) from pg_stat_replication where sync_state = 'sync'") == "1");
+    // The same database on both hosts: the one that takes writes is used.
+    let name = database.rsplit('/').next().expect("a name");
+    let url = format!("postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{name}", primary.port(), standby.port());
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    let answered = load(&node, || {
+        let commits = node.store.stats().commits;
+        wait_for(|| commits + 10 < node.store.stats().commits);
+        primary.kill();
+        standby.promote();
+        wait_for(|| commits + 20 < node.store.stats().commits);
+    });
+    expect_found(&node, &answered);
+    assert_eq!(standby.psql(name, "select epoch from florin.head"), "2");
+}
+
+#[test]
+fn a_standby_that_commits_do_not_wait_for_is_refused() {
+    let primary = Postgres::start("");
+    let url = primary.create_database();
+    let _standby = primary.standby("standby");
+    wait_for(|| primary.psql("postgres", "select count(*) from pg_stat_replication") == "1");
+    let refused = store_postgres::engine::Engine::open(&options(&url, &clock(), 1)).expect_err("it loses answers");
+    assert!(refused.to_string().contains("synchronous_standby_names"), "{refused}");
+}
+
+#[test]
+fn a_commit_that_the_standby_did_not_confirm_is_not_answered() {
+    let primary = Postgres::start("");
+    let url = primary.create_database();
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    primary.set("synchronous_standby_names", "nobody");
+    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| node.submit(vec![transfer(1)]));
+        // An operator's cancel has the server answer, with a warning, though nobody has confirmed it.
+        while !asked.is_finished() {
+            if primary.psql("postgres", waiting) != "0" {
+                let cancel = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
+                primary.psql("postgres", cancel);
+            }
+        }
+        let fault = asked.join().expect("no panic").expect_err("nobody knows whether a failover loses it");
+        assert!(fault.to_string().contains("standby"), "{fault}");
+    });
+    primary.set("synchronous_standby_names", "");
+    let answer = node.insist(&[transfer(1)]).remove(0);
+    assert!(matches!(answer, Answer::Replayed(_)), "{answer:?}");
+    node.expect_clean();
+}
+
+/// Four clients that insist on their transfers while something happens; what they were answered.
+fn load(node: &Node, happens: impl FnOnce()) -> Vec<(u64, u64)> {
+    let (answered, next, is_over) = (Mutex::new(Vec::new()), AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    let answer = node.insist(&[transfer(number)]).remove(0);
+                    answered.lock().expect("no panic").push((number, sequence(&answer)));
+                }
+            });
+        }
+        let over = SetAtEnd(&is_over);
+        happens();
+        drop(over);
+    });
+    answered.into_inner().expect("no panic")
+}
+
+/// Ends the clients also when a test fails.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test waits for a real server")]
+fn wait_for(is_so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed().as_secs() < 60, "what was waited for does not happen");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
