@@ -75,6 +75,11 @@ impl World {
         bank.expect_sums_of_zero();
     }
 
+    /// The name of a figure of a partition.
+    fn of_partition(&self, name: &str, partition: u16) -> String {
+        format!("{name}{{topic=\"{}\",partition=\"{partition}\"}}", self.topic)
+    }
+
     /// The offsets of all that was sent are committed.
     fn wait_for_all(&self, kafka: &Kafka) {
         let sent = self.sender.sent();
@@ -98,7 +103,7 @@ fn events_of_a_topic_take_effect_once_and_count_as_kafka() {
     assert_eq!(count("accepted"), Some(ACCOUNTS as u64 * 11));
     assert_eq!((count("replayed"), count("dead_lettered")), (Some(ACCOUNTS as u64 * 10), Some(0)));
     wait_until("the lag is seen to be none", || {
-        figure(&bank, "florin_kafka_consumer_lag_records{partition=\"1\"}") == Some(0)
+        figure(&bank, &world.of_partition("florin_kafka_consumer_lag_records", 1)) == Some(0)
     });
 }
 
@@ -212,7 +217,7 @@ fn a_record_whose_offset_is_gone_stops_its_partition_and_alarms() {
     world.sender.forget_before(partition_of(1), world.sender.sent()[1] - 1);
     let bank = world.place.start();
     wait_until("the partition says that it stopped", || {
-        figure(&bank, "florin_kafka_partition_stopped{partition=\"1\"}") == Some(1)
+        figure(&bank, &world.of_partition("florin_kafka_partition_stopped", 1)) == Some(1)
     });
     wait_until("the other partitions go on", || bank.ledger("2") == "0.10");
     assert_eq!(bank.ledger("1"), "0.05", "nothing is skipped silently");

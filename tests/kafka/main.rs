@@ -6,4 +6,5 @@ mod support;
 
 mod commands;
 mod events;
+mod shards;
 mod world;

@@ -27,6 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Uses {
     pub(crate) events: Option<String>,
     pub(crate) commands: Option<String>,
+    pub(crate) shards: Option<String>,
 }
 
 /// A folder for a bank with its configuration. Banks of one group share topics and take turns.
@@ -43,11 +44,12 @@ impl Place {
             topic.unwrap_or_default()
         };
         let text = format!(
-            "[kafka]\nbrokers = '{}'\ngroup = '{group}'\n{}{}\n[kafka.properties]\n'session.timeout.ms' = 1000\n\
+            "[kafka]\nbrokers = '{}'\ngroup = '{group}'\n{}{}{}\n[kafka.properties]\n'session.timeout.ms' = 1000\n\
             'heartbeat.interval.ms' = 100\n'transaction.timeout.ms' = 5000\n'topic.metadata.refresh.interval.ms' = 500\n",
             kafka.brokers(),
             topic("events", &uses.events),
             topic("commands", &uses.commands),
+            topic("shards", &uses.shards),
         );
         std::fs::write(folder.path().join("florin.toml"), text).expect("a file to write");
         Place { folder }
@@ -234,6 +236,16 @@ impl Sender {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(admin.delete_records(&offsets, &AdminOptions::new())).expect("the broker forgets");
     }
+}
+
+/// The offset after the last record of a partition.
+pub(crate) fn end_of(kafka: &Kafka, topic: &str, partition: u16) -> i64 {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka.brokers())
+        .set("group.id", "tests")
+        .create()
+        .expect("a consumer");
+    consumer.fetch_watermarks(topic, partition.into(), PATIENCE).expect("a topic").1
 }
 
 /// The offsets that the group of commands has committed, partition by partition.

@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
-use bank::ports::Env;
+use bank::ports::{Bus, Env};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,6 +84,18 @@ impl Program {
     /// # Errors
     /// As the engine and the keyring say.
     pub(crate) fn open_bank(&self, shards: Option<NonZeroU16>) -> Result<OpenBank, Failure> {
+        self.open_bank_over(shards, None)
+    }
+
+    /// As `open_bank`; the shards tell each other over this bus.
+    ///
+    /// # Errors
+    /// As [`Program::open_bank`].
+    pub(crate) fn open_bank_over(
+        &self,
+        shards: Option<NonZeroU16>,
+        bus: Option<&Arc<dyn Bus>>,
+    ) -> Result<OpenBank, Failure> {
         let folder = self.folder();
         let env = Arc::new(Machine::new());
         let engine = open_engine(folder, shards.or(self.config.serve.shards), &env, &self.config)?;
@@ -95,7 +107,7 @@ impl Program {
         let keyring = Arc::new(self.open_keyring(folder, is_new)?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         let runtime = self.runtime.handle().clone();
-        let workers = Workers::start(&runtime, &bank, None, &self.config.sagas);
+        let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         Ok(OpenBank { bank, env, keyring, engine, workers, runtime })
     }
 

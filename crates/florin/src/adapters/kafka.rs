@@ -1,4 +1,4 @@
-//! Kafka: the journal published for others, events taken in. Only in programs built with the feature `kafka`.
+//! Kafka: the journal published for others, events taken in, parcels between shards. Only in programs built with the feature `kafka`.
 //!
 //! Everything here may be away, slow, double or late without harm to money: what comes in is deduplicated by the bank's
 //! keys, what goes out is fenced and carries its place in the journal. The library's calls wait, so each part is a thread
@@ -8,21 +8,27 @@ mod client;
 mod commands;
 mod events;
 mod figures;
+mod membership;
 mod publishers;
 mod retry;
+mod shards;
 mod topics;
 
 use crate::adapters::env::Machine;
 use crate::config;
 use crate::failure::Failure;
 use bank::Bank;
+use bank::ports::Bus;
 use commands::Commands;
 use figures::Figures;
 use ledger::ids::ShardId;
+use membership::{Intake, Purpose};
 use publishers::Publishers;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
 use retry::Stop;
+use shards::{Receiver, Sender};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
@@ -65,8 +71,10 @@ impl Kafka {
             kafka.spawn("events", move || publishers.run())?;
         }
         if config.commands {
-            let commands = Commands { context: Arc::clone(&kafka.context), stop: Arc::clone(&kafka.stop) };
-            kafka.spawn("commands", move || commands.run())?;
+            kafka.take_in(Commands { context: Arc::clone(&kafka.context) })?;
+        }
+        if config.shards && 1 < kafka.context.bank.shards().len() {
+            kafka.take_in(Receiver { context: Arc::clone(&kafka.context) })?;
         }
         Ok(kafka)
     }
@@ -80,6 +88,12 @@ impl Kafka {
     /// Finishes what is under way, publishes what is left if that goes quickly, and leaves the groups.
     pub(crate) fn stop(mut self) {
         self.stop_all();
+    }
+
+    fn take_in<P: Purpose>(&mut self, purpose: P) -> Result<(), Failure> {
+        let (name, purpose) = (purpose.name(), Arc::new(purpose));
+        let intake = Intake { context: Arc::clone(&self.context), purpose, stop: Arc::clone(&self.stop) };
+        self.spawn(name, move || intake.run())
     }
 
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
@@ -106,6 +120,19 @@ impl Drop for Kafka {
     }
 }
 
+/// The way between shards over the cluster, where it is switched on.
+///
+/// # Errors
+/// Wrong usage.
+pub(crate) fn bus(config: &config::Kafka) -> Result<Option<Arc<dyn Bus>>, Failure> {
+    if !config.shards {
+        return Ok(None);
+    }
+    config.check()?;
+    let sender = Sender::new(config).map_err(|error| wrong_setting(&error))?;
+    Ok(Some(Arc::new(sender)))
+}
+
 /// The partition of a shard.
 fn partition_of(shard: ShardId) -> i32 {
     i32::from(shard.number())
@@ -114,7 +141,9 @@ fn partition_of(shard: ShardId) -> i32 {
 /// The library refuses a setting when a client is made: one is made before anything depends on it.
 fn check_properties(settings: &ClientConfig) -> Result<(), Failure> {
     let made: Result<BaseConsumer, _> = settings.clone().set("group.id", "florin").create();
-    made.map(drop).map_err(|error| {
-        Failure::usage(format!("the section [kafka] is wrong: {error}"), "correct kafka.brokers or kafka.properties")
-    })
+    made.map(drop).map_err(|error| wrong_setting(&error))
+}
+
+fn wrong_setting(error: &KafkaError) -> Failure {
+    Failure::usage(format!("the section [kafka] is wrong: {error}"), "correct kafka.brokers or kafka.properties")
 }

@@ -38,7 +38,11 @@ pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
         ));
     }
     program.config.kafka.check()?;
-    let open = program.open_bank(command.shards)?;
+    #[cfg(feature = "kafka")]
+    let bus = crate::adapters::kafka::bus(&program.config.kafka)?;
+    #[cfg(not(feature = "kafka"))]
+    let bus = None;
+    let open = program.open_bank_over(command.shards, bus.as_ref())?;
     let served = program.runtime.block_on(async {
         make_first_token(&open, program.folder()).await?;
         let listener = TcpListener::bind(listen).await.map_err(|error| {

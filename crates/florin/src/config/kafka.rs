@@ -39,6 +39,10 @@ pub(crate) struct Kafka {
     pub(crate) commands: bool,
     /// Where they come from.
     pub(crate) commands_topic: String,
+    /// Whether shards tell each other through the cluster, rather than inside this process.
+    pub(crate) shards: bool,
+    /// Where.
+    pub(crate) shards_topic: String,
     /// Further settings of the client, by librdkafka's names: encryption, passwords, timeouts.
     #[serde(deserialize_with = "properties")]
     pub(crate) properties: BTreeMap<String, String>,
@@ -53,6 +57,8 @@ impl Default for Kafka {
             events_topic: "florin.events".into(),
             commands: false,
             commands_topic: "florin.commands".into(),
+            shards: false,
+            shards_topic: "florin.shards".into(),
             properties: BTreeMap::new(),
         }
     }
@@ -61,7 +67,7 @@ impl Default for Kafka {
 impl Kafka {
     /// Whether anything is to be done with Kafka.
     pub(crate) fn is_on(&self) -> bool {
-        self.events || self.commands
+        self.events || self.commands || self.shards
     }
 
     /// Refuses what cannot work, before anything is opened.
@@ -72,7 +78,7 @@ impl Kafka {
         if self.is_on() && cfg!(not(feature = "kafka")) {
             return Err(Failure::usage(
                 "the section [kafka] is switched on, but this program was built without Kafka",
-                "build it with `cargo build --release -p florin --features kafka`, or set kafka.events and kafka.commands to false",
+                "build it with `cargo build --release -p florin --features kafka`, or set kafka.events, kafka.commands and kafka.shards to false",
             ));
         }
         if self.is_on() && self.brokers.as_ref().is_none_or(|brokers| brokers.trim().is_empty()) {

@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     publishers: Mutex<BTreeMap<u16, Publisher>>,
-    partitions: Mutex<BTreeMap<i32, Partition>>,
+    partitions: Mutex<BTreeMap<(String, i32), Partition>>,
     commands: Mutex<EventCounts>,
 }
 
-/// A partition of commands that this node has.
+/// A partition that this node takes records of.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Partition {
     /// Records behind the offset committed last.
@@ -43,9 +43,7 @@ pub(super) struct Publisher {
 type PartitionFigure = (&'static str, &'static str, fn(&Partition) -> u64);
 
 const OF_PARTITIONS: [PartitionFigure; 3] = [
-    ("florin_kafka_consumer_lag_records", "Records of commands whose offset is not committed.", |partition| {
-        partition.lag
-    }),
+    ("florin_kafka_consumer_lag_records", "Records whose offset is not committed.", |partition| partition.lag),
     ("florin_kafka_partition_paused", "Whether a fault is being waited out.", |partition| {
         u64::from(partition.is_paused)
     }),
@@ -93,20 +91,20 @@ impl Figures {
         publishers.iter().map(lag).sum()
     }
 
-    /// Changes what is said of a partition of commands.
-    pub(super) fn of_partition(&self, partition: i32, change: impl FnOnce(&mut Partition)) {
-        change(lock(&self.partitions).entry(partition).or_default());
+    /// Changes what is said of a partition.
+    pub(super) fn of_partition(&self, topic: &str, partition: i32, change: impl FnOnce(&mut Partition)) {
+        change(lock(&self.partitions).entry((topic.to_owned(), partition)).or_default());
     }
 
     /// The same, if this node has the partition.
-    pub(super) fn of_known_partition(&self, partition: i32, change: impl FnOnce(&mut Partition)) {
-        lock(&self.partitions).get_mut(&partition).map(change);
+    pub(super) fn of_known_partition(&self, topic: &str, partition: i32, change: impl FnOnce(&mut Partition)) {
+        lock(&self.partitions).get_mut(&(topic.to_owned(), partition)).map(change);
     }
 
-    /// Forgets the partitions that this node no longer has.
-    pub(super) fn keep_partitions(&self, mine: impl Iterator<Item = i32>) {
+    /// Forgets the partitions of a topic that this node no longer has.
+    pub(super) fn keep_partitions(&self, topic: &str, mine: impl Iterator<Item = i32>) {
         let mine: BTreeSet<i32> = mine.collect();
-        lock(&self.partitions).retain(|partition, _| mine.contains(partition));
+        lock(&self.partitions).retain(|(other, partition), _| other != topic || mine.contains(partition));
     }
 
     /// Counts what became of commands.
@@ -126,8 +124,8 @@ impl Figures {
         }
         for (name, help, value) in OF_PARTITIONS {
             header(out, name, "gauge", help);
-            for (partition, figures) in lock(&self.partitions).iter() {
-                line(out, name, &format!("partition=\"{partition}\""), value(figures));
+            for ((topic, partition), figures) in lock(&self.partitions).iter() {
+                line(out, name, &format!("topic=\"{topic}\",partition=\"{partition}\""), value(figures));
             }
         }
         let EventCounts { accepted, replayed, dead_lettered } = *lock(&self.commands);

@@ -34,7 +34,8 @@ pub(super) struct Lane {
     is_held_back: bool,
 }
 
-type Batch = Arc<Vec<Vec<u8>>>;
+/// Records that are handed on together.
+pub(in crate::adapters::kafka) type Batch = Arc<Vec<Vec<u8>>>;
 
 #[derive(Debug)]
 enum State {

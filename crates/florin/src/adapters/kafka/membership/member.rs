@@ -25,12 +25,13 @@ pub(super) struct Seat {
 /// See the module.
 pub(super) struct Member {
     context: Arc<Context>,
+    topic: String,
     seat: Mutex<(Seat, u64)>,
 }
 
 impl Member {
-    pub(super) fn new(context: Arc<Context>) -> Member {
-        Member { context, seat: Mutex::default() }
+    pub(super) fn new(context: Arc<Context>, topic: &str) -> Member {
+        Member { context, topic: topic.to_owned(), seat: Mutex::default() }
     }
 
     /// What this node has now.
@@ -88,10 +89,10 @@ impl ClientContext for Member {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.context.config.commands_topic) else { return };
+        let Some(topic) = statistics.topics.get(&self.topic) else { return };
         for partition in topic.partitions.values() {
             if let Ok(lag) = u64::try_from(partition.consumer_lag) {
-                self.context.figures.of_known_partition(partition.partition, |figures| figures.lag = lag);
+                self.context.figures.of_known_partition(&self.topic, partition.partition, |figures| figures.lag = lag);
             }
         }
     }
@@ -104,7 +105,7 @@ impl ConsumerContext for Member {
             _ => self.give_back(consumer, partitions),
         };
         if let Err(error) = result {
-            tracing::warn!("the partitions of commands could not be taken, joining again: {error}");
+            tracing::warn!("partitions of {} could not be taken, joining again: {error}", self.topic);
             self.lock().0.is_refused = true;
         }
     }
