@@ -3,7 +3,7 @@
 use super::Judged;
 use crate::account::{Account, CUSTOMER_BALANCE_MAX, FreezeKind, Status};
 use crate::amount::Amount;
-use crate::decide::{Decided, check_limits, find, find_named, insufficient};
+use crate::decide::{Decided, find, find_named, insufficient};
 use crate::event::Header;
 use crate::ids::{AccountId, SYSTEM_ID_START};
 use crate::rejection::Rejection;
@@ -122,11 +122,7 @@ pub(super) fn check_amounts(set: &WorkingSet, header: &Header, order: &Order, sh
         }
     }
     for share in customers() {
-        let limited = share.net_where(order, |ordered| is_limited(ordered.kind));
-        if limited < 0 && share.net() < 0 {
-            check_limits(set, header, share.account, share.net().min(0).unsigned_abs())
-                .map_err(|rejection| Failure { index: share.index, rejection })?;
-        }
+        check_limits(set, header, order, share)?;
     }
     for share in shares {
         let is_too_large = |net: i128| Amount::MAX.signed() < net.abs();
@@ -135,6 +131,22 @@ pub(super) fn check_amounts(set: &WorkingSet, header: &Header, order: &Order, sh
         if leaves_bounds || share.nets.iter().any(|(_, net)| is_too_large(*net)) {
             return rejected(share, Rejection::BalanceOverflow(share.account.id));
         }
+    }
+    Ok(())
+}
+
+/// Each transfer counts by itself, as it would have come alone: what another one brings back makes none smaller.
+fn check_limits(set: &WorkingSet, header: &Header, order: &Order, share: &Share<'_>) -> Judged<()> {
+    let account = share.account;
+    let Some(limits) = &account.limits else { return Ok(()) };
+    let mut counted = set.debits(account, header.day, header.time);
+    for (place, net) in share.nets.iter().filter(|(place, net)| *net < 0 && is_limited(order.transfers[*place].kind)) {
+        let debit = net.unsigned_abs();
+        if let Some(limit) = limits.exceeded_by(counted, header.day, debit) {
+            let index = u32::try_from(*place).unwrap_or(u32::MAX);
+            return Err(Failure { index, rejection: Rejection::LimitExceeded { account: account.id, limit } });
+        }
+        counted = counted.debited(header.day, debit);
     }
     Ok(())
 }
