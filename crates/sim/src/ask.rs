@@ -84,6 +84,8 @@ pub enum Ask {
         /// Whether the check of funds is skipped.
         forced: bool,
     },
+    /// Give a transfer between shards up.
+    Cancel(TransferId),
     /// Stop an account.
     Freeze {
         /// Which.
@@ -195,6 +197,7 @@ impl Request {
             Ask::Reverse { transfer, forced } => {
                 Command::Reverse(Reverse { transfer: *transfer, forced: *forced, note: note(self.id, 0) })
             }
+            Ask::Cancel(transfer) => Command::CancelSaga(*transfer),
             Ask::Freeze { account, full } => {
                 let kind = Some(if *full { FreezeKind::Full } else { FreezeKind::Debit });
                 Command::Freeze(Box::new(Freeze { account: *account, kind, reason: None }))

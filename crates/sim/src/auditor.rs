@@ -9,10 +9,10 @@ mod statuses;
 
 use crate::ask::{Request, RequestId};
 use crate::books::Books;
-use crate::heard::Heard;
+use crate::heard::{Heard, Progress};
 use crate::scheduler::lock;
 use ledger::account::Account;
-use ledger::ids::AccountId;
+use ledger::ids::{AccountId, TransferId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -74,6 +74,7 @@ pub struct Look {
 struct Log {
     told: BTreeMap<RequestId, Told>,
     looks: Vec<Look>,
+    ended: BTreeMap<TransferId, (u64, Option<Progress>)>,
     findings: Vec<Finding>,
     reuses: BTreeSet<RequestId>,
     twins: u64,
@@ -104,6 +105,16 @@ impl Auditor {
     /// A client saw an account.
     pub fn is_seen(&self, look: Look) {
         lock(&self.log).looks.push(look);
+    }
+
+    /// A client saw that a transfer between shards has ended, or that there is none.
+    pub fn is_ended(&self, transfer: TransferId, progress: Option<Progress>, at: u64) {
+        let mut log = lock(&self.log);
+        let (_, first) = *log.ended.entry(transfer).or_insert((at, progress));
+        if first != progress || progress.is_none() {
+            let detail = format!("transfer {transfer} was seen as {first:?}, then as {progress:?}");
+            log.findings.push(Finding { claim: "what has ended stays so", detail });
+        }
     }
 
     /// A request that is about to be made uses a key that was used for something else.
@@ -156,7 +167,7 @@ impl Auditor {
     /// Holds what was asked and answered against the books at the end.
     pub fn audit(&self, books: &Books) -> Vec<Finding> {
         let log = lock(&self.log);
-        let case = Case { told: &log.told, looks: &log.looks, books };
+        let case = Case { told: &log.told, looks: &log.looks, ended: &log.ended, books };
         let mut findings = log.findings.clone();
         effects::check(&case, &mut findings);
         history::check(&case, &mut findings);
@@ -171,7 +182,15 @@ impl Auditor {
 struct Case<'a> {
     told: &'a BTreeMap<RequestId, Told>,
     looks: &'a [Look],
+    ended: &'a BTreeMap<TransferId, (u64, Option<Progress>)>,
     books: &'a Books,
+}
+
+impl Case<'_> {
+    /// When a transfer between shards was first seen to have ended; never, if nobody saw it.
+    fn ended_at(&self, transfer: TransferId) -> u64 {
+        self.ended.get(&transfer).map_or(u64::MAX, |(at, _)| *at)
+    }
 }
 
 /// Notes a finding where a claim does not hold.

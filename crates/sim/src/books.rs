@@ -6,7 +6,7 @@ use ledger::account::Account;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, HoldId, Sequence, TransferId};
 use ledger::time::Timestamp;
-use ledger::transfer::Posting;
+use ledger::transfer::{Posting, TransferKind};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Fault;
 use store::query::{EntryQuery, Filter, PAGE_MAX, PageQuery, PostingQuery, TransferQuery};
@@ -17,7 +17,15 @@ pub struct SeenPosting {
     /// The posting.
     pub posting: Posting,
     /// The transfer it is of.
-    pub transfer: SeenTransfer,
+    pub transfer: TransferId,
+    /// The reference of that.
+    pub reference: Option<String>,
+    /// Whether the check of funds was skipped.
+    pub forced: bool,
+    /// What that is called.
+    pub kind: TransferKind,
+    /// When it was booked.
+    pub booked_at: Timestamp,
 }
 
 /// An account with all its postings, oldest first.
@@ -92,8 +100,15 @@ async fn postings(bank: &Bank, account: AccountId) -> Result<Vec<SeenPosting>, F
         let page = bank.postings(query.clone()).await?;
         seen.extend(page.items.iter().filter_map(|row| {
             let (posting, transferred, entry) = row.parts()?;
-            let transfer = SeenTransfer::of(transferred, entry.header.time);
-            Some(SeenPosting { posting: *posting, transfer })
+            let reference = transferred.note.as_deref().and_then(|note| note.reference.as_deref());
+            Some(SeenPosting {
+                posting: *posting,
+                transfer: transferred.id,
+                reference: reference.map(str::to_string),
+                forced: transferred.forced,
+                kind: transferred.kind,
+                booked_at: entry.header.time,
+            })
         }));
         match page.next {
             Some(next) => query.before = Some(next),
@@ -109,10 +124,8 @@ async fn transfers(bank: &Bank) -> Result<Vec<(SeenTransfer, Option<TransferId>)
     let (mut seen, mut from) = (Vec::new(), None);
     loop {
         let page = bank.transfers(&query, from.as_ref()).await?;
-        seen.extend(page.items.iter().filter_map(|view| {
-            let transferred = view.transfer.transferred()?;
-            Some((SeenTransfer::of(transferred, view.transfer.entry.header.time), view.reversed_by))
-        }));
+        let rows = page.items.iter();
+        seen.extend(rows.filter_map(|row| Some((SeenTransfer::of_details(row)?, row.view.reversed_by))));
         match page.next {
             Some(next) => from = Some(next),
             None => return Ok(seen),

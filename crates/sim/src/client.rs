@@ -3,14 +3,15 @@
 use crate::ask::{Ask, Request};
 use crate::auditor::{Auditor, Look};
 use crate::ground::Ground;
-use crate::heard::Heard;
+use crate::heard::{Heard, Progress, SeenTransfer};
 use crate::network::{Network, Work};
 use crate::scheduler::Owner;
 use crate::workload::Workload;
 use bank::Bank;
 use bank::error::BankError;
+use bank::read::TransferDetails;
 use ledger::account::Account;
-use ledger::ids::AccountId;
+use ledger::ids::{AccountId, TransferId};
 use std::sync::Arc;
 use store::{Answer, Fault};
 
@@ -23,6 +24,9 @@ const TWIN: u64 = 700;
 const SENT_AGAIN: u64 = 1_500;
 const KEY_REUSED: u64 = 400;
 const LOOK: u64 = 4_000;
+const WATCHED: u64 = 6_000;
+/// How often a client asks before it is tired of it.
+const WATCHES_MAX: usize = 40;
 
 /// One client of the bank.
 #[derive(Clone)]
@@ -94,7 +98,15 @@ impl Client {
                 Some(heard) => {
                     self.ground.note(&format!("request {} hears {heard:?}", request.id));
                     self.workload.learn(&heard);
-                    return self.auditor.is_heard(request.id, heard, self.ground.scheduler.moment());
+                    let begun: Vec<TransferId> = match &heard {
+                        Heard::Begun(transfers) => transfers.iter().map(|transfer| transfer.id).collect(),
+                        _ => Vec::new(),
+                    };
+                    self.auditor.is_heard(request.id, heard, self.ground.scheduler.moment());
+                    if !begun.is_empty() && self.ground.dice.happens(WATCHED) {
+                        self.watch(&begun).await;
+                    }
+                    return;
                 }
                 None => self.ground.pause(BACKOFF_US.0, BACKOFF_US.1).await,
             }
@@ -118,6 +130,25 @@ impl Client {
                 Some(Heard::Other)
             }
             Err(_) => None,
+        }
+    }
+
+    /// Asks how far transfers are until they have ended, or it is tired of asking.
+    async fn watch(&self, begun: &[TransferId]) {
+        let mut left: Vec<TransferId> = begun.to_vec();
+        for _ in 0..WATCHES_MAX {
+            let Some(id) = left.last().copied() else { return };
+            self.ground.pause(REST_US.0, BACKOFF_US.1).await;
+            let node = self.ground.dice.index(self.network.nodes());
+            let work: Work<Result<Option<TransferDetails>, Fault>> =
+                Arc::new(move |bank: Arc<Bank>| Box::pin(async move { bank.transfer(id).await }));
+            let Ok(Ok(details)) = self.network.call(node, work).await else { continue };
+            let progress = details.as_ref().and_then(SeenTransfer::of_details).map(|transfer| transfer.progress);
+            if progress != Some(Progress::Pending) {
+                self.ground.note(&format!("transfer {id} is seen as {progress:?}"));
+                self.auditor.is_ended(id, progress, self.ground.scheduler.moment());
+                left.pop();
+            }
         }
     }
 

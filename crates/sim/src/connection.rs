@@ -14,10 +14,14 @@ use ledger::customer::Customer;
 use ledger::dead_letter::DeadLetter;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::Saga;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::sync::Arc;
-use store::query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use store::query::{
+    BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
+    TransferView,
+};
 use store::report::{Progress, Stats, VerifyReport};
 use store::{Answer, EntryRef, Fault, Reply, Store, Submission};
 
@@ -134,8 +138,24 @@ impl Store for Connection {
         dead_letters(page: PageQuery) -> Page<DeadLetter>;
         tokens() -> Vec<Token>;
         entries(query: EntryQuery) -> Vec<EntryRef>;
+        head_after(sequence: Sequence) -> Sequence;
+        positions() -> Positions;
+        open_sagas(query: SagaQuery) -> Page<Saga>;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;
         verify(progress: Arc<dyn Progress>) -> VerifyReport;
+    }
+
+    fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {
+        Box::pin(async move {
+            self.arrive().await?;
+            // Whoever pauses at the wrong moment takes a lease for its own that is another's by now.
+            let is_mistaken = self.ground.dice.happens(self.ground.faults.rates().lease_doubled);
+            let is_lost = self.ground.dice.happens(self.ground.faults.rates().lease_lost);
+            self.shard.set_time(self.clock.now());
+            let has_it = self.shard.store().lease(holder, microseconds).await?;
+            travel(&self.ground).await;
+            Ok((has_it || is_mistaken) && !is_lost)
+        })
     }
 
     fn head(&self) -> Sequence {

@@ -31,6 +31,18 @@ pub struct Rates {
     pub clock_jump: u64,
     /// The keyring fails.
     pub keyring_failed: u64,
+    /// A relay that has no lease thinks that it has.
+    pub lease_doubled: u64,
+    /// A relay that has a lease thinks that it has none.
+    pub lease_lost: u64,
+    /// The bus refuses a parcel.
+    pub parcel_refused: u64,
+    /// The bus loses a parcel.
+    pub parcel_lost: u64,
+    /// The bus brings a parcel twice.
+    pub parcel_doubled: u64,
+    /// The bus brings a parcel up to some seconds late.
+    pub parcel_late: u64,
 }
 
 impl Rates {
@@ -53,6 +65,12 @@ impl Rates {
             reply_lost: rate(100, 1500),
             clock_jump: rate(500, 5000),
             keyring_failed: rate(50, 500),
+            lease_doubled: rate(100, 3000),
+            lease_lost: rate(100, 3000),
+            parcel_refused: rate(100, 1000),
+            parcel_lost: rate(100, 3000),
+            parcel_doubled: rate(100, 3000),
+            parcel_late: rate(100, 3000),
         }
     }
 }

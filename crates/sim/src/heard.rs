@@ -1,13 +1,28 @@
 //! What a client hears: the public part of the bank's answer, whether it was decided now or before.
 
-use ledger::account::Account;
+use bank::read::TransferDetails;
+use ledger::account::{Account, SystemAccount, SystemKind};
 use ledger::event::{Entry, Event, Outcome};
 use ledger::hold::Hold;
-use ledger::ids::{CustomerId, HoldId, TransferId};
+use ledger::ids::{AccountId, CustomerId, HoldId, TransferId};
 use ledger::rejection::Rejection;
+use ledger::saga::StepKind;
 use ledger::time::Timestamp;
 use ledger::transfer::{Posting, TransferKind, Transferred};
+use std::collections::BTreeMap;
+use store::query::TransferStatus;
 use store::{Answer, transfers_of};
+
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It took effect.
+    Succeeded,
+    /// It is on its way between shards.
+    Pending,
+    /// It failed on its way, and everything is as it was.
+    Failed,
+}
 
 /// A transfer as the bank shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +43,13 @@ pub struct SeenTransfer {
     pub hold: Option<HoldId>,
     /// When it was booked.
     pub booked_at: Timestamp,
+    /// How far it is.
+    pub progress: Progress,
 }
 
 impl SeenTransfer {
     /// The public part of a transfer that was booked at this time.
-    pub fn of(transferred: &Transferred, booked_at: Timestamp) -> SeenTransfer {
+    pub fn of(transferred: &Transferred, booked_at: Timestamp, progress: Progress) -> SeenTransfer {
         let reference = transferred.note.as_deref().and_then(|note| note.reference.as_deref());
         SeenTransfer {
             id: transferred.id,
@@ -43,8 +60,37 @@ impl SeenTransfer {
             reverses: transferred.reverses.map(|reversed| reversed.transfer),
             hold: transferred.hold,
             booked_at,
+            progress,
         }
     }
+
+    /// A transfer with its postings on all shards.
+    pub fn of_details(details: &TransferDetails) -> Option<SeenTransfer> {
+        let progress = match details.view.status() {
+            TransferStatus::Succeeded => Progress::Succeeded,
+            TransferStatus::Pending => Progress::Pending,
+            TransferStatus::Failed(_) => Progress::Failed,
+        };
+        let transfer = &details.view.transfer;
+        let seen = SeenTransfer::of(transfer.transferred()?, transfer.entry.header.time, progress);
+        let postings = details.postings.iter().filter_map(|row| Some(*row.parts()?.0)).collect();
+        Some(SeenTransfer { postings, ..seen })
+    }
+
+    /// What it changed on each account, but for those through which money goes between shards.
+    pub fn net(&self) -> BTreeMap<AccountId, i128> {
+        let mut net = BTreeMap::new();
+        for posting in self.postings.iter().filter(|posting| !is_clearing(posting.account)) {
+            *net.entry(posting.account).or_default() += posting.signed();
+        }
+        net.retain(|_, amount| *amount != 0);
+        net
+    }
+}
+
+/// Whether this is an account through which money goes between shards.
+pub fn is_clearing(id: AccountId) -> bool {
+    SystemAccount::from_id(id).is_some_and(|account| account.kind == SystemKind::Clearing)
 }
 
 /// What a client hears.
@@ -52,6 +98,10 @@ impl SeenTransfer {
 pub enum Heard {
     /// Money moved.
     Moved(Vec<SeenTransfer>),
+    /// Money is on its way between shards.
+    Begun(Vec<SeenTransfer>),
+    /// A transfer between shards shall be given up, if it still can.
+    Cancelling,
     /// A hold, as it was then.
     Hold(Box<Hold>),
     /// An account, as it was then.
@@ -93,19 +143,22 @@ impl Heard {
             Outcome::Event(Event::HoldChanged(changed)) => Heard::Hold(Box::new(changed.hold.clone())),
             Outcome::Event(Event::AccountChanged(changed)) => Heard::Account(Box::new(changed.account.clone())),
             Outcome::Event(Event::CustomerChanged(changed)) => Heard::Customer(changed.customer.id),
+            Outcome::Event(Event::Saga(step)) => match step.kind {
+                StepKind::Started => Heard::Begun(seen(outcome, booked_at, Progress::Pending)),
+                StepKind::Cancelling | StepKind::Aborting => Heard::Cancelling,
+                _ => Heard::Other,
+            },
             Outcome::Event(_) => {
-                let transfers = transfers_of(outcome).iter();
-                let transfers: Vec<SeenTransfer> =
-                    transfers.map(|transferred| SeenTransfer::of(transferred, booked_at)).collect();
+                let transfers = seen(outcome, booked_at, Progress::Succeeded);
                 if transfers.is_empty() { Heard::Other } else { Heard::Moved(transfers) }
             }
         }
     }
 
-    /// The transfers, if money moved.
+    /// The transfers, if money moved or is about to.
     pub fn transfers(&self) -> &[SeenTransfer] {
         match self {
-            Heard::Moved(transfers) => transfers,
+            Heard::Moved(transfers) | Heard::Begun(transfers) => transfers,
             _ => &[],
         }
     }
@@ -117,4 +170,8 @@ impl Heard {
             _ => None,
         }
     }
+}
+
+fn seen(outcome: &Outcome, booked_at: Timestamp, progress: Progress) -> Vec<SeenTransfer> {
+    transfers_of(outcome).iter().map(|transferred| SeenTransfer::of(transferred, booked_at, progress)).collect()
 }

@@ -8,6 +8,7 @@
 pub mod ask;
 pub mod auditor;
 pub mod books;
+pub mod bus;
 pub mod client;
 pub mod connection;
 pub mod faults;

@@ -1,5 +1,6 @@
 //! Nodes: programs that run the bank over the shared shards, crash, and start again with nothing in memory.
 
+use crate::bus::ParcelBus;
 use crate::connection::Connection;
 use crate::ground::{Clock, Ground};
 use crate::plants::Plant;
@@ -7,11 +8,16 @@ use crate::ports::{NodeEnv, SharedKeyring};
 use crate::scheduler::{Owner, lock};
 use crate::shard::Shard;
 use bank::Bank;
+use bank::ports::Bus;
+use bank::relay::{Relay, RelaySettings};
 use std::sync::{Arc, Mutex};
-use store::Store;
+use store::{Fault, Store};
 
 /// How long a worker rests between two rounds.
 const WORKER_REST_US: u64 = 300_000;
+const SWEEP_US: u64 = 5_000_000;
+/// How relays wait.
+const RELAYS: RelaySettings = RelaySettings { lease_us: 600_000, retry_first_us: 20_000, retry_most_us: 1_000_000 };
 /// How long a crashed node stays away.
 const AWAY_US: (u64, u64) = (1_000, 4_000_000);
 
@@ -26,6 +32,8 @@ struct Inner {
     keyring: Arc<SharedKeyring>,
     nodes: Vec<Node>,
     plant: Option<Plant>,
+    /// Whether parcels go over a bus, or directly from shard to shard.
+    has_bus: bool,
 }
 
 /// All nodes of a world. Clones are the same nodes.
@@ -44,6 +52,7 @@ impl Nodes {
             keyring: Arc::new(SharedKeyring::new(ground.clone())),
             nodes: (0..count).map(node).collect(),
             plant,
+            has_bus: ground.dice.happens(5_000),
         };
         let nodes = Nodes { inner: Arc::new(inner) };
         (0..count).for_each(|number| nodes.start_one(number));
@@ -82,7 +91,7 @@ impl Nodes {
     }
 
     fn start_one(&self, number: usize) {
-        let Inner { ground, shards, keyring, nodes, plant } = &*self.inner;
+        let Inner { ground, shards, keyring, nodes, plant, has_bus } = &*self.inner;
         let clock = nodes[number].clock.clone();
         let connect = |shard: &Shard| {
             let connection = Connection::new(ground.clone(), shard.clone(), number, clock.clone());
@@ -97,7 +106,27 @@ impl Nodes {
         let bank = Arc::new(Bank::new(stores, env, keyring.clone()));
         *lock(&nodes[number].bank) = Some(bank.clone());
         ground.note(&format!("node {number} runs"));
+        let bus: Option<Arc<dyn Bus>> =
+            has_bus.then(|| Arc::new(ParcelBus::new(ground.clone(), self.clone())) as Arc<dyn Bus>);
+        for store in bank.shards() {
+            let relay = Relay::new(bank.clone(), store.shard(), bus.clone(), RELAYS);
+            let heard = ground.clone();
+            let told =
+                move |shard, fault: &Fault| heard.note(&format!("messages of or for shard {shard} wait: {fault}"));
+            ground.scheduler.spawn(Owner::Node(number), relay.run(told));
+        }
+        ground.scheduler.spawn(Owner::Node(number), sweep(ground.clone(), bank.clone()));
         ground.scheduler.spawn(Owner::Node(number), expire_holds(ground.clone(), bank));
+    }
+}
+
+/// The sweeper, which brings what no relay brought.
+async fn sweep(ground: Ground, bank: Arc<Bank>) {
+    loop {
+        ground.pause(SWEEP_US / 2, SWEEP_US).await;
+        if let Err(fault) = bank.sweep().await {
+            ground.note(&format!("shards are not compared: {fault}"));
+        }
     }
 }
 

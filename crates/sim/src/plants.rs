@@ -4,12 +4,15 @@
 mod answers;
 mod effects;
 mod reads;
+mod sagas;
 mod twist;
 
 use crate::random::Dice;
 use crate::shard::Memory;
+use ledger::command::Receive;
 use std::sync::Arc;
 use store::Store;
+use store::query::Positions;
 use twist::Twisted;
 
 /// A planted bug.
@@ -45,11 +48,27 @@ pub enum Plant {
     IdGivenTwice,
     /// A node shows accounts as it saw them first.
     StaleCache,
+    /// A step between shards that comes twice is credited twice.
+    CreditedAgain,
+    /// A refund is made twice.
+    RefundedTwice,
+    /// A coordinator refunds what takes long, though nobody refused it.
+    RefundedAfterTimeout,
+    /// A coordinator refunds what the other shard did.
+    RefundedWithoutRefusal,
+    /// A refusal gets lost on its way home.
+    RefusalForgotten,
+    /// What was promised is posted though the transfer was aborted.
+    AbortPosted,
+    /// A message is taken though one before it is missing.
+    GapTaken,
+    /// The position of a message is noted before its effect.
+    PositionBeforeEffect,
 }
 
 impl Plant {
     /// Every planted bug, with the claim under which it is found, and the count of seeds within which it is.
-    pub const ALL: [(Plant, &'static str, u64); 15] = [
+    pub const ALL: [(Plant, &'static str, u64); 23] = [
         (Plant::KeyForgotten, "a request has one effect", 10),
         (Plant::RepeatedWithoutKey, "a request has one effect", 10),
         (Plant::AnsweredBeforePublished, "reads see what was acknowledged", 10),
@@ -65,6 +84,14 @@ impl Plant {
         (Plant::TimeGoesBack, "the time of a shard never goes back", 10),
         (Plant::IdGivenTwice, "no id is given out twice", 10),
         (Plant::StaleCache, "reads see what was acknowledged", 10),
+        (Plant::CreditedAgain, "nothing arrives that was not sent", 10),
+        (Plant::RefundedTwice, "nothing arrives that was not sent", 30),
+        (Plant::RefundedAfterTimeout, "nothing arrives that was not sent", 30),
+        (Plant::RefundedWithoutRefusal, "nothing arrives that was not sent", 30),
+        (Plant::RefusalForgotten, "nothing is left between shards", 30),
+        (Plant::AbortPosted, "a transfer takes effect as a whole or not at all", 30),
+        (Plant::GapTaken, "transfers between shards end", 30),
+        (Plant::PositionBeforeEffect, "transfers between shards end", 30),
     ];
 
     /// The bug with this name.
@@ -89,6 +116,14 @@ impl Plant {
             Plant::FreezeForgotten => Arc::new(Twisted(answers::FreezeForgotten { store })),
             Plant::TimeGoesBack => Arc::new(Twisted(answers::TimeGoesBack { store })),
             Plant::IdGivenTwice => Arc::new(Twisted(answers::IdGivenTwice { store })),
+            Plant::CreditedAgain => Arc::new(Twisted(sagas::CreditedAgain { store })),
+            Plant::RefundedTwice => Arc::new(Twisted(sagas::RefundedTwice::new(store))),
+            Plant::RefundedAfterTimeout => Arc::new(Twisted(sagas::RefundedAfterTimeout::new(store))),
+            Plant::RefundedWithoutRefusal => altered(store, sagas::refuse_sometimes),
+            Plant::RefusalForgotten => altered(store, sagas::forget_refusal),
+            Plant::AbortPosted => altered(store, sagas::post_always),
+            Plant::GapTaken => altered(store, sagas::take_over_gaps),
+            Plant::PositionBeforeEffect => Arc::new(Twisted(sagas::PositionBeforeEffect::new(store, dice))),
             Plant::RepeatedWithoutKey | Plant::FaultAsRejection | Plant::StaleCache => store,
         }
     }
@@ -102,4 +137,8 @@ impl Plant {
             _ => store,
         }
     }
+}
+
+fn altered(store: Arc<dyn Store>, alter: fn(&mut Receive, &Positions)) -> Arc<dyn Store> {
+    Arc::new(Twisted(sagas::Altered { store, alter }))
 }

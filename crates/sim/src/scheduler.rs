@@ -119,6 +119,15 @@ impl Scheduler {
         drop(dropped);
     }
 
+    /// Drops all tasks and timers, which may hold on to this scheduler.
+    pub fn end(&self) {
+        let mut state = lock(&self.state);
+        let (tasks, timers) = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.timers));
+        drop(state);
+        drop((tasks, timers));
+        lock(&self.ready).clear();
+    }
+
     /// Runs one task until it waits, or lets time pass until one can run.
     pub fn step(&self) -> Step {
         let Some(id) = self.choose() else { return self.let_time_pass() };
@@ -145,7 +154,7 @@ impl Scheduler {
 
     /// Waits so many microseconds.
     pub fn sleep(&self, microseconds: u64) -> Sleep {
-        Sleep { scheduler: self.clone(), until: self.now_us().saturating_add(microseconds), is_set: false }
+        Sleep { scheduler: self.clone(), until: self.now_us().saturating_add(microseconds), timer: None }
     }
 
     fn choose(&self) -> Option<u64> {
@@ -170,7 +179,8 @@ impl Scheduler {
 pub struct Sleep {
     scheduler: Scheduler,
     until: u64,
-    is_set: bool,
+    /// The number of its timer, once it waits.
+    timer: Option<u64>,
 }
 
 impl Future for Sleep {
@@ -179,14 +189,23 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut state = lock(&self.scheduler.state);
         // Even a sleep of no time waits once, so that others come in between.
-        if self.is_set && self.until <= state.now_us {
-            return Poll::Ready(());
-        }
-        let number = state.next_timer;
-        state.next_timer += 1;
+        let number = match self.timer {
+            Some(_) if self.until <= state.now_us => return Poll::Ready(()),
+            Some(number) => number,
+            None => state.next_timer,
+        };
+        state.next_timer = state.next_timer.max(number + 1);
         state.timers.insert((self.until, number), context.waker().clone());
         drop(state);
-        self.is_set = true;
+        self.timer = Some(number);
         Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(number) = self.timer {
+            lock(&self.scheduler.state).timers.remove(&(self.until, number));
+        }
     }
 }

@@ -47,6 +47,7 @@ impl Customers {
 #[derive(Default)]
 struct Known {
     transfers: Vec<TransferId>,
+    begun: Vec<TransferId>,
     holds: Vec<HoldId>,
     next_request: RequestId,
     keys: BTreeMap<usize, u64>,
@@ -108,6 +109,9 @@ impl Workload {
     pub fn learn(&self, heard: &Heard) {
         let mut known = lock(&self.known);
         known.transfers.extend(heard.transfers().iter().map(|transfer| transfer.id));
+        if let Heard::Begun(transfers) = heard {
+            known.begun.extend(transfers.first().map(|transfer| transfer.id));
+        }
         if let Heard::Hold(hold) = heard
             && !known.holds.contains(&hold.id)
         {
@@ -122,7 +126,10 @@ impl Workload {
             15..27 => Ask::Move(self.withdrawal()),
             27..52 => Ask::Move(self.transfer(1)),
             52..60 => Ask::Move(self.transfer(self.ground.dice.between(2, 4))),
-            60..68 => Ask::Batch((0..self.ground.dice.between(2, 4)).map(|_| self.transfer(1)).collect()),
+            60..68 if self.slots.shards() == 1 => {
+                Ask::Batch((0..self.ground.dice.between(2, 4)).map(|_| self.transfer(1)).collect())
+            }
+            60..68 => Ask::Move(self.transfer(self.ground.dice.between(2, 4))),
             68..76 => self.hold(),
             76..82 => self.capture(),
             82..85 => self.known_hold().map_or_else(|| self.hold(), Ask::Void),
@@ -130,7 +137,8 @@ impl Workload {
             92..94 => Ask::Freeze { account: self.any().account(), full: self.ground.dice.happens(3_000) },
             94..97 => Ask::Unfreeze(self.any().account()),
             97 => self.limit(),
-            98 => self.opening(),
+            98 if self.ground.dice.happens(5_000) => self.opening(),
+            98 => self.cancellation(),
             _ => Ask::Close(self.any().account()),
         }
     }
@@ -153,10 +161,10 @@ impl Workload {
 
     /// Another account that this one can pay; itself if there is none, which the bank rejects.
     fn other(&self, account: Customers) -> Customers {
+        let stays = self.ground.dice.happens(2_000);
         let others = self.accounts.iter().filter(|other| {
-            other.id != account.id
-                && other.currency == account.currency
-                && self.shard_of(**other) == self.shard_of(account)
+            let is_near = !stays || self.shard_of(**other) == self.shard_of(account);
+            other.id != account.id && other.currency == account.currency && is_near
         });
         let others: Vec<Customers> = others.copied().collect();
         self.ground.dice.pick(&others).copied().unwrap_or(account)
@@ -214,6 +222,11 @@ impl Workload {
             Some(transfer) => Ask::Reverse { transfer, forced: dice.happens(1_000) },
             None => Ask::Move(self.deposit()),
         }
+    }
+
+    fn cancellation(&self) -> Ask {
+        let begun = self.ground.dice.pick(&lock(&self.known).begun).copied();
+        begun.map_or_else(|| Ask::Move(self.transfer(1)), Ask::Cancel)
     }
 
     fn limit(&self) -> Ask {

@@ -15,7 +15,11 @@ use crate::workload::Workload;
 use bank::Bank;
 use bank::slot_map::SlotMap;
 use futures_util::FutureExt;
+use ledger::account::{SystemAccount, SystemKind};
+use ledger::currency::Currency;
+use ledger::ids::ShardId;
 use ledger::transfer::TransferKind;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use store::Store;
@@ -54,7 +58,9 @@ const NODES_MAX: u64 = 4;
 const CLIENTS: (u64, u64) = (2, 6);
 const REQUESTS: (u64, u64) = (5, 25);
 /// A world that takes longer than this hangs.
-const STEPS_MAX: u64 = 2_000_000;
+const STEPS_MAX: u64 = 300_000;
+/// A world in which nodes crash more often than this would never get anything done.
+const CRASHES_MAX: u64 = 150;
 /// How long everything that is still under way may take once nothing goes wrong any more.
 const SETTLING_US: u64 = 60_000_000;
 /// How often, in steps, sums are looked at.
@@ -96,6 +102,7 @@ pub fn run(plan: Plan) -> Report {
     let nodes = Nodes::start(&ground, &shards, node_count, plan.plant);
     let mut world = World { ground, shards, nodes, auditor: Auditor::default(), steps: 0, crashes: 0 };
     let findings = world.live(slots);
+    world.ground.scheduler.end();
     Report {
         trace: world.ground.trace.hash(),
         lines: world.ground.trace.lines(),
@@ -165,7 +172,7 @@ impl World {
             match self.ground.scheduler.step() {
                 Step::Idle => return false,
                 Step::Ran { owner: Owner::Node(node), waits: true } => {
-                    if self.ground.dice.happens(self.ground.faults.rates().crash) {
+                    if self.crashes < CRASHES_MAX && self.ground.dice.happens(self.ground.faults.rates().crash) {
                         self.crashes += 1;
                         self.nodes.crash(node);
                     }
@@ -181,12 +188,13 @@ impl World {
 
     /// At every instant the balances of a shard sum up to zero in each currency.
     fn check_sums(&self) {
+        let mut between = Vec::new();
         for shard in &self.shards {
             let store: &dyn Store = &**shard.store();
             let accounts = store.system_accounts().now_or_never().and_then(Result::ok);
             let customers = store.customer_sums().now_or_never().and_then(Result::ok);
             let (Some(accounts), Some(customers)) = (accounts, customers) else { continue };
-            let mut sums = std::collections::BTreeMap::new();
+            let mut sums = BTreeMap::new();
             let banks = accounts.iter().map(|account| (account.currency, account.balance));
             for (currency, balance) in banks.chain(customers) {
                 *sums.entry(currency).or_insert(0) += balance;
@@ -197,6 +205,28 @@ impl World {
                     format!("shard {} has {sum} {currency} at step {}", shard.number(), self.steps),
                 );
             }
+            between.extend(accounts.iter().filter_map(|account| {
+                let clearing = SystemAccount::from_id(account.id)?;
+                let other = ShardId::new(clearing.ordinal)?;
+                let is_clearing = clearing.kind == SystemKind::Clearing;
+                let pair = (clearing.shard.min(other), clearing.shard.max(other), clearing.currency);
+                is_clearing.then_some((pair, account.balance))
+            }));
+        }
+        self.check_between(&between);
+    }
+
+    /// What two shards owe each other is what is on its way between them: never less than nothing.
+    fn check_between(&self, clearing: &[((ShardId, ShardId, Currency), i128)]) {
+        let mut pairs = BTreeMap::new();
+        for (pair, balance) in clearing {
+            *pairs.entry(*pair).or_insert(0) += balance;
+        }
+        for ((first, second, currency), sum) in pairs.iter().filter(|(_, sum)| **sum < 0) {
+            self.auditor.finds(
+                "nothing arrives that was not sent",
+                format!("{sum} {currency} between shards {first} and {second} at step {}", self.steps),
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::{Case, Finding, Told, expect};
 use crate::ask::{Ask, Movement, RequestId, named_by};
-use crate::heard::{Heard, SeenTransfer};
+use crate::heard::{Heard, Progress, SeenTransfer, is_clearing};
 use ledger::account::SystemAccount;
 use ledger::ids::{AccountId, TransferId};
 use ledger::rejection::Rejection;
@@ -80,15 +80,65 @@ fn check_effect(told: &Told, made: &[(usize, &[&SeenTransfer])], findings: &mut 
         });
     }
     for (place, transfer) in acknowledged.iter().enumerate() {
-        let there = made.iter().any(|(other, transfers)| *other == place && transfers.contains(&transfer));
-        expect(findings, "what is acknowledged is in the books", there, || {
+        let there = made.iter().filter(|(other, _)| *other == place).flat_map(|(_, transfers)| transfers.iter());
+        let is_there = there.clone().any(|there| is_known(there, transfer));
+        expect(findings, "what is acknowledged is in the books", is_there, || {
             format!("request {id} hears of {transfer:?}; the books have {made:?}")
         });
+        for there in there {
+            check_end(told, place, there, findings);
+        }
     }
     let is_right = is_asked_for(&told.request.ask, heard);
     expect(findings, "the effect is what was asked for", is_right, || {
         format!("request {id}: {:?} hears {heard:?}", told.request.ask)
     });
+}
+
+/// Whether the books have what was acknowledged. What was on its way went on since.
+fn is_known(there: &SeenTransfer, acknowledged: &SeenTransfer) -> bool {
+    if acknowledged.progress == Progress::Succeeded {
+        return there == acknowledged;
+    }
+    there.id == acknowledged.id && acknowledged.postings.iter().all(|posting| there.postings.contains(posting))
+}
+
+/// A transfer between shards ends: it brought about all that was asked for, or nothing.
+fn check_end(told: &Told, place: usize, transfer: &SeenTransfer, findings: &mut Vec<Finding>) {
+    let (id, net) = (transfer.id, transfer.net());
+    expect(findings, "transfers between shards end", transfer.progress != Progress::Pending, || {
+        format!("request {}, transfer {id}", told.request.id)
+    });
+    let through: i128 = transfer.postings.iter().filter(|of| is_clearing(of.account)).map(Posting::signed).sum();
+    expect(findings, "nothing is left between shards", through == 0, || format!("{through} of transfer {id}"));
+    let movement = match &told.request.ask {
+        Ask::Move(movement) => Some(movement),
+        Ask::Batch(movements) => movements.get(place),
+        _ => None,
+    };
+    let is_whole = match (transfer.progress, movement) {
+        (Progress::Failed, _) => net.is_empty(),
+        (_, Some(movement)) if is_between(transfer) => net == wanted(movement),
+        _ => net.values().sum::<i128>() == 0,
+    };
+    expect(findings, "a transfer takes effect as a whole or not at all", is_whole, || {
+        format!("request {} {:?}: {transfer:?}", told.request.id, told.request.ask)
+    });
+}
+
+fn is_between(transfer: &SeenTransfer) -> bool {
+    transfer.postings.iter().any(|posting| is_clearing(posting.account))
+}
+
+/// What a movement between customers changes on their accounts.
+fn wanted(movement: &Movement) -> BTreeMap<AccountId, i128> {
+    let mut net = BTreeMap::new();
+    for (from, to, amount) in &movement.legs {
+        *net.entry(*from).or_default() -= i128::from(*amount);
+        *net.entry(*to).or_default() += i128::from(*amount);
+    }
+    net.retain(|_, amount| *amount != 0);
+    net
 }
 
 /// Whether an answer that is no rejection is one to what was asked. What a capture and a reversal move is checked with
@@ -103,10 +153,15 @@ fn is_asked_for(ask: &Ask, heard: &Heard) -> bool {
             movements.len() == transfers.len()
                 && movements.iter().zip(transfers).all(|(movement, transfer)| moves(movement, transfer))
         }
-        (Ask::Capture { hold, .. }, Heard::Moved(transfers)) => {
+        (Ask::Move(movement), Heard::Begun(transfers)) => {
+            matches!(transfers.as_slice(), [transfer] if transfer.kind == movement.kind)
+        }
+        (Ask::Batch(movements), Heard::Begun(transfers)) => movements.len() == transfers.len(),
+        (Ask::Cancel(_), Heard::Cancelling) => true,
+        (Ask::Capture { hold, .. }, Heard::Moved(transfers) | Heard::Begun(transfers)) => {
             matches!(transfers.as_slice(), [transfer] if transfer.hold == Some(*hold))
         }
-        (Ask::Reverse { transfer, .. }, Heard::Moved(transfers)) => {
+        (Ask::Reverse { transfer, .. }, Heard::Moved(transfers) | Heard::Begun(transfers)) => {
             matches!(transfers.as_slice(), [reversal] if reversal.reverses == Some(*transfer))
         }
         (Ask::Hold { from, to, amount, currency, expires_at }, Heard::Hold(hold)) => {
@@ -154,7 +209,7 @@ fn check_ids(case: &Case<'_>, findings: &mut Vec<Finding>) {
         let id = match (&told.request.ask, told.answer()) {
             (Ask::Hold { .. }, Some(Heard::Hold(hold))) => hold.id.number(),
             (Ask::Open { account: None, .. }, Some(Heard::Account(account))) => account.id.number(),
-            (_, Some(Heard::Moved(transfers))) => transfers[0].id.number(),
+            (_, Some(Heard::Moved(transfers) | Heard::Begun(transfers))) => transfers[0].id.number(),
             _ => continue,
         };
         let other = opened.insert(id, told.request.id);
@@ -164,18 +219,31 @@ fn check_ids(case: &Case<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What was acknowledged on an account adds up to its balance.
+/// What was acknowledged on an account adds up to its balance. Of what went between shards the books say how it ended,
+/// which is held against what was asked for elsewhere.
 fn check_balances(case: &Case<'_>, findings: &mut Vec<Finding>) {
+    let ends: BTreeMap<TransferId, &SeenTransfer> =
+        case.books.transfers.iter().map(|(transfer, _)| (transfer.id, transfer)).collect();
     let mut expected: BTreeMap<AccountId, i128> = BTreeMap::new();
     for transfer in case.told.values().flat_map(|told| told.answer().map_or(&[][..], Heard::transfers)) {
-        for posting in &transfer.postings {
+        let end = ends.get(&transfer.id).filter(|_| transfer.progress == Progress::Pending);
+        for posting in &end.map_or(transfer, |end| *end).postings {
             *expected.entry(posting.account).or_default() += posting.signed();
         }
     }
+    let mut between: BTreeMap<_, i128> = BTreeMap::new();
     for (id, statement) in &case.books.accounts {
         let expected = expected.get(id).copied().unwrap_or(0);
         expect(findings, "balances are what was acknowledged", statement.account.balance == expected, || {
             format!("account {id} has {}, acknowledged are {expected}", statement.account.balance)
         });
+        if let Some(clearing) = SystemAccount::from_id(*id).filter(|_| is_clearing(*id)) {
+            let (shard, other) = (clearing.shard.number(), clearing.ordinal);
+            let pair = (shard.min(other), shard.max(other), clearing.currency);
+            *between.entry(pair).or_default() += statement.account.balance;
+        }
+    }
+    for (pair, sum) in between.iter().filter(|(_, sum)| **sum != 0) {
+        findings.push(Finding { claim: "nothing is left between shards", detail: format!("{sum} of {pair:?}") });
     }
 }

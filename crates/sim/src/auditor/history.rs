@@ -2,9 +2,10 @@
 
 use super::{Case, Finding, expect};
 use crate::ask::{RequestId, named_by};
-use crate::books::Statement;
+use crate::books::{SeenPosting, Statement};
+use crate::heard::{Heard, SeenTransfer};
 use ledger::account::Account;
-use ledger::ids::AccountId;
+use ledger::ids::{AccountId, TransferId};
 use ledger::transfer::TransferKind;
 use std::collections::BTreeMap;
 
@@ -25,8 +26,10 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
     for (transfer, _) in &case.books.transfers {
         transfer.postings.iter().for_each(|posting| *listed.entry(posting.account).or_default() += 1);
     }
+    let transfers: BTreeMap<TransferId, &SeenTransfer> =
+        case.books.transfers.iter().map(|(transfer, _)| (transfer.id, transfer)).collect();
     for (id, statement) in &case.books.accounts {
-        check_postings(*id, statement, findings);
+        check_postings(*id, statement, &transfers, findings);
         let listed = listed.get(id).copied().unwrap_or(0);
         expect(findings, "histories and transfers agree", listed == statement.postings.len(), || {
             format!("account {id} has {} postings, transfers have {listed} on it", statement.postings.len())
@@ -37,7 +40,12 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Versions count from 1, balances add up, and nobody went below the overdraft limit without being forced.
-fn check_postings(id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
+fn check_postings(
+    id: AccountId,
+    statement: &Statement,
+    transfers: &BTreeMap<TransferId, &SeenTransfer>,
+    findings: &mut Vec<Finding>,
+) {
     let account = &statement.account;
     let mut balance = 0;
     for (version, seen) in (1..).zip(&statement.postings) {
@@ -49,9 +57,9 @@ fn check_postings(id: AccountId, statement: &Statement, findings: &mut Vec<Findi
         expect(findings, "running balances add up", posting.balance_after == balance, || {
             format!("account {id} version {version}: {} instead of {balance}", posting.balance_after)
         });
-        let is_in_transfer = seen.transfer.postings.contains(posting);
+        let is_in_transfer = transfers.get(&seen.transfer).is_some_and(|transfer| transfer.postings.contains(posting));
         expect(findings, "histories and transfers agree", is_in_transfer, || {
-            format!("account {id} version {version} is not in transfer {}", seen.transfer.id)
+            format!("account {id} version {version} is not in transfer {}", seen.transfer)
         });
     }
     check_overdraft(id, statement, findings);
@@ -69,24 +77,25 @@ fn check_postings(id: AccountId, statement: &Statement, findings: &mut Vec<Findi
     );
 }
 
-/// A transfer is judged as a whole, so its last posting on the account counts.
+/// A request is judged as a whole on each shard, so its last posting there counts.
 fn check_overdraft(id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
     if statement.account.is_system() {
         return;
     }
     let lowest = -statement.account.overdraft_limit.signed();
-    for (place, seen) in statement.postings.iter().enumerate() {
-        let transfer = &seen.transfer;
-        let next = statement.postings.get(place + 1);
-        let is_last = next.is_none_or(|next| next.transfer.id != transfer.id);
-        let net: i128 = transfer.postings.iter().filter(|posting| posting.account == id).map(|of| of.signed()).sum();
-        let may_be_low = transfer.forced || 0 <= net || transfer.kind == TransferKind::Capture;
-        expect(
-            findings,
-            "no account is below its overdraft without a forced posting",
-            !is_last || may_be_low || lowest <= seen.posting.balance_after,
-            || format!("account {id} version {}: {}", seen.posting.version, seen.posting.balance_after),
-        );
+    let is_one = |first: &SeenPosting, second: &SeenPosting| {
+        let of = |seen: &SeenPosting| seen.reference.as_deref().and_then(named_by).map(|(request, _)| request);
+        of(first) == of(second) && first.booked_at == second.booked_at
+    };
+    for postings in statement.postings.chunk_by(is_one) {
+        let Some(last) = postings.last() else { continue };
+        let net: i128 = postings.iter().map(|seen| seen.posting.signed()).sum();
+        let may_be_low = postings.iter().any(|seen| seen.forced) || last.kind == TransferKind::Capture;
+        let is_low = last.posting.balance_after < lowest;
+        let claim = "no account is below its overdraft without a forced posting";
+        expect(findings, claim, 0 <= net || may_be_low || !is_low, || {
+            format!("account {id} version {}: {}", last.posting.version, last.posting.balance_after)
+        });
     }
 }
 
@@ -94,7 +103,7 @@ fn check_overdraft(id: AccountId, statement: &Statement, findings: &mut Vec<Find
 fn check_order(case: &Case<'_>, id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
     let (mut asked_last, mut by) = (0, None);
     for seen in &statement.postings {
-        let Some((told, request)) = told_of(case, seen.transfer.reference.as_deref()) else { continue };
+        let Some((told, request)) = told_of(case, seen) else { continue };
         expect(findings, "histories keep the order of real time", asked_last <= told.1, || {
             format!("account {id}: request {request} was answered before request {by:?} was made, but comes after it")
         });
@@ -104,11 +113,14 @@ fn check_order(case: &Case<'_>, id: AccountId, statement: &Statement, findings: 
     }
 }
 
-/// When the request behind a posting was made and answered.
-fn told_of(case: &Case<'_>, reference: Option<&str>) -> Option<((u64, u64), RequestId)> {
-    let (request, _) = reference.and_then(named_by)?;
+/// When a posting was asked for, and when somebody first knew of it.
+fn told_of(case: &Case<'_>, seen: &SeenPosting) -> Option<((u64, u64), RequestId)> {
+    let (request, _) = seen.reference.as_deref().and_then(named_by)?;
     let told = case.told.get(&request)?;
-    Some(((told.asked_at, told.answered_at()), request))
+    let transfers = told.answer().map_or(&[][..], Heard::transfers);
+    let is_told = transfers.iter().any(|transfer| transfer.postings.contains(&seen.posting));
+    let known_at = if is_told { told.answered_at() } else { case.ended_at(seen.transfer) };
+    Some(((told.asked_at, known_at), request))
 }
 
 /// What clients saw was the account at some instant between their question and the answer.
@@ -127,9 +139,7 @@ fn check_looks(case: &Case<'_>, findings: &mut Vec<Finding>) {
         let mut oldest = 0;
         let mut newest = 0;
         for posting in &statement.postings {
-            let Some(((asked_at, answered_at), _)) = told_of(case, posting.transfer.reference.as_deref()) else {
-                continue;
-            };
+            let Some(((asked_at, answered_at), _)) = told_of(case, posting) else { continue };
             if answered_at < look.asked_at {
                 oldest = posting.posting.version;
             }

@@ -2,8 +2,8 @@
 
 use super::{Case, Finding, expect};
 use crate::ask::Ask;
-use crate::heard::SeenTransfer;
-use ledger::ids::{AccountId, TransferId};
+use crate::heard::{Progress, SeenTransfer};
+use ledger::ids::TransferId;
 use ledger::rejection::Rejection;
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
         case.books.transfers.iter().map(|(transfer, reversed_by)| (transfer.id, (transfer, *reversed_by))).collect();
     let mut reversals: BTreeMap<TransferId, Vec<TransferId>> = BTreeMap::new();
     for (transfer, _) in transfers.values() {
-        if let Some(original) = transfer.reverses {
+        if let Some(original) = transfer.reverses.filter(|_| transfer.progress != Progress::Failed) {
             reversals.entry(original).or_default().push(transfer.id);
         }
     }
@@ -22,15 +22,22 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
         expect(findings, "a transfer names its reversal", *reversed_by == by.first().copied(), || {
             format!("transfer {original} says {reversed_by:?}, reversals are {by:?}")
         });
+        let succeeded = transfer.progress == Progress::Succeeded;
+        expect(findings, "only what succeeded is reversed", succeeded, || format!("transfer {original}"));
         expect(findings, "reversals are not reversed", transfer.reverses.is_none(), || format!("transfer {original}"));
-        let undone = by.first().and_then(|by| transfers.get(by)).map(|(reversal, _)| net(reversal));
-        let opposite = net(transfer).into_iter().map(|(account, amount)| (account, -amount)).collect();
+        let undone = by.first().and_then(|by| transfers.get(by)).map(|(reversal, _)| reversal.net());
+        let opposite = transfer.net().into_iter().map(|(account, amount)| (account, -amount)).collect();
         expect(findings, "a reversal is the opposite", undone.as_ref() == Some(&opposite), || {
-            format!("transfer {original} {:?} by {undone:?}", net(transfer))
+            format!("transfer {original} {:?} by {undone:?}", transfer.net())
         });
     }
     for told in case.told.values() {
         let (Ask::Reverse { transfer, .. }, Some(heard)) = (&told.request.ask, told.answer()) else { continue };
+        if let Some(Rejection::TransferNotSucceeded(id)) = heard.rejection() {
+            let succeeded = transfers.get(id).is_some_and(|(transfer, _)| transfer.progress == Progress::Succeeded);
+            let is_late = succeeded && case.ended_at(*id) < told.asked_at;
+            expect(findings, "what succeeded can be reversed", !is_late, || format!("request {}", told.request.id));
+        }
         if let Some(Rejection::AlreadyReversed { by, .. }) = heard.rejection() {
             let is_reversal = transfers.get(transfer).is_some_and(|(transfer, _)| transfer.reverses.is_some());
             let is_known = match by {
@@ -42,13 +49,4 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
             });
         }
     }
-}
-
-/// What a transfer changed on each account.
-fn net(transfer: &SeenTransfer) -> BTreeMap<AccountId, i128> {
-    let mut net = BTreeMap::new();
-    for posting in &transfer.postings {
-        *net.entry(posting.account).or_default() += posting.signed();
-    }
-    net
 }

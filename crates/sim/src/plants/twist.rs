@@ -7,10 +7,14 @@ use ledger::dead_letter::DeadLetter;
 use ledger::event::Entry;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
+use ledger::saga::Saga;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::sync::Arc;
-use store::query::{BalanceQuery, EntryQuery, Page, PageQuery, PostingQuery, PostingRow, TransferQuery, TransferView};
+use store::query::{
+    BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
+    TransferView,
+};
 use store::report::{Progress, Stats, VerifyReport};
 use store::{Answer, EntryRef, Reply, Store, Submission};
 
@@ -27,6 +31,9 @@ pub(super) trait Twist: Send + Sync + 'static {
 
     /// Changes an entry on its way to a reader.
     fn show(&self, _entry: &mut Entry) {}
+
+    /// Changes on their way to a reader what is said of where the shard stands with others.
+    fn show_positions(&self, _positions: &mut Positions) {}
 
     /// Changes an account on its way to a reader.
     fn show_account(&self, account: Option<Account>) -> Option<Account> {
@@ -55,6 +62,7 @@ impl<T: Twist> Twisted<T> {
 
     fn shown_view(&self, mut view: TransferView) -> TransferView {
         view.transfer.entry = self.shown(&view.transfer.entry);
+        view.steps.iter_mut().for_each(|step| *step = self.shown(step));
         view
     }
 }
@@ -87,6 +95,15 @@ impl<T: Twist> Store for Twisted<T> {
     fn account(&self, id: AccountId, now: Timestamp) -> Reply<'_, Option<Account>> {
         let store = self.0.store();
         Box::pin(async move { Ok(self.0.show_account(store.account(id, now).await?)) })
+    }
+
+    fn positions(&self) -> Reply<'_, Positions> {
+        let store = self.0.store();
+        Box::pin(async move {
+            let mut positions = store.positions().await?;
+            self.0.show_positions(&mut positions);
+            Ok(positions)
+        })
     }
 
     fn transfer(&self, id: TransferId) -> Reply<'_, Option<TransferView>> {
@@ -129,6 +146,9 @@ impl<T: Twist> Store for Twisted<T> {
         dead_letter(id: DeadLetterId) -> Option<(DeadLetter, EntryRef, EntryRef)>;
         dead_letters(page: PageQuery) -> Page<DeadLetter>;
         tokens() -> Vec<Token>;
+        head_after(sequence: Sequence) -> Sequence;
+        open_sagas(query: SagaQuery) -> Page<Saga>;
+        lease(holder: u128, microseconds: u64) -> bool;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;
         verify(progress: Arc<dyn Progress>) -> VerifyReport;
     }
