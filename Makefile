@@ -26,6 +26,7 @@ test: ## Run every test; installs the tools they need under target/test-tools
 
 test-faults: ## Break the disk, the process and the network under a running bank
 	$(CARGO) test -p florin --features faults --test faults -- --nocapture
+	KAFKA_TEST_ROUNDS=20 $(CARGO) test -p florin --features faults,kafka --test kafka -- --test-threads 2
 
 sim: ## Run the whole bank in SIM_SEEDS (default 20000) simulated worlds, each twice
 	$(CARGO) xtask sim --seeds $(SIM_SEEDS)

@@ -436,3 +436,15 @@ fn results_go_to_stdout_without_colours_when_nobody_looks() {
     let verified: Value = run(["verify", "--data", &room.data(), "--json"]).expect_code(0).json();
     assert!(verified["checks"].as_array().is_some_and(|checks| checks.len() > 3));
 }
+
+/// What is built without Kafka says how to build it with it, before it touches anything.
+#[cfg(not(feature = "kafka"))]
+#[test]
+fn a_program_without_kafka_refuses_to_be_configured_for_it() {
+    let room = Room::new();
+    let mut command = florin();
+    command.args(["serve", "--no-auth", "--listen", "127.0.0.1:0", "--data", &room.data()]);
+    command.env("FLORIN_KAFKA__EVENTS", "true").env("FLORIN_KAFKA__BROKERS", "127.0.0.1:9092");
+    expect_error(finish(&mut command), 2, &["[kafka]", "--features kafka"]);
+    assert!(!room.path("data").exists());
+}

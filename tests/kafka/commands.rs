@@ -3,18 +3,18 @@
 
 use crate::support::bank::{Bank, Server};
 use crate::support::program::run;
-use crate::world::{Place, Rival, Sender, Uses, committed, figure, wait_until};
+use crate::world::{Place, Rival, Sender, Uses, committed, figure, rounds, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use test_servers::Kafka;
 
 const PARTITIONS: u16 = 4;
-const ACCOUNTS: usize = 8;
-const DEPOSITS: usize = 400;
-const KILLS: usize = 3;
+pub(crate) const ACCOUNTS: usize = 8;
+/// Deposits of each account in a round.
+const DEPOSITS: usize = 130;
 
-struct World {
-    place: Place,
+pub(crate) struct World {
+    pub(crate) place: Place,
     sender: Sender,
     topic: String,
     deposits: usize,
@@ -23,13 +23,17 @@ struct World {
 impl World {
     /// Accounts 1 to 8 of user 1 are asked for in the partition in which their deposits will come.
     fn new(kafka: &Kafka, name: &str) -> World {
+        World::with(kafka, name, Uses::default())
+    }
+
+    /// A bank that uses the broker for more.
+    pub(crate) fn with(kafka: &Kafka, name: &str, others: Uses) -> World {
         let topic = kafka.new_topic(name, PARTITIONS);
-        let uses = Uses { commands: Some(topic.clone()), ..Uses::default() };
-        let place = Place::new(kafka, &topic, &uses);
+        let place = Place::new(kafka, &topic, &Uses { commands: Some(topic.clone()), ..others });
         World { place, sender: Sender::new(kafka, &topic), topic, deposits: 0 }
     }
 
-    fn open_accounts(&self, bank: &Bank) {
+    pub(crate) fn open_accounts(&self, bank: &Bank) {
         bank.post("/api/v1/users", &json!({"user_id": "1", "name": "Customer"})).expect(201);
         for account in 1..=ACCOUNTS {
             self.send(
@@ -51,7 +55,7 @@ impl World {
     }
 
     /// Each account gets so many deposits of a cent, each asked for twice.
-    fn send_deposits(&mut self, count: usize) {
+    pub(crate) fn send_deposits(&mut self, count: usize) {
         for number in self.deposits..self.deposits + count {
             for account in 1..=ACCOUNTS {
                 let data = json!({"account_id": account.to_string(), "amount": "0.01", "currency": "EUR"});
@@ -76,12 +80,12 @@ impl World {
     }
 
     /// The name of a figure of a partition.
-    fn of_partition(&self, name: &str, partition: u16) -> String {
+    pub(crate) fn of_partition(&self, name: &str, partition: u16) -> String {
         format!("{name}{{topic=\"{}\",partition=\"{partition}\"}}", self.topic)
     }
 
     /// The offsets of all that was sent are committed.
-    fn wait_for_all(&self, kafka: &Kafka) {
+    pub(crate) fn wait_for_all(&self, kafka: &Kafka) {
         let sent = self.sender.sent();
         wait_until("all records are answered", || committed(kafka, &self.topic, PARTITIONS) == sent);
     }
@@ -113,11 +117,11 @@ fn a_node_killed_while_it_takes_events_in_takes_each_in_once() {
     let mut world = World::new(&kafka, "commands-killed");
     let mut bank = world.place.start();
     world.open_accounts(&bank);
-    for kill in 0..KILLS {
-        world.send_deposits(DEPOSITS / KILLS);
+    for kill in 0..rounds() {
+        world.send_deposits(DEPOSITS);
         let before = figure(&bank, "florin_transfers_total{shard=\"0\"}").unwrap_or(0);
         wait_until("the node is in the middle", || {
-            figure(&bank, "florin_transfers_total{shard=\"0\"}").unwrap_or(0) > before + 50 * kill as u64
+            figure(&bank, "florin_transfers_total{shard=\"0\"}").unwrap_or(0) > before + 50 * (kill % 5) as u64
         });
         bank.server().signal("KILL");
         drop(bank);
@@ -134,8 +138,8 @@ fn a_broker_killed_while_events_are_taken_in_loses_and_doubles_none() {
     let mut world = World::new(&kafka, "commands-broker-killed");
     let bank = world.place.start();
     world.open_accounts(&bank);
-    for _ in 0..KILLS {
-        world.send_deposits(DEPOSITS / KILLS);
+    for _ in 0..rounds() {
+        world.send_deposits(DEPOSITS);
         wait_until("some are taken in", || figure(&bank, "florin_transfers_total{shard=\"0\"}") != Some(0));
         kafka.kill();
         kafka.restart();
@@ -188,8 +192,8 @@ fn partitions_that_go_and_come_back_under_load_lose_and_double_nothing() {
     let mut world = World::new(&kafka, "rebalance");
     let bank = world.place.start();
     world.open_accounts(&bank);
-    for _ in 0..KILLS {
-        world.send_deposits(DEPOSITS / KILLS);
+    for _ in 0..rounds() {
+        world.send_deposits(DEPOSITS);
         let other = Rival::join(&kafka, &world.topic);
         wait_until("partitions are taken over", || 0 < other.partitions() && partitions(&bank) < PARTITIONS.into());
         drop(other);
@@ -221,4 +225,33 @@ fn a_record_whose_offset_is_gone_stops_its_partition_and_alarms() {
     });
     wait_until("the other partitions go on", || bank.ledger("2") == "0.10");
     assert_eq!(bank.ledger("1"), "0.05", "nothing is skipped silently");
+}
+
+/// The disk of the bank fails: nothing can be taken in, and nothing becomes a dead letter. With a disk that works again
+/// all is taken in, once.
+#[cfg(feature = "faults")]
+#[test]
+fn a_fault_pauses_partitions_makes_no_dead_letter_and_loses_nothing() {
+    let kafka = Kafka::shared();
+    let mut world = World::new(&kafka, "fault");
+    let bank = world.place.start();
+    world.open_accounts(&bank);
+    world.send_deposits(1);
+    world.expect_all_once(&kafka, &bank);
+    assert_eq!(bank.stop().0, Some(0));
+    let failing = Server::start(world.place.serve().env("FLORIN_FAULTS__PLAN", "sync:20+:eio"));
+    let failing = Bank::attach(failing, &world.place.data());
+    wait_until("a partition is paused", || {
+        world.send_deposits(1);
+        (0..PARTITIONS)
+            .any(|number| figure(&failing, &world.of_partition("florin_kafka_partition_paused", number)) == Some(1))
+    });
+    world.send_deposits(5);
+    let count = figure(&failing, "florin_kafka_commands_total{outcome=\"dead_lettered\"}");
+    assert_eq!(count, Some(0));
+    failing.server().signal("KILL");
+    drop(failing);
+    let bank = world.place.start();
+    world.expect_all_once(&kafka, &bank);
+    assert_eq!(bank.all("/api/v1/dead-letters"), Vec::<Value>::new());
 }

@@ -1,14 +1,11 @@
 //! `florin.events`: complete, in order, once; whoever is killed or stopped meanwhile.
 
 use crate::support::bank::{Bank, Server};
-use crate::world::{Place, Reader, Record, Uses, figure, journal, load, wait_until};
-use serde_json::Value;
+use crate::world::{Place, Reader, Record, Uses, expect_published, figure, journal, load, rounds, wait_until};
 use std::process::Command;
 use std::time::Duration;
 use test_servers::Kafka;
 
-/// How often what is killed in the middle is killed.
-const KILLS: usize = 3;
 /// Transfers that every client makes at most before the kill is due.
 const TRANSFERS: usize = 400;
 /// Long enough for what must not come.
@@ -21,17 +18,6 @@ fn publishing(kafka: &Kafka, name: &str, partitions: u16) -> (Place, String) {
     let topic = kafka.new_topic(name, partitions);
     let uses = Uses { events: Some(topic.clone()), ..Uses::default() };
     (Place::new(kafka, &topic, &uses), topic)
-}
-
-/// What was published is the journal, each entry once and in order.
-#[track_caller]
-fn expect_published(published: &[Record], journal: &[Value]) {
-    let ids = |events: &mut dyn Iterator<Item = &Value>| -> Vec<String> {
-        events.map(|event| event["id"].as_str().expect("an id").to_owned()).collect()
-    };
-    let (told, known) = (ids(&mut published.iter().map(|record| &record.event)), ids(&mut journal.iter()));
-    assert_eq!(told, known);
-    assert!(published.iter().map(|record| &record.event).eq(journal.iter()), "an event differs from the journal");
 }
 
 /// Each account's versions in a list of events: 1, 2, 3, …
@@ -53,7 +39,7 @@ fn the_journal_is_published_complete_in_order_and_once() {
     let bank = place.start();
     let (one, other) = (bank.new_account("100.00"), bank.new_account("100.00"));
     assert_eq!(load(bank.address(), "client", [&one, &other], 50), 50);
-    let journal = journal(&bank);
+    let journal = journal(&bank, 0);
     let reader = Reader::new(&kafka, &topic, 1);
     let published = reader.read(journal.len());
     expect_published(&published, &journal);
@@ -96,7 +82,7 @@ fn a_stopped_bank_has_published_all_it_acknowledged() {
     let (one, other) = (bank.new_account("100.00"), bank.new_account("100.00"));
     wait_until("the bank publishes", || Some(0) < figure(&bank, PUBLISHED));
     assert_eq!(load(bank.address(), "client", [&one, &other], TRANSFERS), TRANSFERS);
-    let journal = journal(&bank);
+    let journal = journal(&bank, 0);
     assert_eq!(bank.stop().0, Some(0));
     expect_published(&Reader::new(&kafka, &topic, 1).read(journal.len()), &journal);
 }
@@ -109,17 +95,17 @@ fn a_node_killed_while_it_publishes_leaves_no_gap_and_nothing_twice() {
     let mut published = Vec::new();
     let mut bank = place.start();
     let (one, other) = (bank.new_account("100.00"), bank.new_account("100.00"));
-    for kill in 0..KILLS {
+    for kill in 0..rounds() {
         std::thread::scope(|scope| {
             let (address, accounts) = (bank.address(), [&*one, &*other]);
             scope.spawn(move || load(address, &format!("client-{kill}"), accounts, 20 * TRANSFERS));
-            published.extend(reader.read(100 + 37 * kill));
+            published.extend(reader.read(100 + 37 * (kill % 5)));
             bank.server().signal("KILL");
         });
         drop(bank);
         bank = place.start();
     }
-    let journal = journal(&bank);
+    let journal = journal(&bank, 0);
     published.extend(reader.read(journal.len() - published.len()));
     expect_published(&published, &journal);
     assert!(reader.is_at_end(SHORT));
@@ -131,7 +117,7 @@ fn a_broker_killed_while_it_is_published_to_leaves_no_gap_and_nothing_twice() {
     let (place, topic) = publishing(&kafka, "broker-killed", 1);
     let bank = place.start();
     let (one, other) = (bank.new_account("100.00"), bank.new_account("100.00"));
-    for kill in 0..KILLS {
+    for kill in 0..rounds() {
         wait_until("the bank publishes", || figure(&bank, LAG) == Some(0));
         std::thread::scope(|scope| {
             let (address, accounts) = (bank.address(), [&*one, &*other]);
@@ -142,7 +128,7 @@ fn a_broker_killed_while_it_is_published_to_leaves_no_gap_and_nothing_twice() {
             kafka.restart();
         });
     }
-    let journal = journal(&bank);
+    let journal = journal(&bank, 0);
     let reader = Reader::new(&kafka, &topic, 1);
     expect_published(&reader.read(journal.len()), &journal);
     assert!(reader.is_at_end(SHORT));
@@ -170,7 +156,7 @@ fn a_paused_node_is_fenced_off_by_the_one_that_took_its_place() {
         assert!(copied.expect("cp can be started").success());
         let new = second_place.start();
         wait_until("the new node publishes", || figure(&new, UP) == Some(1));
-        let journal = journal(&new);
+        let journal = journal(&new, 0);
         published.extend(reader.read(journal.len() - published.len()));
         expect_published(&published, &journal);
         old.server().signal("CONT");

@@ -6,5 +6,6 @@ mod support;
 
 mod commands;
 mod events;
+mod outages;
 mod shards;
 mod world;

@@ -2,7 +2,7 @@
 
 use crate::support::bank::{Bank, Server};
 use crate::support::http::{Connection, Request};
-use crate::world::{Place, Uses, end_of, wait_until};
+use crate::world::{Place, Uses, end_of, rounds, wait_until};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use test_servers::Kafka;
@@ -11,7 +11,6 @@ const SHARDS: u16 = 2;
 const ACCOUNTS: usize = 8;
 const CLIENTS: usize = 4;
 const TRANSFERS: usize = 100;
-const KILLS: usize = 3;
 /// Nothing is found by comparing, only by what comes through the topic.
 const NO_SWEEP: &str = "3600000";
 
@@ -56,12 +55,18 @@ impl World {
     /// Every transfer has ended well, and no cent was made or lost.
     #[track_caller]
     fn expect_all_ended(&self) {
-        wait_until("no transfer is pending", || self.bank.all("/api/v1/transfers?status=pending").is_empty());
-        self.bank.expect_sums_of_zero();
-        assert_eq!(self.bank.all("/api/v1/transfers?status=failed"), Vec::<Value>::new());
+        expect_all_ended(&self.bank);
         let cents = |account: &String| self.bank.ledger(account).replace('.', "").parse::<i64>().expect("cents");
         assert_eq!(self.accounts.iter().map(cents).sum::<i64>(), 0);
     }
+}
+
+/// No transfer is under way any more, none failed, and the books are even.
+#[track_caller]
+pub(crate) fn expect_all_ended(bank: &Bank) {
+    wait_until("no transfer is pending", || bank.all("/api/v1/transfers?status=pending").is_empty());
+    bank.expect_sums_of_zero();
+    assert_eq!(bank.all("/api/v1/transfers?status=failed"), Vec::<Value>::new());
 }
 
 fn start(place: &Place, sweep_interval_ms: &str) -> Bank {
@@ -70,7 +75,7 @@ fn start(place: &Place, sweep_interval_ms: &str) -> Bank {
     Bank::attach(Server::start(&mut command), &place.data())
 }
 
-fn transfers(address: SocketAddr, accounts: &[String], client: &str) -> usize {
+pub(crate) fn transfers(address: SocketAddr, accounts: &[String], client: &str) -> usize {
     let Ok(mut connection) = Connection::open(address) else { return 0 };
     for number in 0..TRANSFERS {
         let from = number % accounts.len();
@@ -101,8 +106,8 @@ fn transfers_between_shards_succeed_by_what_comes_through_the_topic() {
 fn a_node_killed_with_parcels_under_way_ends_every_transfer_once_it_is_back() {
     let kafka = Kafka::shared();
     let mut world = World::new(&kafka, "shards-node-killed", NO_SWEEP);
-    for kill in 0..KILLS {
-        let kill = i64::try_from(kill).expect("few");
+    for kill in 0..rounds() {
+        let kill = i64::try_from(kill % 5).expect("few");
         let before = end_of(&kafka, &world.topic, 0);
         world.load(|world| {
             wait_until("parcels are under way", || before + 5 * kill < end_of(&kafka, &world.topic, 0));
@@ -118,7 +123,7 @@ fn a_node_killed_with_parcels_under_way_ends_every_transfer_once_it_is_back() {
 fn a_broker_killed_with_parcels_under_way_delays_transfers_and_loses_none() {
     let kafka = Kafka::start();
     let mut world = World::new(&kafka, "shards-broker-killed", NO_SWEEP);
-    for _ in 0..KILLS {
+    for _ in 0..rounds() {
         let acknowledged = world.load(|_| {
             kafka.kill();
             kafka.restart();

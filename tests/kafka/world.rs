@@ -136,17 +136,42 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     Record { partition: message.partition(), event }
 }
 
-/// The journal of a bank's first shard, all of it.
-pub(crate) fn journal(bank: &Bank) -> Vec<Value> {
+/// The journal of a shard, all of it.
+pub(crate) fn journal(bank: &Bank, shard: u16) -> Vec<Value> {
     let mut events: Vec<Value> = Vec::new();
     loop {
         let after = events.last().map_or("0", |event| event["sequence"].as_str().expect("a sequence")).to_owned();
-        let page = bank.get(&format!("/api/v1/journal?shard=0&after={after}&limit=1000")).expect(200).json();
+        let page = bank.get(&format!("/api/v1/journal?shard={shard}&after={after}&limit=1000")).expect(200).json();
         let items = page["items"].as_array().expect("items");
         if items.is_empty() {
             return events;
         }
         events.extend(items.iter().cloned());
+    }
+}
+
+/// What was published of a shard is its journal, each entry once and in order.
+#[track_caller]
+pub(crate) fn expect_published<'a>(published: impl IntoIterator<Item = &'a Record>, journal: &[Value]) {
+    let published: Vec<&Value> = published.into_iter().map(|record| &record.event).collect();
+    let ids = |events: &mut dyn Iterator<Item = &Value>| -> Vec<String> {
+        events.map(|event| event["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    assert_eq!(ids(&mut published.iter().copied()), ids(&mut journal.iter()));
+    assert!(published.into_iter().eq(journal.iter()), "an event differs from the journal");
+}
+
+/// How often what is killed is killed: a few times, or as often as the long form of these tests asks for.
+pub(crate) fn rounds() -> usize {
+    std::env::var("KAFKA_TEST_ROUNDS").map_or(3, |rounds| rounds.parse().expect("a number of rounds"))
+}
+
+/// Lets time pass.
+pub(crate) fn wait_for(time: Duration) {
+    let (waited, pause) = (now(), (Mutex::new(()), Condvar::new()));
+    while let Some(rest) = time.checked_sub(waited.elapsed()) {
+        let guard = pause.0.lock().expect("nobody panics");
+        drop(pause.1.wait_timeout(guard, rest));
     }
 }
 
