@@ -190,8 +190,9 @@ impl Walk {
                 *item.sums.entry(pair).or_insert(0) += posting.signed();
             }
         }
-        self.transfers += u64::from(step.kind == StepKind::Started);
-        item.has_ended |= may_end && matches!(step.kind, StepKind::Completed | StepKind::Failed);
+        self.transfers += u64::from(matches!(step.kind, StepKind::Started | StepKind::MovedOut));
+        let ends = matches!(step.kind, StepKind::Completed | StepKind::Failed | StepKind::MovedIn);
+        item.has_ended |= may_end && ends;
         if item.has_ended && item.is_even() {
             self.items.remove(&step.saga);
         }

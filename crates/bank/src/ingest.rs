@@ -7,6 +7,7 @@
 use crate::digest::{EVENT_FINGERPRINT, Namespace, Scope};
 use crate::error::BankError;
 use crate::event::{self, Failure, ReadEvent, Said};
+use crate::moving::{Patience, elsewhere};
 use crate::sealing::{EVENT_PURPOSE, EVENTS_PER_PAYLOAD_KEY, Sealer};
 use crate::submit::{ShardBatch, allow, submit_batches, unknown_customer};
 use crate::transfer::{Terms, transfer};
@@ -269,13 +270,22 @@ impl Bank {
                 }
             }
             registered.extend(event.registers);
-            batches[usize::from(event.shard.number())].push(index, event.request);
+            match self.answer_of_earlier_shard(&event.request, event.shard).await? {
+                Some(answer) => answers[index] = Some(answer),
+                None => batches[usize::from(event.shard.number())].push(index, event.request),
+            }
             known.push((event.id, event.key));
         }
         self.collect(context, batches, &mut answers).await?;
         let mut results = Vec::with_capacity(known.len());
         for (((id, key), answer), event) in known.into_iter().zip(answers).zip(events) {
-            let answer = answer.ok_or_else(unanswered)?;
+            let mut answer = answer.ok_or_else(unanswered)?;
+            let mut patience = Patience::new();
+            while let Some(id) = elsewhere(&answer) {
+                patience.wait(self).await?;
+                self.find_again(id).await?;
+                answer = self.ingest_again(context, event).await?;
+            }
             let outcome = match outcome_of(&answer) {
                 Some(outcome) => outcome,
                 None => self.bury(context, event.as_ref(), id.as_deref().zip(key), &answer).await?,
@@ -283,6 +293,12 @@ impl Bank {
             results.push(EventResult { id, outcome });
         }
         Ok(results)
+    }
+
+    /// Submits an event once more, to where its account is now.
+    async fn ingest_again<E: AsRef<[u8]>>(&self, context: &Arc<Context>, event: &E) -> Result<Answer, BankError> {
+        let prepared = self.prepare(std::slice::from_ref(event)).await?.pop().ok_or_else(unanswered)?;
+        self.submit_one(context.clone(), prepared.shard, prepared.request, false).await
     }
 
     async fn collect(
@@ -301,7 +317,8 @@ impl Bank {
     fn customer_elsewhere(&self, event: &Prepared) -> Option<CustomerId> {
         let Command::Ingest(ingest) = &event.request.command else { return None };
         let Command::OpenAccount(open) = &ingest.command else { return None };
-        (self.shard_of_user(open.customer) != event.shard).then_some(open.customer)
+        let is_elsewhere = self.shard_of_user(open.customer) != event.shard || !self.placement().is_as_dealt();
+        is_elsewhere.then_some(open.customer)
     }
 
     /// An event that made the rule book fail left its key with that rejection and nothing else. It becomes a dead letter

@@ -13,6 +13,7 @@ use ledger::event::{
 use ledger::hold::Hold;
 use ledger::ids::{Sequence, ShardId};
 use ledger::saga::{SagaStep, StepKind};
+use ledger::slots::SlotChange;
 use ledger::transfer::{Note, Posting, Side, Transferred};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -143,6 +144,15 @@ fn told(event: &Event) -> (&'static str, Value) {
         Event::CustomerChanged(changed) => user(changed),
         Event::DeadLetterChanged(changed) => dead_letter(changed),
         Event::Saga(step) => saga(step),
+        Event::SlotsChanged(changed) => {
+            let change = match changed.change {
+                SlotChange::Fenced => "fenced",
+                SlotChange::Opened => "opened",
+                SlotChange::Released(_) => "released",
+                SlotChange::Acquired(_) => "acquired",
+            };
+            ("florin.slots.changed", json!({ "change": change, "slots": changed.slots }))
+        }
         Event::TokenChanged(token) => {
             let kind = if token.revoked { "florin.token.revoked" } else { "florin.token.created" };
             (kind, json!({ "token_id": token.id.to_string(), "role": token.role.name() }))
@@ -158,6 +168,8 @@ fn saga(step: &SagaStep) -> (&'static str, Value) {
         StepKind::Failed => "florin.transfer.failed",
         StepKind::Executed | StepKind::Posted => "florin.transfer.part_posted",
         StepKind::Refused => "florin.transfer.part_refused",
+        StepKind::MovedOut => "florin.account.moved_out",
+        StepKind::MovedIn => "florin.account.moved_in",
         _ => "florin.transfer.step",
     };
     let transfers: Vec<Value> = step.transferred.iter().map(transfer).collect();

@@ -13,6 +13,8 @@ pub mod event;
 pub mod ingest;
 pub mod journal;
 pub mod line;
+pub mod moving;
+pub mod placement;
 pub mod ports;
 pub mod profile;
 pub mod read;
@@ -30,10 +32,11 @@ use ledger::event::{Channel, Context};
 use ledger::ids::{AccountId, CustomerId, ShardId, slot};
 use ledger::time::Timestamp;
 use ledger::token::Role;
+use placement::Placement;
 use ports::{Env, Keyring};
 use sealing::PayloadKey;
 use slot_map::SlotMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use store::Store;
 use token::TokenCache;
 
@@ -69,7 +72,7 @@ impl Caller {
 /// A bank over its shards. Cheap to share behind an `Arc`.
 pub struct Bank {
     shards: Vec<Arc<dyn Store>>,
-    slots: SlotMap,
+    placement: RwLock<Arc<Placement>>,
     env: Arc<dyn Env>,
     keyring: Arc<dyn Keyring>,
     digests: Digests,
@@ -83,21 +86,25 @@ impl Bank {
     /// # Panics
     /// If there is no shard, there are more than 1,024, or they are not in order: a mistake of the program, not of data.
     pub fn new(shards: Vec<Arc<dyn Store>>, env: Arc<dyn Env>, keyring: Arc<dyn Keyring>) -> Bank {
-        let slots = SlotMap::new(shards.len()).expect("a bank has 1 to 1,024 shards");
+        let dealt = SlotMap::new(shards.len()).expect("a bank has 1 to 1,024 shards");
+        let placement = RwLock::new(Arc::new(Placement::dealt(dealt)));
         let in_order = shards.iter().enumerate().all(|(index, shard)| usize::from(shard.shard().number()) == index);
         assert!(in_order, "shards stand in the order of their numbers");
         let digests = Digests::new(&shards[0].secret());
-        Bank { shards, slots, env, keyring, digests, payload_key: PayloadKey::default(), tokens: TokenCache::default() }
+        Bank {
+            shards,
+            placement,
+            env,
+            keyring,
+            digests,
+            payload_key: PayloadKey::default(),
+            tokens: TokenCache::default(),
+        }
     }
 
     /// The shards in order.
     pub fn shards(&self) -> &[Arc<dyn Store>] {
         &self.shards
-    }
-
-    /// Which slots are on which shard.
-    pub fn slots(&self) -> SlotMap {
-        self.slots
     }
 
     /// The time now.
@@ -115,17 +122,22 @@ impl Bank {
         blake3::derive_key(purpose, &self.shards[0].secret())
     }
 
-    /// The shard an account is on, if it exists. An id that no account can have counts to shard 0, which says so.
+    /// The shard an account is on, if it exists, as far as this node knows: the shard itself says so if it is on another.
+    /// An id that no account can have counts to shard 0, which says so.
     pub fn shard_of_account(&self, id: AccountId) -> ShardId {
+        if self.shards.len() == 1 {
+            return ShardId::default();
+        }
         match SystemAccount::from_id(id) {
             Some(system) => self.known(system.shard),
-            None => self.slots.shard_of(slot(id.number())),
+            None => self.placement().shard_of(slot(id.number()), id),
         }
     }
 
-    /// The shard a customer lives on.
+    /// The shard on which a customer with this id is registered now. One registered before its slot moved stays where it
+    /// was.
     pub fn shard_of_user(&self, id: CustomerId) -> ShardId {
-        self.slots.shard_of(slot(id.number()))
+        self.placement().owner(slot(id.number()))
     }
 
     /// The shard that gave out the id of a transfer, hold, dead letter or token; shard 0 for an id that none gave out.

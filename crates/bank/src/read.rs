@@ -7,9 +7,10 @@ use ledger::currency::Currency;
 use ledger::customer::Customer;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, HoldId, ShardId, TransferId};
-use ledger::saga::Saga;
+use ledger::saga::{Saga, StepKind};
 use ledger::time::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
+use store::query::saga_step;
 use store::query::{
     BalanceQuery, PAGE_MAX, Page, PageQuery, PostingQuery, PostingRow, SagaQuery, TransferQuery, TransferStatus,
     TransferView,
@@ -59,7 +60,7 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Fault> {
-        self.store(self.shard_of_account(id)).account(id, self.now()).await
+        self.store(self.home_of(id).await?).account(id, self.now()).await
     }
 
     /// A customer; the profile is still sealed, see [`Bank::open_profile`].
@@ -67,7 +68,7 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn user(&self, id: CustomerId) -> Result<Option<Customer>, Fault> {
-        self.store(self.shard_of_user(id)).customer(id).await
+        self.store(self.home_of_user(id).await?).customer(id).await
     }
 
     /// A hold as it is now.
@@ -75,7 +76,12 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn hold(&self, id: HoldId) -> Result<Option<Hold>, Fault> {
-        self.store(self.shard_of_generated(id.number())).hold(id, self.now()).await
+        let made_on = self.shard_of_generated(id.number());
+        let Some(hold) = self.store(made_on).hold(id, self.now()).await? else { return Ok(None) };
+        match self.home_of(hold.from).await? {
+            shard if shard == made_on => Ok(Some(hold)),
+            shard => self.store(shard).hold(id, self.now()).await,
+        }
     }
 
     /// An account's holds, newest first.
@@ -83,7 +89,7 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn holds_of(&self, account: AccountId, page: PageQuery) -> Result<Page<Hold>, Fault> {
-        self.store(self.shard_of_account(account)).holds_of(account, page, self.now()).await
+        self.store(self.home_of(account).await?).holds_of(account, page, self.now()).await
     }
 
     /// A transfer with its reversal and its postings on every shard.
@@ -112,9 +118,10 @@ impl Bank {
     }
 
     /// A transfer that another shard began is told by its home.
-    async fn at_home(&self, view: TransferView, found_on: ShardId) -> Result<TransferDetails, Fault> {
+    async fn at_home(&self, view: TransferView) -> Result<TransferDetails, Fault> {
         let id = view.transfer.transferred().map(|transferred| transferred.id);
-        match id.filter(|id| ShardId::of_generated(id.number()) != found_on) {
+        let began_elsewhere = saga_step(&view.transfer.entry).is_some_and(|step| step.kind != StepKind::Started);
+        match id.filter(|_| began_elsewhere) {
             Some(id) => match self.transfer(id).await? {
                 Some(details) => Ok(details),
                 None => Err(Fault::Corrupt { detail: format!("the home shard of transfer {id} does not know it") }),
@@ -157,7 +164,19 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn postings(&self, query: PostingQuery) -> Result<Page<PostingRow>, Fault> {
-        self.store(self.shard_of_account(query.account)).postings(query).await
+        let shards = self.history_of(query.account);
+        let (mut stage, mut before) = unpack(query.before);
+        loop {
+            let Some(shard) = shards.get(stage) else { return Ok(Page::empty()) };
+            let page = self.store(*shard).postings(PostingQuery { before, ..query.clone() }).await?;
+            match page.next {
+                Some(next) => return Ok(Page { next: Some(pack(stage, next)), ..page }),
+                None if stage + 1 == shards.len() => return Ok(page),
+                None if page.items.is_empty() => (stage, before) = (stage + 1, None),
+                // The earlier shard's part begins on a page of its own.
+                None => return Ok(Page { next: Some(pack(stage + 1, STAGE_START)), ..page }),
+            }
+        }
     }
 
     /// An account's balance at a time; `None` if there is no such account.
@@ -165,7 +184,15 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn balance_at(&self, query: BalanceQuery) -> Result<Option<i128>, Fault> {
-        self.store(self.shard_of_account(query.account)).balance_at(query).await
+        // An account takes its balance along, by postings like any other. So on each shard that had it the postings add up
+        // to what was there at that time, and all together to what there was.
+        let mut sum = None;
+        for shard in self.history_of(query.account) {
+            if let Some(balance) = self.store(shard).balance_at(query).await? {
+                sum = Some(sum.unwrap_or(0) + balance);
+            }
+        }
+        Ok(sum)
     }
 
     /// All customers, newest first.
@@ -202,13 +229,13 @@ impl Bank {
         query: &TransferQuery,
         from: Option<&Positions>,
     ) -> Result<Merged<TransferDetails>, Fault> {
-        let on = query.account.map(|account| self.shard_of_account(account));
+        let on = query.account.map(|account| self.history_of(account));
         let booked = |view: &TransferView| view.transfer.entry.header.time.microseconds();
         let merged = self.merged(
             query.limit,
             from,
-            |store, page| match on {
-                Some(shard) if shard != store.shard() => Box::pin(async { Ok(Page::empty()) }),
+            |store, page| match &on {
+                Some(shards) if !shards.contains(&store.shard()) => Box::pin(async { Ok(Page::empty()) }),
                 _ => store.transfers(TransferQuery { before: page.before, limit: page.limit, ..query.clone() }),
             },
             booked,
@@ -216,9 +243,7 @@ impl Bank {
         let merged = merged.await?;
         let mut items = Vec::with_capacity(merged.items.len());
         for view in merged.items {
-            let home = view.transfer.transferred().map(|transferred| ShardId::of_generated(transferred.id.number()));
-            let found_on = on.or(home).unwrap_or_default();
-            items.push(self.at_home(view, found_on).await?);
+            items.push(self.at_home(view).await?);
         }
         Ok(Merged { items, next: merged.next })
     }
@@ -270,6 +295,23 @@ impl Bank {
         let next = positions.iter().any(Option::is_some).then_some(positions);
         Ok(Merged { items, next })
     }
+}
+
+/// Bits of a position in an account's postings that are its shard's own. Those above count the shards the account was on.
+const POSITION_BITS: u32 = 54;
+/// The position before the newest posting of a shard.
+const STAGE_START: u64 = (1 << POSITION_BITS) - 1;
+
+fn pack(stage: usize, position: u64) -> u64 {
+    ((stage as u64) << POSITION_BITS) | position
+}
+
+/// How many shards were listed already, and where the next one goes on.
+fn unpack(packed: Option<u64>) -> (usize, Option<u64>) {
+    let Some(packed) = packed else { return (0, None) };
+    let position = packed & STAGE_START;
+    let stage = usize::try_from(packed >> POSITION_BITS).unwrap_or(0);
+    (stage, (position != STAGE_START).then_some(position))
 }
 
 /// How many bytes the rows of a page may have, about, before it ends early.

@@ -5,6 +5,7 @@
 
 use crate::digest::{Fingerprints, KeyDigests, Namespace, Scope};
 use crate::error::BankError;
+use crate::moving::{Patience, elsewhere};
 use crate::{Bank, Caller};
 use futures_util::future::join_all;
 use ledger::command::{Command, OpenAccount, UpdateCustomer};
@@ -59,9 +60,42 @@ impl Bank {
         command: Command,
         dry_run: bool,
     ) -> Result<Answer, BankError> {
-        let (shard, request) = self.request(caller, key.filter(|_| !dry_run), command).await?;
-        let answer = self.submit_one(caller.context(), shard, request, dry_run).await?;
-        if dry_run { self.dry_run_parts(&caller.context(), answer).await } else { Ok(answer) }
+        let key = key.filter(|_| !dry_run);
+        if let [_only] = &self.shards[..] {
+            let (shard, request) = self.request(caller, key, command).await?;
+            return self.submit_one(caller.context(), shard, request, dry_run).await;
+        }
+        let mut patience = Patience::new();
+        loop {
+            let (shard, request) = self.request(caller, key, command.clone()).await?;
+            if let Some(answer) = self.answer_of_earlier_shard(&request, shard).await? {
+                return Ok(answer);
+            }
+            let answer = self.submit_one(caller.context(), shard, request, dry_run).await?;
+            match elsewhere(&answer) {
+                None if dry_run => return self.dry_run_parts(&caller.context(), answer).await,
+                None => return Ok(answer),
+                Some(id) => self.find_again(id).await?,
+            }
+            patience.wait(self).await?;
+        }
+    }
+
+    /// Keys stay where they were written. So a key that a moved account may have used on an earlier shard is looked up
+    /// there first; nothing is decided there for that account any more, so what is not found there never will be.
+    pub(crate) async fn answer_of_earlier_shard(
+        &self,
+        request: &Request,
+        shard: ShardId,
+    ) -> Result<Option<Answer>, Fault> {
+        let Some(key) = request.key.filter(|_| !self.placement().is_as_dealt()) else { return Ok(None) };
+        for store in self.shards.iter().filter(|store| store.shard() != shard) {
+            if let Some(entry) = store.entry_of_key(key.digest).await? {
+                let is_same = entry.header.key.is_some_and(|known| known.fingerprint == key.fingerprint);
+                return Ok(Some(if is_same { Answer::Replayed(entry) } else { Answer::KeyReused }));
+            }
+        }
+        Ok(None)
     }
 
     /// Moves money in several transfers, all or none.
@@ -90,6 +124,14 @@ impl Bank {
         let keys = self.keys_of(caller);
         let mut answers: Vec<Option<ItemAnswer>> = Vec::new();
         answers.resize_with(items.len(), || None);
+        if !self.placement().is_as_dealt() {
+            // A moved account's keys are on several shards: each item is looked up by itself.
+            for (answer, (key, command)) in answers.iter_mut().zip(items) {
+                *answer = Some(self.submit(caller, key, command, dry_run).await);
+            }
+            return answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered().into()))).collect();
+        }
+        let again = if self.shards.len() == 1 { Vec::new() } else { items.clone() };
         for (index, (key, command)) in items.into_iter().enumerate() {
             let key = key.filter(|_| !dry_run);
             let request = match &command {
@@ -109,6 +151,11 @@ impl Bank {
         }
         for (index, answer) in submit_batches(&self.shards, &caller.context(), batches, dry_run).await {
             answers[index] = Some(answer.map_err(BankError::from));
+        }
+        for (answer, (key, command)) in answers.iter_mut().zip(again) {
+            if matches!(answer, Some(Ok(given)) if elsewhere(given).is_some()) {
+                *answer = Some(self.submit(caller, key, command, dry_run).await);
+            }
         }
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered().into()))).collect()
     }
@@ -156,16 +203,19 @@ impl Bank {
             }
             Command::VoidHold(hold) | Command::ExpireHold(hold) => Ok(self.home_of_hold(*hold).await?),
             Command::RegisterCustomer(register) => Ok(match register.id {
-                Some(id) => Home { shard: self.shard_of_user(id), scope: Scope::User(id) },
+                Some(id) => Home { shard: self.home_of_user(id).await?, scope: Scope::User(id) },
                 None => Home { shard: self.drawn_shard(caller, key), scope: Scope::Text },
             }),
             Command::UpdateCustomer(update) => {
-                Ok(Home { shard: self.shard_of_user(update.id), scope: Scope::User(update.id) })
+                Ok(Home { shard: self.home_of_user(update.id).await?, scope: Scope::User(update.id) })
             }
             Command::OpenAccount(open) => Ok(self.home_of_opening(open)),
             Command::ChangeTerms(change) => Ok(self.home_of_account(change.account)),
             Command::Freeze(freeze) => Ok(self.home_of_account(freeze.account)),
             Command::Unfreeze(account) | Command::Close(account) => Ok(self.home_of_account(*account)),
+            Command::ChangeSlots(_) | Command::MoveAccount(_) => {
+                Ok(Home { shard: ShardId::default(), scope: Scope::Text })
+            }
             Command::BeginRedrive(redrive) => Ok(self.home_of_letter(redrive.dead_letter)),
             Command::FinishRedrive(redrive) => Ok(self.home_of_letter(redrive.dead_letter)),
             Command::DiscardDeadLetter(discard) => Ok(self.home_of_letter(discard.dead_letter)),
@@ -192,10 +242,13 @@ impl Bank {
         Home { shard: self.shard_of_account(id), scope: Scope::Account(id) }
     }
 
+    /// A hold is where its account is, whatever shard gave out its id.
     async fn home_of_hold(&self, id: HoldId) -> Result<Home, Fault> {
         let shard = self.shard_of_generated(id.number());
-        let hold = self.store(shard).hold(id, self.now()).await?;
-        Ok(Home { shard, scope: hold.map_or(Scope::Hold(id), |hold| Scope::Account(hold.from)) })
+        match self.store(shard).hold(id, self.now()).await? {
+            Some(hold) => Ok(Home { shard: self.home_of(hold.from).await?, scope: Scope::Account(hold.from) }),
+            None => Ok(Home { shard, scope: Scope::Hold(id) }),
+        }
     }
 
     async fn home_of_reversed(&self, id: TransferId) -> Result<Home, Fault> {
@@ -226,7 +279,7 @@ impl Bank {
             None if self.shards.len() == 1 => {}
             None => self.env.fill(&mut low),
         }
-        self.slots.shard_of(slot(u64::from_le_bytes(low)))
+        self.placement().owner(slot(u64::from_le_bytes(low)))
     }
 
     /// An account's customer may live on another shard, whose rows the deciding shard cannot see. When there is no such
@@ -234,8 +287,9 @@ impl Bank {
     /// recorded under the key like every other.
     pub(crate) async fn with_known_customer(&self, command: Command, decided_on: ShardId) -> Result<Command, Fault> {
         let Command::OpenAccount(open) = &command else { return Ok(command) };
-        let shard = self.shard_of_user(open.customer);
-        if shard == decided_on || self.store(shard).customer(open.customer).await?.is_some() {
+        let shard = self.home_of_user(open.customer).await?;
+        let is_checked_there = shard == decided_on && self.placement().is_as_dealt();
+        if is_checked_there || self.store(shard).customer(open.customer).await?.is_some() {
             return Ok(command);
         }
         Ok(unknown_customer(open))
@@ -325,6 +379,8 @@ fn least_role(command: &Command) -> Role {
         | Command::CreateToken(_)
         | Command::RevokeToken(_)
         | Command::CancelSaga(_)
+        | Command::ChangeSlots(_)
+        | Command::MoveAccount(_)
         | Command::DiscardDeadLetter(_) => true,
         _ => false,
     };

@@ -139,6 +139,8 @@ pub struct Account {
     pub opened: Day,
     /// Open sagas with a part of it: debits not completed and credits promised. It cannot be closed or moved meanwhile.
     pub sagas_open: u32,
+    /// The shard it moved to. What is here of it then only tells where it is.
+    pub moved_to: Option<ShardId>,
 }
 
 impl Account {
@@ -170,6 +172,7 @@ impl Account {
             opening_overdraft_limit: Amount::ZERO,
             opened,
             sagas_open: 0,
+            moved_to: None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::customer::{Profile, Sealed};
 use crate::ids::{AccountId, CustomerId, DeadLetterId, HoldId, ShardId, TokenId, TransferId};
 use crate::rejection::Rejection;
 use crate::saga::{Envelope, Message, Order, Route};
+use crate::slots::SlotChange;
 use crate::time::Timestamp;
 use crate::token::Role;
 use crate::transfer::{Note, Transfer};
@@ -62,6 +63,10 @@ pub enum Command {
     Between(Box<Between>),
     /// Take a message of another shard.
     Receive(Box<Receive>),
+    /// Fence, open, give up or take over slots.
+    ChangeSlots(Box<ChangeSlots>),
+    /// Send an account of a slot that was given up to its new shard.
+    MoveAccount(MoveAccount),
     /// Say no, for what was found on another shard.
     Refuse(Box<Rejection>),
     /// Ask for the money of an open transfer between shards back.
@@ -78,6 +83,24 @@ pub struct Between {
     pub routes: Box<[Route]>,
     /// The event it repeats, sealed: it becomes a dead letter if the saga fails after it began.
     pub payload: Option<Sealed>,
+}
+
+/// See [`Command::ChangeSlots`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeSlots {
+    /// What happens to them.
+    pub change: SlotChange,
+    /// Which.
+    pub slots: Box<[u16]>,
+}
+
+/// See [`Command::MoveAccount`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveAccount {
+    /// The account.
+    pub account: AccountId,
+    /// Where to.
+    pub to: ShardId,
 }
 
 /// See [`Command::Receive`].
@@ -328,8 +351,12 @@ fn add(footprint: &mut Footprint, command: &Command) {
         }
         Command::Receive(receive) => add_message(footprint, &receive.envelope),
         Command::CancelSaga(saga) => footprint.sagas.push(*saga),
-        Command::OpenSystemAccount(_) | Command::RecordDeadLetter(_) | Command::CreateToken(_) | Command::Refuse(_) => {
-        }
+        Command::MoveAccount(moving) => footprint.accounts.push(moving.account),
+        Command::ChangeSlots(_)
+        | Command::OpenSystemAccount(_)
+        | Command::RecordDeadLetter(_)
+        | Command::CreateToken(_)
+        | Command::Refuse(_) => {}
     }
 }
 
@@ -340,6 +367,10 @@ fn add_transfer(footprint: &mut Footprint, transfer: &Transfer) {
 fn add_message(footprint: &mut Footprint, envelope: &Envelope) {
     match &envelope.message {
         Message::Take(order) => footprint.accounts.extend(accounts_on(order, envelope.to)),
+        Message::MoveIn { moved, .. } => {
+            footprint.accounts.push(moved.account.id);
+            footprint.holds.extend(moved.holds.iter().map(|hold| hold.id));
+        }
         Message::Answer { saga, .. } | Message::Finish { saga, .. } | Message::Done(saga) | Message::Cancel(saga) => {
             footprint.sagas.push(*saga);
         }

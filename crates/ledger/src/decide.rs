@@ -12,7 +12,7 @@ use crate::command::{CaptureHold, Command, PlaceHold, Reverse, accounts_on};
 use crate::currency::Currency;
 use crate::event::{Event, Header, HoldCaptured, HoldChange, HoldChanged, Outcome};
 use crate::hold::{Hold, HoldStatus};
-use crate::ids::{AccountId, HoldId, SYSTEM_ID_START, TransferId};
+use crate::ids::{AccountId, CLIENT_ID_END, HoldId, SYSTEM_ID_START, TransferId};
 use crate::limit::LimitKind;
 use crate::record::record_transferred;
 use crate::rejection::Rejection;
@@ -22,6 +22,7 @@ use crate::working_set::WorkingSet;
 
 mod register;
 pub(crate) mod saga;
+pub(crate) mod slots;
 
 /// What the checks of one command come to.
 type Decided<T = Event> = Result<T, Rejection>;
@@ -53,6 +54,8 @@ fn decide_one(set: &mut WorkingSet, header: &Header, command: &Command) -> Decid
         Command::VoidHold(hold) => decide_void(set, header, *hold),
         Command::ExpireHold(hold) => decide_expire(set, header, *hold),
         Command::Ingest(ingest) => register::ingest(set, header, ingest),
+        Command::ChangeSlots(asked) => slots::change(set, asked),
+        Command::MoveAccount(asked) => slots::move_out(set, header, asked),
         Command::Refuse(rejection) => Err(**rejection),
         Command::Receive(receive) => saga::receive(set, header, receive),
         Command::CancelSaga(saga) => saga::cancel(set, header, *saga),
@@ -125,7 +128,11 @@ fn ensure_named(set: &mut WorkingSet, ids: impl Iterator<Item = AccountId>) {
 }
 
 fn find(set: &WorkingSet, id: AccountId) -> Decided<&Account> {
-    set.account(id).ok_or(Rejection::AccountNotFound(id))
+    match set.account(id) {
+        Some(account) if account.moved_to.is_none() => Ok(account),
+        None if set.is_of_shard(id) || CLIENT_ID_END <= id.number() => Err(Rejection::AccountNotFound(id)),
+        Some(_) | None => Err(Rejection::WrongShard(id.number())),
+    }
 }
 
 /// A customer's account: the bank's own have no status, no holds and no limits.

@@ -7,6 +7,7 @@ use crate::hold::Hold;
 use crate::ids::Sequence;
 use crate::rejection::Rejection;
 use crate::saga::SagaStep;
+use crate::slots::SlotChange;
 use crate::time::{Day, Timestamp};
 use crate::token::Token;
 use crate::transfer::Transferred;
@@ -123,8 +124,10 @@ pub enum Event {
     DeadLetterChanged(Box<DeadLetterChanged>),
     /// A token was made or ended.
     TokenChanged(Box<Token>),
-    /// A transfer between shards went a step on.
+    /// A transfer between shards went a step on, or an account moved.
     Saga(Box<SagaStep>),
+    /// Slots were fenced, opened, given up or taken over.
+    SlotsChanged(Box<SlotsChanged>),
 }
 
 /// See [`Event::HoldCaptured`].
@@ -206,6 +209,15 @@ pub struct CustomerChanged {
     pub id_is_generated: bool,
     /// The customer after it.
     pub customer: Customer,
+}
+
+/// See [`Event::SlotsChanged`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotsChanged {
+    /// What happened.
+    pub change: SlotChange,
+    /// To which slots; none if it was so already.
+    pub slots: Box<[u16]>,
 }
 
 /// What happened to a dead letter.

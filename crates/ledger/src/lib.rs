@@ -20,6 +20,7 @@ pub mod key_table;
 pub mod limit;
 pub mod rejection;
 pub mod saga;
+pub mod slots;
 pub mod table;
 pub mod time;
 pub mod token;
@@ -42,7 +43,7 @@ use working_set::WorkingSet;
 pub enum Decision {
     /// It was decided and recorded: its entry belongs into the journal.
     Recorded(Outcome),
-    /// It was rejected and carries no key, so there is nothing to remember.
+    /// It was rejected and carries no key, or only for now, so there is nothing to remember.
     Unrecorded(Outcome),
     /// Its key was used before, for the same: the answer is that of this entry.
     Replayed(Sequence),
@@ -63,7 +64,9 @@ pub fn apply(set: &mut WorkingSet, header: &Header, command: &Command) -> Decisi
         return if row.fingerprint == key.fingerprint { Decision::Replayed(row.sequence) } else { Decision::KeyReused };
     }
     let outcome = decide::decide(set, header, command);
-    if header.key.is_none() && matches!(outcome, Outcome::Rejection { .. }) {
+    if let Outcome::Rejection { rejection, .. } = &outcome
+        && (header.key.is_none() || rejection.is_passing())
+    {
         return Decision::Unrecorded(outcome);
     }
     record(set, header, &outcome); // from here on only assertions can fail

@@ -67,6 +67,7 @@ fn record_event(set: &mut WorkingSet, header: &Header, event: &Event) {
             set.dead_letters.put(changed.dead_letter.clone());
         }
         Event::Saga(step) => saga::record_step(set, header, step),
+        Event::SlotsChanged(changed) => set.slots.change(&changed.slots, changed.change),
         Event::TokenChanged(token) => {
             set.ids.observe(token.id.number());
             set.tokens.put((**token).clone());
@@ -120,7 +121,7 @@ fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferr
 /// The debits counted against limits, once the net debit of an account is among them; a reversal gives back what the
 /// original counted. It counts with the account's first posting. A capture was counted when its hold was placed.
 fn debits_after(debits: DebitCounter, header: &Header, transferred: &Transferred, place: usize) -> DebitCounter {
-    if transferred.kind == TransferKind::Capture {
+    if matches!(transferred.kind, TransferKind::Capture | TransferKind::Move) {
         return debits;
     }
     let net = match &transferred.postings {

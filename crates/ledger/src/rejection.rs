@@ -92,6 +92,10 @@ pub enum Rejection {
         /// The number of the next one.
         expected: u64,
     },
+    /// The account or slot is on another shard, or is moving there: ask where it is, and send again. Never recorded.
+    WrongShard(u64),
+    /// The account has a part in an open saga, so it cannot move yet. Never recorded.
+    AccountInUse(AccountId),
     /// This command made the rule book fail. It took no effect and never will; people are told.
     InvariantBroken,
 }
@@ -125,8 +129,15 @@ impl Rejection {
             Rejection::TransferNotSucceeded(_) => "transfer_not_succeeded",
             Rejection::Cancelled(_) => "cancelled",
             Rejection::MessageOutOfOrder { .. } => "message_out_of_order",
+            Rejection::WrongShard(_) => "wrong_shard",
+            Rejection::AccountInUse(_) => "account_in_use",
             Rejection::InvariantBroken => "invariant_broken",
         }
+    }
+
+    /// Whether it holds only for now, and is therefore never recorded.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Rejection::MessageOutOfOrder { .. } | Rejection::WrongShard(_) | Rejection::AccountInUse(_))
     }
 }
 
@@ -194,6 +205,8 @@ impl fmt::Display for Rejection {
             Rejection::MessageOutOfOrder { expected } => {
                 write!(f, "the next message of this shard is number {expected}; send from there")
             }
+            Rejection::WrongShard(id) => write!(f, "{id} is moving to another shard; send the same again"),
+            Rejection::AccountInUse(id) => write!(f, "account {id} has a part in an open transfer between shards"),
             Rejection::InvariantBroken => {
                 f.write_str("this request made the rule book fail and took no effect; report it to the operator")
             }

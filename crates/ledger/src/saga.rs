@@ -13,6 +13,7 @@
 //! Messages of a pair of shards carry gapless numbers. The receiver's entry names the number, and a message that does
 //! not follow the one before is not taken. So whatever carries them may lose, double and reorder them.
 
+use crate::account::Account;
 use crate::currency::Currency;
 use crate::customer::Sealed;
 use crate::event::{DeadLetterChanged, Entry, Event, Outcome};
@@ -202,6 +203,24 @@ pub enum Message {
     Done(TransferId),
     /// An operator wants the money back: refuse, unless you answered already.
     Cancel(TransferId),
+    /// Take this account over.
+    MoveIn {
+        /// The transfer that moves its balance.
+        transfer: TransferId,
+        /// What comes.
+        moved: Arc<Moved>,
+    },
+}
+
+/// An account on its way to another shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The account as it arrives, before its balance is posted there.
+    pub account: Account,
+    /// The balance that comes with it.
+    pub balance: i128,
+    /// Its holds, oldest first.
+    pub holds: Box<[Hold]>,
 }
 
 /// A message on its way, with its place.
@@ -248,11 +267,15 @@ pub enum StepKind {
     Released,
     /// A message that changes nothing any more.
     Ignored,
+    /// An account left for another shard.
+    MovedOut,
+    /// An account arrived from another shard.
+    MovedIn,
 }
 
 impl StepKind {
     /// Every kind, in the order of its number in files.
-    pub const ALL: [StepKind; 14] = [
+    pub const ALL: [StepKind; 16] = [
         StepKind::Started,
         StepKind::Granted,
         StepKind::Posting,
@@ -267,6 +290,8 @@ impl StepKind {
         StepKind::Posted,
         StepKind::Released,
         StepKind::Ignored,
+        StepKind::MovedOut,
+        StepKind::MovedIn,
     ];
 
     /// The word for it on the wire.
@@ -286,6 +311,8 @@ impl StepKind {
             StepKind::Posted => "posted",
             StepKind::Released => "released",
             StepKind::Ignored => "ignored",
+            StepKind::MovedOut => "moved_out",
+            StepKind::MovedIn => "moved_in",
         }
     }
 
@@ -318,6 +345,8 @@ pub struct SagaStep {
     pub payload: Option<Sealed>,
     /// What became of that event: with `Failed`.
     pub dead_letter: Option<Box<DeadLetterChanged>>,
+    /// The account: with `MovedOut` and `MovedIn`.
+    pub moved: Option<Arc<Moved>>,
 }
 
 /// What an entry tells other shards.
@@ -340,9 +369,13 @@ fn message_of(step: &SagaStep) -> Option<Message> {
         StepKind::Refused => Message::Answer { saga, failure: step.failure },
         StepKind::Posted | StepKind::Released => Message::Done(saga),
         StepKind::Cancelling => Message::Cancel(saga),
-        StepKind::Granted | StepKind::PartDone | StepKind::Completed | StepKind::Failed | StepKind::Ignored => {
-            return None;
-        }
+        StepKind::MovedOut => Message::MoveIn { transfer: saga, moved: step.moved.clone()? },
+        StepKind::Granted
+        | StepKind::PartDone
+        | StepKind::Completed
+        | StepKind::Failed
+        | StepKind::Ignored
+        | StepKind::MovedIn => return None,
     })
 }
 

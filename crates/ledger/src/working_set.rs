@@ -6,10 +6,12 @@ use crate::currency::Currency;
 use crate::customer::Customer;
 use crate::dead_letter::DeadLetter;
 use crate::hold::{Hold, HoldStatus};
-use crate::ids::{AccountId, CustomerId, HoldId, IdGenerator, IdHash, SLOTS, Sequence, ShardId, TransferId, slot};
+use crate::ids::{AccountId, CustomerId, HoldId, IdGenerator, IdHash, Sequence, ShardId, TransferId, slot};
 use crate::key_table::KeyTable;
 use crate::limit::DebitCounter;
 use crate::saga::Sagas;
+pub use crate::slots::SlotSet;
+use crate::slots::Slots;
 use crate::table::{Row, Table};
 use crate::time::{Day, Timestamp};
 use crate::token::Token;
@@ -44,35 +46,13 @@ rows! {
     Reversal by transfer;
 }
 
-/// The slots a shard owns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlotSet {
-    bits: [u64; SLOTS as usize / 64],
-}
-
-impl SlotSet {
-    /// The slots for which this holds.
-    pub fn of(owns: impl Fn(u16) -> bool) -> SlotSet {
-        let mut bits = [0; SLOTS as usize / 64];
-        for slot in (0..SLOTS).filter(|slot| owns(*slot)) {
-            bits[usize::from(slot / 64)] |= 1 << (slot % 64);
-        }
-        SlotSet { bits }
-    }
-
-    /// Whether this slot is among them.
-    pub fn contains(&self, slot: u16) -> bool {
-        self.bits[usize::from(slot / 64)] & (1 << (slot % 64)) != 0
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct WorkingSet {
     /// The shard these rows are of.
     pub shard: ShardId,
-    /// The slots it owns.
-    pub slots: SlotSet,
+    /// The slots it owns, and those that move.
+    pub slots: Slots,
     /// Gives out the shard's ids.
     pub ids: IdGenerator,
     /// The entry recorded last.
@@ -104,11 +84,11 @@ pub struct WorkingSet {
 }
 
 impl WorkingSet {
-    /// An empty set of this shard. The seed is of the tables' hashes.
-    pub fn new(shard: ShardId, slots: SlotSet, seed: u64) -> WorkingSet {
+    /// An empty set of this shard, which had these slots from the beginning. The seed is of the tables' hashes.
+    pub fn new(shard: ShardId, dealt: SlotSet, seed: u64) -> WorkingSet {
         WorkingSet {
             shard,
-            slots,
+            slots: Slots::new(dealt),
             ids: IdGenerator::new(shard, 0),
             sequence: 0,
             time: Timestamp::ZERO,
@@ -232,12 +212,25 @@ impl WorkingSet {
 
     /// Puts an account in place of what is known of it, lists included.
     pub fn restore_account(&mut self, account: Account) {
+        let was_here = self.account(account.id).is_some_and(|known| known.moved_to.is_none());
+        let is_here = account.moved_to.is_none();
         if let Some(customer) = account.customer
-            && self.account(account.id).is_none()
+            && was_here != is_here
         {
-            self.accounts_of.entry(customer).or_default().push(account.id);
+            let accounts = self.accounts_of.entry(customer).or_default();
+            if is_here { accounts.push(account.id) } else { accounts.retain(|id| *id != account.id) }
         }
         self.accounts.put(account);
+    }
+
+    /// Puts a hold that came with its account, which may have been here before.
+    pub(crate) fn receive_hold(&mut self, hold: Hold) {
+        let (id, from) = (hold.id, hold.from);
+        self.restore_hold(hold);
+        let holds = self.holds_of.entry(from).or_default();
+        if !holds.contains(&id) {
+            holds.push(id);
+        }
     }
 
     /// Puts a hold in place of what is known of it, lists included.

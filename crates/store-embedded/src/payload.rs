@@ -67,6 +67,7 @@ pub fn last_generated_id(entry: &Entry) -> Option<u64> {
         Event::CustomerChanged(changed) if changed.id_is_generated => Some(changed.customer.id.number()),
         Event::DeadLetterChanged(changed) => Some(changed.dead_letter.id.number()),
         Event::TokenChanged(token) => Some(token.id.number()),
+        Event::SlotsChanged(_) => None,
         Event::Saga(step) => last_id_of_step(step),
         Event::AccountChanged(_) | Event::CustomerChanged(_) => None,
     }
@@ -74,7 +75,7 @@ pub fn last_generated_id(entry: &Entry) -> Option<u64> {
 
 fn last_id_of_step(step: &SagaStep) -> Option<u64> {
     let dead_letter = step.dead_letter.as_ref().map(|changed| changed.dead_letter.id.number());
-    let started = step.transferred.last().filter(|_| step.kind == StepKind::Started);
+    let started = step.transferred.last().filter(|_| matches!(step.kind, StepKind::Started | StepKind::MovedOut));
     started.map(|transferred| transferred.id.number()).max(dead_letter)
 }
 

@@ -202,6 +202,30 @@ fn candidates(
     }
 }
 
+/// The entry of a key, wherever it is: in a tail or a run.
+pub(crate) fn entry_of_key(published: &Published, digest: u128) -> Read<Option<EntryRef>> {
+    let newer: Option<Sequence> = {
+        let state = published.state();
+        let mut keys = state.tails.newest_first().flat_map(|tail| tail.keys().iter());
+        keys.find(|(known, sequence)| *known == digest && *sequence <= state.set.sequence)
+            .map(|(_, sequence)| *sequence)
+    };
+    if let Some(sequence) = newer {
+        return published.entry(sequence);
+    }
+    for run in published.runs().of(Family::Keys) {
+        if !run.may_contain(&digest.to_be_bytes()) {
+            continue;
+        }
+        let mut found = None;
+        run.get_many(&[digest.to_be_bytes()], |_, row| found = Some(last_word(row)))?;
+        if let Some(sequence) = found {
+            return published.entry(sequence);
+        }
+    }
+    Ok(None)
+}
+
 /// Visits an account's entries in descending order, up to `last`.
 fn of_account(published: &Published, account: AccountId, last: Sequence, visit: Visit<'_>) -> Read<()> {
     // The tails first: an entry that moves to the runs meanwhile is then in both, never in neither.

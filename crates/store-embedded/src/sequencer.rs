@@ -427,6 +427,7 @@ fn for_each_account(set: &mut WorkingSet, command: &Command, mut visit: impl FnM
         Command::VoidHold(hold) => account_of_hold(set, *hold).into_iter().for_each(|id| visit(set, id)),
         Command::ChangeTerms(change) => visit(set, change.account),
         Command::Freeze(freeze) => visit(set, freeze.account),
+        Command::MoveAccount(moving) => visit(set, moving.account),
         Command::Unfreeze(account) | Command::Close(account) => visit(set, *account),
         Command::Ingest(ingest) => for_each_account(set, &ingest.command, visit),
         Command::Between(between) => for_each_account(set, &between.command, visit),
@@ -445,6 +446,8 @@ pub(crate) fn bytes_of_request(context: &Context, request: &Request, sagas: &Sag
     let step = match &request.command {
         Command::Receive(receive) => bytes_of_message(&receive.envelope.message, sagas),
         Command::CancelSaga(saga) => bytes_of_saga(*saga, sagas),
+        // An account leaves with all its holds, of which there may be as many as it ever had.
+        Command::MoveAccount(_) => MOVE_BYTES_MAX,
         _ => 0,
     };
     ENTRY_BYTES_MAX + context as u64 + step + bytes_of_command(&request.command)
@@ -489,11 +492,19 @@ fn bytes_of_command(command: &Command) -> u64 {
 fn bytes_of_message(message: &SagaMessage, sagas: &Sagas) -> u64 {
     match message {
         SagaMessage::Take(order) => bytes_of_order(order),
+        SagaMessage::MoveIn { moved, .. } => bytes_of_holds(moved.holds.len()),
         SagaMessage::Answer { saga, .. }
         | SagaMessage::Finish { saga, .. }
         | SagaMessage::Done(saga)
         | SagaMessage::Cancel(saga) => bytes_of_saga(*saga, sagas),
     }
+}
+
+/// Most bytes that the move of an account can take.
+const MOVE_BYTES_MAX: u64 = 4 << 20;
+
+fn bytes_of_holds(holds: usize) -> u64 {
+    4 * ROW_BYTES_MAX + 128 * holds as u64
 }
 
 fn bytes_of_saga(id: TransferId, sagas: &Sagas) -> u64 {

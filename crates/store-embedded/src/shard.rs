@@ -18,6 +18,7 @@ use ledger::dead_letter::{DeadLetter, DeadLetterStatus};
 use ledger::hold::{Hold, HoldStatus};
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::saga::{Saga, Sagas};
+use ledger::slots::Slots;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use ledger::working_set::WorkingSet;
@@ -28,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use store::query::{
     BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
-    TransferView, page_of_sagas,
+    TransferView, is_in_slot, page_of_sagas,
 };
 use store::report::{Progress, Stats, VerifyReport};
 use store::{Answer, EntryRef, Fault, Reply, Request, Store, Submission};
@@ -428,6 +429,24 @@ impl Store for Shard {
 
     fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
         self.look(|set| page_of_sagas(&set.sagas, query))
+    }
+
+    fn slots(&self) -> Reply<'_, Slots> {
+        self.look(|set| set.slots.clone())
+    }
+
+    fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {
+        self.look(|set| {
+            let ids = set.accounts.iter().filter(|account| is_in_slot(account, slot)).map(|account| account.id);
+            let mut ids: Vec<AccountId> = ids.filter(|id| after.is_none_or(|after| after < *id)).collect();
+            ids.sort_unstable();
+            ids.truncate(limit);
+            ids
+        })
+    }
+
+    fn entry_of_key(&self, digest: u128) -> Reply<'_, Option<EntryRef>> {
+        self.read(move |published| query::entry_of_key(published, digest))
     }
 
     /// A data folder is open in one process, which has one relay per shard.

@@ -35,17 +35,20 @@ const STEPS: u16 = 8;
 const SAGAS: u16 = 9;
 const PARTS: u16 = 10;
 const POSITIONS: u16 = 11;
+const SLOTS: u16 = 12;
 
 /// Writes a checkpoint of what is published now, and removes those no longer kept. Returns its sequence.
 ///
 /// # Errors
 /// A failed write; the checkpoints there were are untouched then.
 pub fn write(disk: &Disk, folder: &Path, published: &Published) -> Result<Sequence, StorageError> {
-    let Boundary { head, scalars, steps, sagas } = begin(&mut published.state_mut());
+    let Boundary { head, scalars, steps, sagas, slots } = begin(&mut published.state_mut());
     let mut writer = CheckpointWriter::begin(disk, folder, head)?;
     writer.section(SCALARS);
     write_frame(&mut writer, &scalars)?;
     write_sagas(&mut writer, &sagas)?;
+    writer.section(SLOTS);
+    write_frame(&mut writer, &slots)?;
     copy_table(&mut writer, ACCOUNTS, published, |set| &mut set.accounts, codec::encode_account)?;
     copy_table(&mut writer, HOLDS, published, |set| &mut set.holds, codec::encode_hold)?;
     copy_table(&mut writer, CUSTOMERS, published, |set| &mut set.customers, codec::encode_customer)?;
@@ -65,6 +68,7 @@ struct Boundary {
     scalars: Vec<u8>,
     steps: BlockIndex,
     sagas: Sagas,
+    slots: Vec<u8>,
 }
 
 /// Open sagas are few beside accounts, and a snapshot of their own kind of table would cost more than this copy.
@@ -105,7 +109,9 @@ fn begin(state: &mut State) -> Boundary {
     let mut scalars = Vec::new();
     scalars.extend(state.set.ids.last().to_le_bytes());
     scalars.extend(state.set.time.microseconds().to_le_bytes());
-    Boundary { head, scalars, steps: state.blocks.clone(), sagas: state.set.sagas.clone() }
+    let mut slots = Vec::new();
+    codec::encode_slots(&state.set.slots, &mut slots);
+    Boundary { head, scalars, steps: state.blocks.clone(), sagas: state.set.sagas.clone(), slots }
 }
 
 fn write_frame(writer: &mut CheckpointWriter, frame: &[u8]) -> Result<(), StorageError> {
@@ -172,7 +178,9 @@ pub fn load(disk: &Disk, folder: &Path, mut set: WorkingSet) -> Result<Loaded, S
         return Err(corrupt("the checkpoint is of another shard"));
     }
     let mut steps = Vec::new();
-    for tag in [SCALARS, ACCOUNTS, HOLDS, CUSTOMERS, DEAD_LETTERS, TOKENS, REVERSALS, STEPS, SAGAS, PARTS, POSITIONS] {
+    for tag in
+        [SCALARS, ACCOUNTS, HOLDS, CUSTOMERS, DEAD_LETTERS, TOKENS, REVERSALS, STEPS, SAGAS, PARTS, POSITIONS, SLOTS]
+    {
         let mut section = reader.section(tag).ok_or_else(|| corrupt("a section of the checkpoint is missing"))?;
         while 0 < section.remaining() {
             let mut length = [0; 4];
@@ -224,6 +232,7 @@ fn load_rows(tag: u16, frame: &[u8], set: &mut WorkingSet) -> Result<(), DecodeE
             TOKENS => set.tokens.put(codec::decode_token(&mut reader)?),
             SAGAS => set.sagas.put_saga(codec::decode_saga(&mut reader)?),
             PARTS => set.sagas.put_part(codec::decode_part(&mut reader)?),
+            SLOTS => set.slots = codec::decode_slots(&mut reader, set.slots.dealt.clone())?,
             POSITIONS => codec::decode_positions(&mut reader, &mut set.sagas)?,
             _ => set.reversals.put(codec::decode_reversal(&mut reader)?),
         }
@@ -255,7 +264,7 @@ fn load_steps(frame: &[u8], steps: &mut Vec<Step>) -> Result<(), InvalidFrame> {
 
 /// A working set with the same rows, whose keys are empty.
 pub fn copy_of(set: &WorkingSet, seed: u64) -> WorkingSet {
-    let mut copy = WorkingSet::new(set.shard, set.slots.clone(), seed);
+    let mut copy = WorkingSet::new(set.shard, set.slots.dealt.clone(), seed);
     copy.accounts.reserve(set.accounts.len());
     set.accounts.iter().for_each(|row| copy.restore_account(row.clone()));
     set.holds.iter().for_each(|row| copy.restore_hold(row.clone()));
@@ -264,6 +273,7 @@ pub fn copy_of(set: &WorkingSet, seed: u64) -> WorkingSet {
     set.tokens.iter().for_each(|row| copy.tokens.put(row.clone()));
     set.reversals.iter().for_each(|row| copy.reversals.put(*row));
     copy.sagas = set.sagas.clone();
+    copy.slots = set.slots.clone();
     (copy.ids, copy.sequence, copy.time) = (set.ids, set.sequence, set.time);
     copy
 }

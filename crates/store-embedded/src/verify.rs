@@ -59,7 +59,7 @@ pub fn verify(disk: &Disk, folder: &ShardFolder, published: &Published, progress
         let tails = folds_of_tails(&state.tails, runs.covered, head);
         (copy_of(&state.set, 0), head, runs, tails)
     };
-    let empty = WorkingSet::new(state.shard, state.slots.clone(), 0);
+    let empty = WorkingSet::new(state.shard, state.slots.dealt.clone(), 0);
     let mut walk = Walk {
         set: empty,
         replay_failure: None,
@@ -184,8 +184,10 @@ fn difference(replayed: &WorkingSet, stored: &WorkingSet) -> Option<String> {
         .or_else(|| differing("token", &replayed.tokens, &stored.tokens))
         .or_else(|| differing("reversal of transfer", &replayed.reversals, &stored.reversals))
         .or_else(|| {
-            let differs = replayed.sagas != stored.sagas;
-            differs.then(|| "open sagas or the positions of other shards differ from what the journal says".to_string())
+            let differs = replayed.sagas != stored.sagas || replayed.slots != stored.slots;
+            differs.then(|| {
+                "open sagas, the positions of other shards or slots differ from what the journal says".to_string()
+            })
         })
         .or_else(|| {
             (replayed.ids != stored.ids).then(|| "the id given out last differs from what the journal says".to_string())

@@ -1,15 +1,16 @@
 //! What a shard knows of others, as it is read: positions, open sagas, and the lease of its relay.
 
 use crate::error::corrupt;
+use crate::journal;
 use crate::query::{limit, page};
 use crate::read::Reads;
 use crate::row::{get, meant};
-use crate::value::{big, unbig};
-use ledger::ids::ShardId;
+use crate::value::{Digest, big, unbig};
+use ledger::ids::{AccountId, SYSTEM_ID_START, ShardId};
 use ledger::saga::{Position, Saga};
-use store::Fault;
 use store::codec::{self, Reader};
 use store::query::{Page, Positions, SagaQuery};
+use store::{EntryRef, Fault};
 use tokio_postgres::Row;
 
 /// Where the shard stands with the others.
@@ -57,4 +58,35 @@ pub(crate) async fn lease(reads: &Reads, holder: u128, microseconds: u64) -> Res
         where known.holder = excluded.holder or known.until <= clock_timestamp() returning 1";
     let rows = reads.rows(text, &[&format!("{holder:032x}"), &big(microseconds)]).await?;
     Ok(!rows.is_empty())
+}
+
+/// Customers' accounts in a slot, by id.
+pub(crate) async fn accounts_in(
+    reads: &Reads,
+    slot: u16,
+    after: Option<AccountId>,
+    limit: usize,
+) -> Result<Vec<AccountId>, Fault> {
+    let text = "select id from florin.accounts where id > $1 and id < $2 order by id limit 10000";
+    let (mut found, mut last) = (Vec::new(), after.map_or(0, AccountId::number));
+    while found.len() < limit {
+        let rows = reads.rows(text, &[&big(last), &big(SYSTEM_ID_START)]).await?;
+        let Some(newest) = rows.last() else { break };
+        last = unbig(get(newest, "id").map_err(corrupt)?);
+        for row in &rows {
+            let id = AccountId::new(unbig(get(row, "id").map_err(corrupt)?));
+            found.extend(id.filter(|id| ledger::ids::slot(id.number()) == slot));
+        }
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// The entry of a key, if it was used here.
+pub(crate) async fn entry_of_key(reads: &Reads, digest: u128) -> Result<Option<EntryRef>, Fault> {
+    let rows = reads.rows("select sequence from florin.keys where digest = $1", &[&Digest(digest)]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let sequence: i64 = get(row, "sequence").map_err(corrupt)?;
+    let entries = reads.entries_at(vec![sequence]).await?;
+    journal::entry(&entries, sequence).map(Some)
 }

@@ -61,6 +61,7 @@ impl Touched {
             Event::DeadLetterChanged(changed) => self.dead_letters.push(changed.dead_letter.id),
             Event::TokenChanged(token) => self.tokens.push(token.id),
             Event::Saga(step) => self.add_step(step, sequence),
+            Event::SlotsChanged(_) => {}
             Event::HoldChanged(_) | Event::AccountChanged(_) | Event::CustomerChanged(_) => {}
         }
     }

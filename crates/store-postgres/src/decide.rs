@@ -137,7 +137,7 @@ fn order_of(set: &WorkingSet, command: &Command) -> Option<Arc<Order>> {
     let saga = match command {
         Command::CancelSaga(saga) => *saga,
         Command::Receive(receive) => match &receive.envelope.message {
-            Message::Take(_) => return None,
+            Message::Take(_) | Message::MoveIn { .. } => return None,
             Message::Answer { saga, .. }
             | Message::Finish { saga, .. }
             | Message::Done(saga)

@@ -163,6 +163,7 @@ impl Engine {
         self.watchers.push(handle.spawn(watch::watch_figures(reads.clone(), health.clone())));
         self.shards.push(Arc::new(Shard {
             id: identity.shard,
+            slots: identity.slots.clone(),
             secret,
             jobs: Mutex::new(Some(jobs)),
             health,

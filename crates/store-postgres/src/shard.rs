@@ -10,12 +10,14 @@ use crate::read::Reads;
 use crate::row::get;
 use crate::value::{Whole, big};
 use ledger::account::Account;
+use ledger::command::Command;
 use ledger::currency::Currency;
 use ledger::customer::Customer;
 use ledger::dead_letter::DeadLetter;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::saga::Saga;
+use ledger::slots::{SlotSet, Slots};
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::future::Future;
@@ -28,7 +30,7 @@ use store::query::{
     TransferView,
 };
 use store::report::{Progress, Stats, VerifyReport};
-use store::{Answer, EntryRef, Fault, Reply, Store, Submission};
+use store::{Answer, EntryRef, Fault, Reply, Request, Store, Submission};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -42,6 +44,7 @@ const READ_ATTEMPTS: u32 = 3;
 /// See the module.
 pub(crate) struct Shard {
     pub(crate) id: ShardId,
+    pub(crate) slots: SlotSet,
     pub(crate) secret: [u8; 32],
     pub(crate) jobs: Mutex<Option<UnboundedSender<Job>>>,
     pub(crate) health: Arc<Health>,
@@ -62,6 +65,11 @@ impl Shard {
 
     /// Sends a submission on its way at once; the reply waits for its answers.
     fn start(&self, submission: Submission) -> Result<oneshot::Receiver<Result<Vec<Answer>, Fault>>, Fault> {
+        let moves = |request: &Request| matches!(request.command, Command::ChangeSlots(_) | Command::MoveAccount(_));
+        if submission.requests.iter().any(moves) {
+            let reason = "slots of a shard in PostgreSQL cannot move yet".to_string();
+            return Err(Fault::Unavailable { reason });
+        }
         let requests = submission.requests.len() as u64;
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = jobs.as_ref().ok_or_else(stopping)?;
@@ -278,6 +286,19 @@ impl Store for Shard {
 
     fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
         self.read(move |reads| async move { between::open_sagas(&reads, query).await })
+    }
+
+    fn slots(&self) -> Reply<'_, Slots> {
+        let slots = Slots::new(self.slots.clone());
+        Box::pin(async move { Ok(slots) })
+    }
+
+    fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {
+        self.read(move |reads| async move { between::accounts_in(&reads, slot, after, limit).await })
+    }
+
+    fn entry_of_key(&self, digest: u128) -> Reply<'_, Option<EntryRef>> {
+        self.read(move |reads| async move { between::entry_of_key(&reads, digest).await })
     }
 
     fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {

@@ -24,8 +24,8 @@ pub use row::{
     encode_customer, encode_dead_letter, encode_hold, encode_reversal, encode_token,
 };
 pub use saga::{
-    decode_parcel, decode_part, decode_positions, decode_saga, encode_parcel, encode_part, encode_positions,
-    encode_saga,
+    decode_parcel, decode_part, decode_positions, decode_saga, decode_slots, encode_parcel, encode_part,
+    encode_positions, encode_saga, encode_slots,
 };
 
 /// The version of the format, the first byte of every block's payload. Rows have none of their own: what holds them

@@ -36,6 +36,7 @@ use ledger::event::{Context, Entry, Event, Key, Outcome};
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::saga::Saga;
+use ledger::slots::Slots;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use ledger::transfer::Transferred;
@@ -279,6 +280,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Open sagas whose home this is, newest first.
     fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>>;
+
+    /// The shard's slots.
+    fn slots(&self) -> Reply<'_, Slots>;
+
+    /// Accounts in this slot that are here and did not move away, by id, after one of them; at most `limit`.
+    fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>>;
+
+    /// The entry of a key that was used on this shard; its header has the fingerprint.
+    fn entry_of_key(&self, digest: u128) -> Reply<'_, Option<EntryRef>>;
 
     /// Takes the shard's relay lease for so many microseconds, or renews it; whether `holder` has it then. At most one
     /// holder has it at a time by the store's own clock. It saves work and nothing depends on it: two relays at once

@@ -1,6 +1,7 @@
 //! What can be read of a shard besides single rows, and what comes back.
 
 use crate::{EntryRef, TransferRef, transfers_of};
+use ledger::account::Account;
 use ledger::dead_letter::DeadLetterStatus;
 use ledger::event::{Entry, Event, Outcome};
 use ledger::ids::{AccountId, Sequence, ShardId, TransferId};
@@ -107,7 +108,8 @@ pub struct PostingQuery {
     pub side: Option<Side>,
     /// Further conditions.
     pub filter: Filter,
-    /// `next` of the page before.
+    /// `next` of the page before. Positions in postings are below 2⁵⁴ − 1, so that whoever gathers a moved account's
+    /// history can say beside them which shard they are of.
     pub before: Option<u64>,
     /// 1 to [`PAGE_MAX`].
     pub limit: usize,
@@ -188,8 +190,8 @@ impl TransferView {
             (StepKind::Failed, Some(failure)) => Some(TransferStatus::Failed(failure)),
             _ => None,
         });
-        let is_executed = first.kind == StepKind::Executed;
-        last.unwrap_or(if is_executed { TransferStatus::Succeeded } else { TransferStatus::Pending })
+        let is_done = matches!(first.kind, StepKind::Executed | StepKind::MovedOut | StepKind::MovedIn);
+        last.unwrap_or(if is_done { TransferStatus::Succeeded } else { TransferStatus::Pending })
     }
 
     /// Every posting of it on this shard, in their order, refunds among them.
@@ -260,6 +262,11 @@ pub fn is_listed(entry: &Entry, transferred: &Transferred, account: Option<Accou
                 && transferred.postings.iter().any(|posting| posting.account == account)
         }
     }
+}
+
+/// Whether an account is a customer's in this slot, and did not move away.
+pub fn is_in_slot(account: &Account, slot: u16) -> bool {
+    !account.is_system() && account.moved_to.is_none() && ledger::ids::slot(account.id.number()) == slot
 }
 
 /// Which open sagas, newest first.

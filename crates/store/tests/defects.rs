@@ -8,6 +8,7 @@ use ledger::event::Key;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::saga::Saga;
+use ledger::slots::Slots;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -222,6 +223,18 @@ impl Store for Wrong {
 
     fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
         self.memory.open_sagas(query)
+    }
+
+    fn slots(&self) -> Reply<'_, Slots> {
+        self.memory.slots()
+    }
+
+    fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {
+        self.memory.accounts_in(slot, after, limit)
+    }
+
+    fn entry_of_key(&self, digest: u128) -> Reply<'_, Option<EntryRef>> {
+        self.memory.entry_of_key(digest)
     }
 
     fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {

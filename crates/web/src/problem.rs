@@ -93,6 +93,8 @@ codes! {
     Unavailable = 41, 503 "unavailable" "The bank is not available right now";
     TransferNotSucceeded = 42, 409 "transfer_not_succeeded" "The transfer did not succeed";
     MessageOutOfOrder = 44, 409 "message_out_of_order" "A message between shards is not the next one";
+    WrongShard = 45, 409 "wrong_shard" "It is moving to another shard";
+    AccountInUse = 46, 409 "account_in_use" "The account has a part in an open transfer between shards";
     Cancelled = 43, 409 "cancelled" "An operator cancelled the transfer";
 }
 
@@ -217,6 +219,7 @@ impl From<&Rejection> for Problem {
         match *rejection {
             Rejection::UserNotFound(id) => problem.with_id("user_id", id.number()),
             Rejection::AccountNotFound(id)
+            | Rejection::AccountInUse(id)
             | Rejection::AccountNotEmpty(id)
             | Rejection::SameAccount(id)
             | Rejection::AccountClosed(id)
@@ -242,6 +245,7 @@ impl From<&Rejection> for Problem {
             Rejection::EffectiveAtInvalid
             | Rejection::ExpiresAtInvalid
             | Rejection::LinkedTransferFailed
+            | Rejection::WrongShard(_)
             | Rejection::MessageOutOfOrder { .. }
             | Rejection::InvariantBroken => problem,
         }
@@ -309,6 +313,8 @@ mod tests {
         Rejection::TransferNotSucceeded(_) => Rejection::TransferNotSucceeded(id()),
         Rejection::Cancelled(_) => Rejection::Cancelled(id()),
         Rejection::MessageOutOfOrder { .. } => Rejection::MessageOutOfOrder { expected: 1 },
+        Rejection::WrongShard(_) => Rejection::WrongShard(1),
+        Rejection::AccountInUse(_) => Rejection::AccountInUse(id()),
         Rejection::HoldNotOpen(_) => Rejection::HoldNotOpen(id()),
         Rejection::AccountNotEmpty(_) => Rejection::AccountNotEmpty(id()),
         Rejection::SameAccount(_) => Rejection::SameAccount(id()),

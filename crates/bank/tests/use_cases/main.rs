@@ -3,6 +3,7 @@
 mod events;
 mod journal;
 mod keys;
+mod moving;
 mod ports;
 mod profiles;
 mod reads;

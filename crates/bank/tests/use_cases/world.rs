@@ -65,6 +65,12 @@ impl World {
         World { bank, env, keyring, memories, faulty }
     }
 
+    /// Another node over the same shards, which knows nothing of what this one learned.
+    pub(crate) fn another_node(&self) -> Bank {
+        let stores = self.faulty.iter().map(|store| store.clone() as Arc<dyn Store>).collect();
+        Bank::new(stores, self.env.clone(), self.keyring.clone())
+    }
+
     pub(crate) fn pass(&self, microseconds: u64) {
         self.env.pass(microseconds);
     }
@@ -76,7 +82,7 @@ impl World {
 
     /// The `n`th small id, from 0, that lives on this shard.
     pub(crate) fn id_on(&self, shard: u16, n: usize) -> u64 {
-        let on_shard = |id: &u64| self.bank.slots().shard_of(slot(*id)).number() == shard;
+        let on_shard = |id: &u64| self.bank.placement().owner(slot(*id)).number() == shard;
         (1..).filter(on_shard).nth(n).expect("ids without end")
     }
 

@@ -11,7 +11,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterStatus};
 use crate::event::{
     AccountChange, AccountChanged, CustomerChange, CustomerChanged, DeadLetterChange, DeadLetterChanged, Event, Header,
 };
-use crate::ids::{AccountId, CLIENT_ID_END, CustomerId, DeadLetterId, TokenId};
+use crate::ids::{AccountId, CLIENT_ID_END, CustomerId, DeadLetterId, TokenId, slot};
 use crate::limit::Limits;
 use crate::rejection::Rejection;
 use crate::token::Token;
@@ -41,6 +41,7 @@ pub(super) fn decide(set: &WorkingSet, header: &Header, command: &Command) -> De
 pub(super) fn ingest(set: &mut WorkingSet, header: &Header, ingest: &Ingest) -> Decided {
     match decide_one(set, header, &ingest.command) {
         Ok(event) => Ok(event),
+        Err(rejection) if rejection.is_passing() => Err(rejection),
         Err(rejection) => Ok(new_dead_letter(set, header, rejection.code(), &rejection.to_string(), &ingest.payload)),
     }
 }
@@ -69,6 +70,9 @@ fn register_customer(set: &WorkingSet, header: &Header, register: &RegisterCusto
             CustomerId::new(id).expect("generated ids are ids")
         }
     };
+    if set.customer(id).is_none() && !set.owns(id.number()) {
+        return Err(Rejection::WrongShard(id.number()));
+    }
     if let Some(known) = set.customer(id) {
         if known.registered_as != register.registered_as {
             return Err(Rejection::IdTaken(id.number()));
@@ -94,8 +98,10 @@ fn update_customer(set: &WorkingSet, update: &UpdateCustomer) -> Decided {
 }
 
 fn open_account(set: &WorkingSet, header: &Header, open: &OpenAccount) -> Decided {
-    // A customer of another shard was looked up there; customers are never removed.
-    if set.owns(open.customer.number()) && set.customer(open.customer).is_none() {
+    // A customer of another shard was looked up there; customers are never removed. They stay where they were registered,
+    // so those of a slot that came from another shard may be there.
+    let is_at_home = set.slots.dealt.contains(slot(open.customer.number())) && set.owns(open.customer.number());
+    if is_at_home && set.customer(open.customer).is_none() {
         return Err(Rejection::UserNotFound(open.customer));
     }
     let id = match open.id {
@@ -107,6 +113,10 @@ fn open_account(set: &WorkingSet, header: &Header, open: &OpenAccount) -> Decide
     };
     if open.id.is_some_and(|id| CLIENT_ID_END <= id.number()) {
         return Err(Rejection::IdTaken(id.number()));
+    }
+    let moved = set.account(id).map(|known| known.moved_to.is_some());
+    if moved.unwrap_or(!set.owns(id.number())) {
+        return Err(Rejection::WrongShard(id.number()));
     }
     if let Some(known) = set.account(id) {
         let asked = (Some(open.customer), open.kind, open.currency, open.overdraft_limit);

@@ -7,12 +7,13 @@ use crate::command::{Between, Command};
 use crate::customer::Sealed;
 use crate::event::{Event, Header};
 use crate::hold::Hold;
-use crate::ids::{AccountId, ShardId, TransferId};
+use crate::ids::{AccountId, SYSTEM_ID_START, ShardId, TransferId, slot};
 use crate::rejection::Rejection;
 use crate::saga::{Failure, Order, Ordered, Position, SagaStep, StepKind};
 use crate::transfer::{Leg, LegAmount, Legs, Reversed, Transfer};
 use crate::working_set::WorkingSet;
-use books::{Books, counterparty, empty, transferred_all};
+pub(super) use books::Books;
+use books::{counterparty, empty, transferred_all};
 use share::{check_accounts, check_amounts, shares};
 use std::sync::Arc;
 
@@ -60,6 +61,9 @@ fn begin_queued(set: &WorkingSet, header: &Header, between: &Between, payload: &
     let Command::Transfer(transfer) = &between.command else { unreachable!("an event moves money in one transfer") };
     let begun = Begun { transfers: vec![transfer.clone()], ..Begun::default() };
     start(set, header, between, begun, Some(payload.clone())).or_else(|failure| {
+        if failure.rejection.is_passing() {
+            return Err(failure);
+        }
         let (code, detail) = (failure.rejection.code(), failure.rejection.to_string());
         Ok(Event::DeadLetterChanged(Box::new(dead_letter_of(set, header, code, &detail, payload))))
     })
@@ -75,6 +79,7 @@ struct Begun {
 }
 
 fn start(set: &WorkingSet, header: &Header, between: &Between, begun: Begun, payload: Option<Sealed>) -> Judged<Event> {
+    check_fences(set, between, &begun.transfers)?;
     let order = order_of(set, header, between, &begun)?;
     let shares = shares(set, &order)?;
     check_same(&begun.transfers)?;
@@ -102,8 +107,22 @@ fn start(set: &WorkingSet, header: &Header, between: &Between, begun: Begun, pay
     Ok(Event::Saga(Box::new(step)))
 }
 
+/// While a slot moves, no new saga names an account of it: so that none is on its way to a shard that the account leaves.
+fn check_fences(set: &WorkingSet, between: &Between, transfers: &[Transfer]) -> Judged<()> {
+    if set.slots.fenced.is_empty() {
+        return Ok(());
+    }
+    let is_fenced = |id: &AccountId| id.number() < SYSTEM_ID_START && set.slots.fenced.contains(&slot(id.number()));
+    let legs = transfers.iter().flat_map(|transfer| transfer.legs.iter()).flat_map(|leg| [leg.from, leg.to]);
+    let mut named = legs.chain(between.routes.iter().map(|route| route.account));
+    match named.find(is_fenced) {
+        Some(id) => Err(whole(Rejection::WrongShard(id.number()))),
+        None => Ok(()),
+    }
+}
+
 /// A step with nothing in it yet.
-fn step(kind: StepKind, saga: TransferId, received: Option<(ShardId, Position)>) -> SagaStep {
+pub(super) fn step(kind: StepKind, saga: TransferId, received: Option<(ShardId, Position)>) -> SagaStep {
     SagaStep {
         kind,
         saga,
@@ -115,6 +134,7 @@ fn step(kind: StepKind, saga: TransferId, received: Option<(ShardId, Position)>)
         hold: None,
         payload: None,
         dead_letter: None,
+        moved: None,
     }
 }
 

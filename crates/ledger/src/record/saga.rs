@@ -3,6 +3,7 @@
 use super::{account_of, record_postings};
 use crate::account::Account;
 use crate::decide::saga::shares_known;
+use crate::decide::slots::{hold_left_behind, left_behind};
 use crate::event::Header;
 use crate::hold::{Hold, HoldStatus};
 use crate::ids::ShardId;
@@ -21,6 +22,9 @@ pub(super) fn record_step(set: &mut WorkingSet, header: &Header, step: &SagaStep
     }
     let known = step.order.clone().or_else(|| order_of(set, step));
     let day = day_of(set, step, header);
+    if let (StepKind::MovedIn, Some(moved)) = (step.kind, &step.moved) {
+        set.restore_account(moved.account.clone());
+    }
     for transferred in &step.transferred {
         let refund = step.kind.is_refund().then_some(day);
         record_postings(set, header, transferred, refund);
@@ -32,10 +36,28 @@ pub(super) fn record_step(set: &mut WorkingSet, header: &Header, step: &SagaStep
         count_open(set, step, order);
     }
     record_rows(set, header, step);
+    record_moved(set, step);
     if let Some(changed) = &step.dead_letter {
         set.ids.observe(changed.dead_letter.id.number());
         set.dead_letters.put(changed.dead_letter.clone());
     }
+}
+
+/// The holds of an account that moves go with it.
+fn record_moved(set: &mut WorkingSet, step: &SagaStep) {
+    let Some(moved) = &step.moved else { return };
+    if step.kind == StepKind::MovedIn {
+        moved.holds.iter().for_each(|hold| set.receive_hold(hold.clone()));
+        return;
+    }
+    let account = set.account(moved.account.id);
+    let account = account.unwrap_or_else(|| panic!("account {} moves and is not there", moved.account.id));
+    let to = step.sent.first().map(|(to, _)| *to);
+    let left = left_behind(account, to.unwrap_or_else(|| panic!("account {} moves nowhere", account.id)));
+    for hold in &moved.holds {
+        set.restore_hold(hold_left_behind(hold));
+    }
+    set.restore_account(left);
 }
 
 fn record_messages(set: &mut WorkingSet, step: &SagaStep) {
@@ -111,7 +133,12 @@ fn record_rows(set: &mut WorkingSet, header: &Header, step: &SagaStep) {
         StepKind::Failed => {
             set.sagas.remove_saga(step.saga);
         }
-        StepKind::Cancelling | StepKind::Executed | StepKind::Refused | StepKind::Ignored => {}
+        StepKind::Cancelling
+        | StepKind::Executed
+        | StepKind::Refused
+        | StepKind::Ignored
+        | StepKind::MovedOut
+        | StepKind::MovedIn => {}
     }
 }
 
@@ -169,5 +196,5 @@ fn record_captured_hold(set: &mut WorkingSet, header: &Header, step: &SagaStep, 
 
 /// Whether a transfer of this kind counts against limits when it debits.
 pub(super) fn counts_against_limits(kind: TransferKind) -> bool {
-    !matches!(kind, TransferKind::Capture | TransferKind::Reversal)
+    !matches!(kind, TransferKind::Capture | TransferKind::Reversal | TransferKind::Move)
 }

@@ -109,7 +109,8 @@ impl Run {
             Event::CustomerChanged(changed) => drop(names.customers.insert(name.into(), changed.customer.id)),
             Event::DeadLetterChanged(changed) => drop(names.dead_letters.insert(name.into(), changed.dead_letter.id)),
             Event::TokenChanged(token) => drop(names.tokens.insert(name.into(), token.id)),
-            Event::Transferred(_) | Event::BatchTransferred(_) | Event::HoldCaptured(_) | Event::Saga(_) => {}
+            Event::Transferred(_) | Event::BatchTransferred(_) | Event::HoldCaptured(_) => {}
+            Event::Saga(_) | Event::SlotsChanged(_) => {}
         }
     }
 
@@ -245,6 +246,7 @@ fn describe_event(event: &Event) -> String {
             DeadLetterChange::Nothing => "nothing",
         },
         Event::Saga(step) => step.kind.name(),
+        Event::SlotsChanged(_) => "slots",
         Event::TokenChanged(token) => {
             if token.revoked {
                 "revoked"

@@ -7,7 +7,7 @@ use super::row::{
     decode_account, decode_customer, decode_dead_letter, decode_hold, decode_token, encode_account, encode_customer,
     encode_dead_letter, encode_hold, encode_token,
 };
-use super::saga::{decode_step, encode_step};
+use super::saga::{decode_slots_changed, decode_step, encode_slots_changed, encode_step};
 use super::tag::Tagged;
 use super::transfer::{Previous, decode_plain, decode_transferred, encode_plain, encode_transferred, plain_postings};
 use super::writer::{Line, Sink, flags, put_blob, put_count, put_signed, put_text, put_varint};
@@ -45,6 +45,7 @@ mod outcome {
     pub(super) const TOKEN_CHANGED: u8 = 8;
     pub(super) const REJECTION: u8 = 9;
     pub(super) const SAGA: u8 = 10;
+    pub(super) const SLOTS_CHANGED: u8 = 11;
 }
 
 /// Appends the payload of a block of these entries. Their sequences are not part of it, but follow from the block's
@@ -189,6 +190,7 @@ impl<'a> BlockWriter<'a> {
             Event::DeadLetterChanged(changed) => encode_dead_letter_changed(changed, out),
             Event::TokenChanged(token) => encode_token(token, out),
             Event::Saga(step) => encode_step(step, time, &mut self.previous, out),
+            Event::SlotsChanged(changed) => encode_slots_changed(changed, out),
         }
     }
 }
@@ -219,6 +221,7 @@ fn tag_of(outcome: &Outcome) -> u8 {
         Outcome::Event(Event::DeadLetterChanged(_)) => outcome::DEAD_LETTER_CHANGED,
         Outcome::Event(Event::TokenChanged(_)) => outcome::TOKEN_CHANGED,
         Outcome::Event(Event::Saga(_)) => outcome::SAGA,
+        Outcome::Event(Event::SlotsChanged(_)) => outcome::SLOTS_CHANGED,
         Outcome::Rejection { .. } => outcome::REJECTION,
     }
 }
@@ -369,6 +372,7 @@ impl BlockReader {
             outcome::CUSTOMER_CHANGED => Event::CustomerChanged(Box::new(decode_customer_changed(reader)?)),
             outcome::DEAD_LETTER_CHANGED => Event::DeadLetterChanged(Box::new(decode_dead_letter_changed(reader)?)),
             outcome::TOKEN_CHANGED => Event::TokenChanged(Box::new(decode_token(reader)?)),
+            outcome::SLOTS_CHANGED => Event::SlotsChanged(Box::new(decode_slots_changed(reader)?)),
             outcome::SAGA => Event::Saga(Box::new(decode_step(reader, previous, time)?)),
             tag => return Err(at.error("outcome", Problem::UnknownTag(tag))),
         })

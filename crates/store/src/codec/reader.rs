@@ -4,7 +4,7 @@
 use super::tag::Tagged;
 use ledger::amount::Amount;
 use ledger::currency::Currency;
-use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, ShardId, TokenId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, SLOTS, ShardId, TokenId, TransferId};
 use ledger::time::{Day, Timestamp};
 use std::sync::LazyLock;
 
@@ -242,6 +242,10 @@ impl<'a> Reader<'a> {
         let at = self.clone();
         let number = i32::try_from(self.signed(what)?);
         number.map(Day::new).map_err(|_| at.error(what, Problem::OutOfRange))
+    }
+
+    pub(super) fn slot(&mut self) -> Read<u16> {
+        self.number("slot", |number| u16::try_from(number).ok().filter(|slot| *slot < SLOTS))
     }
 
     pub(super) fn shard_id(&mut self) -> Read<ShardId> {

@@ -55,6 +55,8 @@ pub(super) fn encode_rejection(rejection: &Rejection, out: &mut Vec<u8>) {
         Rejection::TransferNotSucceeded(id) => one(23, id.number()),
         Rejection::Cancelled(id) => one(24, id.number()),
         Rejection::MessageOutOfOrder { expected } => one(25, expected),
+        Rejection::WrongShard(id) => one(26, id),
+        Rejection::AccountInUse(id) => one(27, id.number()),
     }
 }
 
@@ -97,6 +99,8 @@ pub(super) fn decode_rejection(reader: &mut Reader<'_>) -> Result<Rejection, Dec
         22 => Rejection::InvariantBroken,
         23 => Rejection::TransferNotSucceeded(reader.transfer_id()?),
         24 => Rejection::Cancelled(reader.transfer_id()?),
+        26 => Rejection::WrongShard(reader.varint("what is elsewhere")?),
+        27 => Rejection::AccountInUse(reader.account_id()?),
         25 => Rejection::MessageOutOfOrder { expected: reader.varint("number of the next message")? },
         tag => return Err(DecodeError { offset: at, what: "rejection", problem: Problem::UnknownTag(tag) }),
     })

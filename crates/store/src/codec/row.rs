@@ -29,6 +29,7 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
         holds,
         expires,
         0 < account.sagas_open,
+        account.moved_to.is_some(),
     ]));
     out.extend([account.kind.tag(), account.status.tag()]);
     put_varint(out, account.id.number());
@@ -64,6 +65,9 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
     if 0 < account.sagas_open {
         put_varint(out, u64::from(account.sagas_open));
     }
+    if let Some(shard) = account.moved_to {
+        put_varint(out, u64::from(shard.number()));
+    }
 }
 
 /// Reads an account.
@@ -71,7 +75,7 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
 /// # Errors
 /// When the bytes are not one.
 pub fn decode_account(reader: &mut Reader<'_>) -> Result<Account, DecodeError> {
-    let flags = reader.flags(0x7f, "flags of an account")?;
+    let flags = reader.flags(0xff, "flags of an account")?;
     let has = |bit: u8| flags & (1 << bit) != 0;
     let (kind, status) = (reader.tag()?, reader.tag()?);
     let (id, currency) = (reader.account_id()?, reader.currency()?);
@@ -102,6 +106,7 @@ pub fn decode_account(reader: &mut Reader<'_>) -> Result<Account, DecodeError> {
     if has(6) {
         account.sagas_open = reader.narrow("open sagas")?;
     }
+    account.moved_to = reader.when(has(7), Reader::shard_id)?;
     Ok(account)
 }
 

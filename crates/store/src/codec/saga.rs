@@ -4,12 +4,16 @@ use super::VERSION;
 use super::block::{decode_dead_letter_changed, encode_dead_letter_changed};
 use super::reader::{DecodeError, Problem, Reader};
 use super::rejection::{decode_rejection, encode_rejection};
-use super::row::{decode_hold, encode_hold};
+use super::row::{decode_account, decode_hold, encode_account, encode_hold};
 use super::tag::Tagged;
 use super::transfer::{Previous, decode_note, decode_transferred, encode_note, encode_transferred};
-use super::writer::{flags, put_amount, put_blob, put_count, put_currency, put_day, put_time, put_varint};
-use ledger::ids::{ShardId, TransferId};
-use ledger::saga::{Envelope, Failure, Message, Order, Ordered, Part, Position, Route, Saga, SagaStep, Sagas};
+use super::writer::{
+    flags, put_amount, put_blob, put_count, put_currency, put_day, put_signed_wide, put_time, put_varint,
+};
+use ledger::event::SlotsChanged;
+use ledger::ids::{SLOTS, ShardId, TransferId};
+use ledger::saga::{Envelope, Failure, Message, Moved, Order, Ordered, Part, Position, Route, Saga, SagaStep, Sagas};
+use ledger::slots::{SlotChange, SlotSet, Slots};
 use ledger::time::Timestamp;
 use ledger::transfer::{Leg, LegAmount, Legs, Reversed};
 use std::sync::Arc;
@@ -22,6 +26,7 @@ const SENT_BYTES: usize = 2;
 const TRANSFERRED_BYTES: usize = 4;
 const ENVELOPE_BYTES: usize = 4;
 const POSITION_BYTES: usize = 2;
+const HOLD_BYTES: usize = 10;
 
 type Read<T> = Result<T, DecodeError>;
 
@@ -36,6 +41,7 @@ pub(super) fn encode_step(step: &SagaStep, time: Timestamp, previous: &mut Previ
         hold.is_some(),
         payload.is_some(),
         dead_letter.is_some(),
+        step.moved.is_some(),
     ]));
     put_varint(out, step.saga.number());
     if let Some((from, position)) = step.received {
@@ -65,11 +71,28 @@ pub(super) fn encode_step(step: &SagaStep, time: Timestamp, previous: &mut Previ
     if let Some(changed) = dead_letter {
         encode_dead_letter_changed(changed, out);
     }
+    if let Some(moved) = &step.moved {
+        encode_moved(moved, out);
+    }
+}
+
+fn encode_moved(moved: &Moved, out: &mut Vec<u8>) {
+    encode_account(&moved.account, out);
+    put_signed_wide(out, moved.balance);
+    put_count(out, moved.holds.len());
+    moved.holds.iter().for_each(|hold| encode_hold(hold, out));
+}
+
+fn decode_moved(reader: &mut Reader<'_>) -> Read<Moved> {
+    let account = decode_account(reader)?;
+    let balance = reader.signed_wide("balance that moves")?;
+    let count = reader.count(HOLD_BYTES, "holds that move")?;
+    Ok(Moved { account, balance, holds: (0..count).map(|_| decode_hold(reader)).collect::<Read<_>>()? })
 }
 
 pub(super) fn decode_step(reader: &mut Reader<'_>, previous: &mut Previous, time: Timestamp) -> Read<SagaStep> {
     let kind = reader.tag()?;
-    let flags = reader.flags(0x3f, "flags of a step")?;
+    let flags = reader.flags(0x7f, "flags of a step")?;
     let has = |bit: u8| flags & (1 << bit) != 0;
     let saga = reader.transfer_id()?;
     let received = reader.when(has(0), |reader| Ok((reader.shard_id()?, decode_position(reader)?)))?;
@@ -89,6 +112,7 @@ pub(super) fn decode_step(reader: &mut Reader<'_>, previous: &mut Previous, time
         hold: reader.when(has(3), decode_hold)?,
         payload: reader.when(has(4), |reader| reader.blob("payload of a saga"))?.map(Box::from),
         dead_letter: reader.when(has(5), decode_dead_letter_changed)?.map(Box::new),
+        moved: reader.when(has(6), decode_moved)?.map(Arc::new),
     })
 }
 
@@ -253,6 +277,64 @@ pub fn decode_part(reader: &mut Reader<'_>) -> Result<Part, DecodeError> {
     Ok(Part { order: Arc::new(decode_order(reader)?), day: reader.day("day of a part")? })
 }
 
+/// Appends what moves of a shard's slots: which it owns, which are fenced, and which it gave up.
+pub fn encode_slots(slots: &Slots, out: &mut Vec<u8>) {
+    put_varint(out, slots.epoch);
+    let owned: Vec<u16> = (0..SLOTS).filter(|slot| slots.contains(*slot)).collect();
+    put_count(out, owned.len());
+    owned.iter().for_each(|slot| put_varint(out, u64::from(*slot)));
+    put_count(out, slots.fenced.len());
+    slots.fenced.iter().for_each(|slot| put_varint(out, u64::from(*slot)));
+    put_count(out, slots.released.len());
+    for (slot, to) in &slots.released {
+        put_varint(out, u64::from(*slot));
+        put_varint(out, u64::from(to.number()));
+    }
+}
+
+/// Reads a shard's slots; those that were dealt to it are known.
+///
+/// # Errors
+/// When the bytes are not that.
+pub fn decode_slots(reader: &mut Reader<'_>, dealt: SlotSet) -> Result<Slots, DecodeError> {
+    let epoch = reader.varint("epoch of slots")?;
+    let count = reader.count(1, "slots owned")?;
+    let owned = (0..count).map(|_| reader.slot()).collect::<Read<Vec<u16>>>()?;
+    let count = reader.count(1, "slots fenced")?;
+    let fenced = (0..count).map(|_| reader.slot()).collect::<Read<_>>()?;
+    let count = reader.count(SENT_BYTES, "slots given up")?;
+    let released = (0..count).map(|_| Ok((reader.slot()?, reader.shard_id()?))).collect::<Read<_>>()?;
+    Ok(Slots { dealt, owned: SlotSet::of(|slot| owned.contains(&slot)), fenced, released, epoch })
+}
+
+pub(super) fn encode_slots_changed(changed: &SlotsChanged, out: &mut Vec<u8>) {
+    let (tag, other) = match changed.change {
+        SlotChange::Fenced => (0, None),
+        SlotChange::Opened => (1, None),
+        SlotChange::Released(to) => (2, Some(to)),
+        SlotChange::Acquired(from) => (3, Some(from)),
+    };
+    out.push(tag);
+    if let Some(other) = other {
+        put_varint(out, u64::from(other.number()));
+    }
+    put_count(out, changed.slots.len());
+    changed.slots.iter().for_each(|slot| put_varint(out, u64::from(*slot)));
+}
+
+pub(super) fn decode_slots_changed(reader: &mut Reader<'_>) -> Read<SlotsChanged> {
+    let at = reader.clone();
+    let change = match reader.byte("change of slots")? {
+        0 => SlotChange::Fenced,
+        1 => SlotChange::Opened,
+        2 => SlotChange::Released(reader.shard_id()?),
+        3 => SlotChange::Acquired(reader.shard_id()?),
+        tag => return Err(at.error("change of slots", Problem::UnknownTag(tag))),
+    };
+    let count = reader.count(1, "slots changed")?;
+    Ok(SlotsChanged { change, slots: (0..count).map(|_| reader.slot()).collect::<Read<_>>()? })
+}
+
 /// Appends the positions of a shard: what came last from each other, and the number of the last message to each.
 pub fn encode_positions(sagas: &Sagas, out: &mut Vec<u8>) {
     put_count(out, sagas.received.len());
@@ -293,6 +375,7 @@ mod message {
     pub(super) const RELEASE: u8 = 4;
     pub(super) const DONE: u8 = 5;
     pub(super) const CANCEL: u8 = 6;
+    pub(super) const MOVE_IN: u8 = 7;
 }
 
 /// Messages from one shard to another as bytes: what the bus carries. They are all of the same pair.
@@ -349,6 +432,10 @@ fn encode_message(message: &Message, out: &mut Vec<u8>) {
         Message::Finish { saga, post: false } => about(message::RELEASE, saga),
         Message::Done(saga) => about(message::DONE, saga),
         Message::Cancel(saga) => about(message::CANCEL, saga),
+        Message::MoveIn { transfer, moved } => {
+            about(message::MOVE_IN, transfer);
+            encode_moved(moved, out);
+        }
     }
 }
 
@@ -365,6 +452,7 @@ fn decode_message(reader: &mut Reader<'_>) -> Read<Message> {
         message::RELEASE => Message::Finish { saga: reader.transfer_id()?, post: false },
         message::DONE => Message::Done(reader.transfer_id()?),
         message::CANCEL => Message::Cancel(reader.transfer_id()?),
+        message::MOVE_IN => Message::MoveIn { transfer: reader.transfer_id()?, moved: Arc::new(decode_moved(reader)?) },
         tag => return Err(at.error("message", Problem::UnknownTag(tag))),
     })
 }

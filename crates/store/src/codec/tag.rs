@@ -75,7 +75,8 @@ tags! {
     StepKind "step of a saga": StepKind::Started = 0, StepKind::Granted = 1, StepKind::Posting = 2, StepKind::Aborting = 3,
         StepKind::PartDone = 4, StepKind::Completed = 5, StepKind::Failed = 6, StepKind::Cancelling = 7,
         StepKind::Executed = 8, StepKind::Prepared = 9, StepKind::Refused = 10, StepKind::Posted = 11,
-        StepKind::Released = 12, StepKind::Ignored = 13;
+        StepKind::Released = 12, StepKind::Ignored = 13,
+        StepKind::MovedOut = 14, StepKind::MovedIn = 15;
     PartState "state of a part": PartState::Asked = 0, PartState::Granted = 1, PartState::Done = 2;
     LimitKind "limit": LimitKind::PerTransfer = 0, LimitKind::DailyDebit = 1, LimitKind::MonthlyDebit = 2,
         LimitKind::ActiveHolds = 3;

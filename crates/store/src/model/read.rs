@@ -3,7 +3,7 @@
 use super::{MemoryStore, State};
 use crate::query::{
     BalanceQuery, EntryQuery, PAGE_MAX, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TimeAxis,
-    TransferQuery, TransferView, ids_of_step, is_listed, page_of_sagas, postings_on, saga_step,
+    TransferQuery, TransferView, ids_of_step, is_in_slot, is_listed, page_of_sagas, postings_on, saga_step,
 };
 use crate::report::{Progress, Stats, VerifyReport};
 use crate::{Answer, EntryRef, Fault, Reply, Store, Submission, TransferRef};
@@ -14,6 +14,7 @@ use ledger::dead_letter::{DeadLetter, DeadLetterStatus};
 use ledger::hold::{Hold, HoldStatus};
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::saga::{Saga, StepKind};
+use ledger::slots::Slots;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::collections::BTreeMap;
@@ -258,6 +259,24 @@ impl Store for MemoryStore {
     fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
         let state = self.state();
         ready(page_of_sagas(&state.set.sagas, query))
+    }
+
+    fn slots(&self) -> Reply<'_, Slots> {
+        ready(self.state().set.slots.clone())
+    }
+
+    fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {
+        let state = self.state();
+        let ids = state.set.accounts.iter().filter(|account| is_in_slot(account, slot)).map(|account| account.id);
+        let mut ids: Vec<AccountId> = ids.filter(|id| after.is_none_or(|after| after < *id)).collect();
+        ids.sort();
+        ids.truncate(limit);
+        ready(ids)
+    }
+
+    fn entry_of_key(&self, digest: u128) -> Reply<'_, Option<EntryRef>> {
+        let state = self.state();
+        ready(state.set.keys.get(digest).map(|row| state.known_entry(row.sequence)))
     }
 
     fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {

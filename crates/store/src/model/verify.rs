@@ -69,7 +69,7 @@ fn difference(set: &WorkingSet, again: &WorkingSet) -> Option<String> {
         .or_else(|| first_difference("dead letter", &set.dead_letters, &again.dead_letters))
         .or_else(|| first_difference("token", &set.tokens, &again.tokens))
         .or_else(|| first_difference("reversal of transfer", &set.reversals, &again.reversals))
-        .or_else(|| (set.sagas != again.sagas).then(|| "sagas and positions".into()))
+        .or_else(|| (set.sagas != again.sagas || set.slots != again.slots).then(|| "sagas, positions and slots".into()))
         .or_else(|| (set.ids != again.ids).then(|| "the last id".into()))
 }
 

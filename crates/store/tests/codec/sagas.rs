@@ -86,7 +86,7 @@ fn what_no_writer_writes_is_refused() {
         let error = decode_parcel(bytes).expect_err("no writer writes this");
         assert_eq!((error.offset, error.problem), (offset, problem), "{error}");
     };
-    check(&[1, 0, 1, 1, 1, 1, 7, 1], 6, Problem::UnknownTag(7)); // message
+    check(&[1, 0, 1, 1, 1, 1, 8, 1], 6, Problem::UnknownTag(8)); // message
     check(&[1, 0x80, 8, 1, 0], 1, Problem::OutOfRange); // shard 1024
     check(&[1, 0, 1, 1, 1, 1, 5, 0], 7, Problem::OutOfRange); // transfer 0
     check(&[1, 0, 1, 1, 1, 1, 0, 4, 0, 0], 7, Problem::UnknownTag(4)); // flags of an order

@@ -29,17 +29,22 @@ pub(super) fn empty(order: &Order) -> Vec<Vec<Posting>> {
 }
 
 /// Balances and versions that run along while postings are made.
-pub(super) struct Books<'a> {
+pub(in crate::decide) struct Books<'a> {
     set: &'a WorkingSet,
     running: BTreeMap<AccountId, (i128, u64)>,
 }
 
 impl<'a> Books<'a> {
-    pub(super) fn new(set: &'a WorkingSet) -> Books<'a> {
+    pub(in crate::decide) fn new(set: &'a WorkingSet) -> Books<'a> {
         Books { set, running: BTreeMap::new() }
     }
 
-    fn clearing(&self, other: ShardId, currency: Currency) -> AccountId {
+    /// An account that arrives begins with this, whatever was here of it before.
+    pub(in crate::decide) fn begin(&mut self, account: AccountId, balance: i128, version: u64) {
+        self.running.insert(account, (balance, version));
+    }
+
+    pub(in crate::decide) fn clearing(&self, other: ShardId, currency: Currency) -> AccountId {
         let ordinal = other.number();
         SystemAccount { shard: self.set.shard, kind: SystemKind::Clearing, currency, ordinal }.id()
     }
@@ -53,7 +58,13 @@ impl<'a> Books<'a> {
     }
 
     /// Moves so much from one account to another, in as many postings as the largest amount needs.
-    fn move_between(&mut self, from: AccountId, to: AccountId, total: u128, postings: &mut Vec<Posting>) {
+    pub(in crate::decide) fn move_between(
+        &mut self,
+        from: AccountId,
+        to: AccountId,
+        total: u128,
+        postings: &mut Vec<Posting>,
+    ) {
         let mut left = total;
         while 0 < left {
             let some = u64::try_from(left).unwrap_or(u64::MAX).min(Amount::MAX.minor_units());

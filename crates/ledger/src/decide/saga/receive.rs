@@ -8,6 +8,7 @@ use crate::amount::Amount;
 use crate::command::Receive;
 use crate::decide::Decided;
 use crate::decide::register::dead_letter_of;
+use crate::decide::slots::move_in;
 use crate::event::{Event, Header};
 use crate::hold::{Hold, HoldStatus};
 use crate::ids::{ShardId, TransferId};
@@ -36,6 +37,7 @@ pub(in crate::decide) fn receive(set: &WorkingSet, header: &Header, receive: &Re
             Some(row) => part_done(set, header, row, envelope.from, received),
             None => step(StepKind::Ignored, *saga, received),
         },
+        Message::MoveIn { transfer, moved } => move_in(set, header, *transfer, moved, received),
         // Messages come in order, so what is to be cancelled was answered before.
         Message::Cancel(saga) => step(StepKind::Ignored, *saga, received),
     };

@@ -89,6 +89,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
     (what, told, ended).prop_map(
         |((kind, saga, received), (sent, transferred, order), (failure, hold, payload, dead_letter))| {
             Event::Saga(Box::new(SagaStep {
+                moved: None,
                 kind,
                 saga,
                 received,

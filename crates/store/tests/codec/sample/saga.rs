@@ -83,6 +83,7 @@ fn failures() -> [Failure; 4] {
 
 fn step(kind: StepKind, saga: u64) -> SagaStep {
     SagaStep {
+        moved: None,
         kind,
         saga: transfer_id(saga),
         received: None,

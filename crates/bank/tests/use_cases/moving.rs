@@ -1,0 +1,154 @@
+//! Slots that move to another shard: balances, holds, keys and history go on as if nothing had happened.
+
+use crate::world::{World, account, amount, euro, event_of, local, now, opening, rejection, transfer};
+use bank::submit::ClientKey;
+use ledger::command::{CaptureHold, Command, PlaceHold};
+use ledger::event::Event;
+use ledger::ids::{AccountId, ShardId, slot};
+use ledger::transfer::TransferKind;
+use store::Answer;
+use store::query::{BalanceQuery, PostingQuery, TimeAxis};
+
+fn shard(number: u16) -> ShardId {
+    ShardId::new(number).expect("a shard")
+}
+
+fn postings(world: &World, id: u64) -> Vec<(u64, i128, TransferKind)> {
+    let mut query = PostingQuery {
+        account: account(id),
+        side: None,
+        filter: store::query::Filter::default(),
+        before: None,
+        limit: 2,
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = now(world.bank.postings(query.clone())).expect("read");
+        found.extend(page.items.iter().map(|row| {
+            let (posting, transferred, _) = row.parts().expect("a posting");
+            (posting.version, posting.balance_after, transferred.kind)
+        }));
+        match page.next {
+            Some(next) => query.before = Some(next),
+            None => return found,
+        }
+    }
+}
+
+fn move_account(world: &World, id: u64, to: u16) -> bank::moving::Moved {
+    now(world.bank.move_slots(&local(), &[slot(id)], shard(to))).expect("moved")
+}
+
+#[test]
+fn an_account_that_moved_goes_on_with_its_balance_its_history_and_its_versions() {
+    let world = World::new(3);
+    let (id, other) = (world.id_on(0, 0), world.id_on(1, 0));
+    world.open_with(id, 500);
+    world.open(other);
+    world.submit(None, Command::Transfer(transfer(id, other, 100))).expect("moved");
+    now(world.bank.finish_sagas()).expect("carried");
+    world.pass(1_000_000);
+    let before_move = world.bank.now();
+    world.pass(1_000_000);
+    let moved = move_account(&world, id, 2);
+    assert_eq!((moved.slots, moved.accounts), (1, 1));
+    assert_eq!(now(world.bank.account(account(id))).expect("read").expect("there").moved_to, None);
+    assert_eq!(world.balance(id), 400);
+    world.submit(None, Command::Transfer(transfer(id, other, 30))).expect("moved");
+    world.pay_in(id, 5);
+    now(world.bank.finish_sagas()).expect("carried");
+    assert_eq!((world.balance(id), world.balance(other)), (375, 130));
+    let expected = [
+        (6, 375, TransferKind::Deposit),
+        (5, 370, TransferKind::Transfer),
+        (4, 400, TransferKind::Move),
+        (3, 0, TransferKind::Move),
+        (2, 400, TransferKind::Transfer),
+        (1, 500, TransferKind::Deposit),
+    ];
+    assert_eq!(postings(&world, id), expected);
+    for axis in [TimeAxis::Booking, TimeAxis::Effective] {
+        let at = |at| now(world.bank.balance_at(BalanceQuery { account: account(id), at, axis })).expect("read");
+        assert_eq!((at(before_move), at(world.bank.now())), (Some(400), Some(375)));
+    }
+    world.assert_sums_are_zero();
+    assert_eq!(move_account(&world, id, 2), bank::moving::Moved::default(), "asked again, it is done");
+}
+
+#[test]
+fn a_key_that_was_used_before_the_move_replays_after_it() {
+    let world = World::new(3);
+    let (id, other) = (world.id_on(0, 0), world.id_on(0, 1));
+    world.open_with(id, 500);
+    world.open(other);
+    let paid = || world.submit(Some(("k", 7)), Command::Transfer(transfer(id, other, 100))).expect("answered");
+    let first = paid();
+    move_account(&world, id, 1);
+    let again = paid();
+    assert!(matches!(again, Answer::Replayed(_)), "the key stayed where it was written and is found there");
+    assert_eq!(again.entry().map(|entry| entry.header.sequence), first.entry().map(|entry| entry.header.sequence));
+    let other_meaning = world.submit(Some(("k", 8)), Command::Transfer(transfer(id, other, 1))).expect("answered");
+    assert!(matches!(other_meaning, Answer::KeyReused));
+    let items = || vec![(Some(ClientKey { text: "k", fingerprint: 7 }), Command::Transfer(transfer(id, other, 100)))];
+    let batch = now(world.bank.submit_batch(&local(), items(), false));
+    assert!(matches!(batch[..], [Ok(Answer::Replayed(_))]));
+    assert_eq!((world.balance(id), world.balance(other)), (400, 100));
+}
+
+#[test]
+fn a_hold_goes_with_its_account_and_is_captured_there() {
+    let world = World::new(3);
+    let (id, other) = (world.id_on(0, 0), world.id_on(1, 0));
+    world.open_with(id, 500);
+    world.open(other);
+    let hold = Command::PlaceHold(PlaceHold {
+        from: account(id),
+        to: None,
+        amount: amount(200),
+        currency: euro(),
+        expires_at: None,
+    });
+    let placed = world.submit(None, hold).expect("placed");
+    let Event::HoldChanged(placed) = event_of(&placed) else { panic!("no hold") };
+    let hold = placed.hold.id;
+    move_account(&world, id, 2);
+    let row = now(world.bank.account(account(id))).expect("read").expect("there");
+    assert_eq!((row.held, row.available()), (200, 300));
+    assert_eq!(now(world.bank.hold(hold)).expect("read").expect("there").remaining(), amount(200));
+    let capture = CaptureHold { hold, amount: None, to: Some(account(other)), is_final: true, note: None };
+    world.submit(None, Command::CaptureHold(Box::new(capture))).expect("captured");
+    now(world.bank.finish_sagas()).expect("carried");
+    assert_eq!((world.balance(id), world.balance(other)), (300, 200));
+    world.assert_sums_are_zero();
+}
+
+#[test]
+fn a_node_that_knows_an_old_map_is_turned_away_and_finds_the_account() {
+    let world = World::new(3);
+    let (id, other) = (world.id_on(0, 0), world.id_on(0, 1));
+    world.open_with(id, 500);
+    world.open(other);
+    let old_node = world.another_node();
+    move_account(&world, id, 1);
+    let answer = now(old_node.submit(&local(), None, Command::Transfer(transfer(id, other, 100)), false));
+    assert!(rejection(&answer.expect("answered")).is_none());
+    now(old_node.finish_sagas()).expect("carried");
+    assert_eq!((world.balance(id), world.balance(other)), (400, 100));
+}
+
+#[test]
+fn an_account_is_opened_on_the_shard_that_owns_its_slot_and_nowhere_else() {
+    let world = World::new(3);
+    let ids: Vec<u64> = (1..).filter(|id| slot(*id) == slot(world.id_on(0, 0))).take(2).collect();
+    world.open_with(ids[0], 10);
+    let old_node = world.another_node();
+    move_account(&world, ids[0], 1);
+    let open = |id| now(old_node.submit(&local(), None, opening(id, ids[0]), false)).expect("answered");
+    assert!(matches!(event_of(&open(ids[1])), Event::AccountChanged(_)));
+    let found = |shard: usize, id| {
+        now(world.bank.shards()[shard].account(AccountId::new(id).expect("an id"), world.bank.now()))
+    };
+    assert!(found(0, ids[1]).expect("read").is_none());
+    assert!(found(1, ids[1]).expect("read").is_some());
+    assert!(matches!(event_of(&open(ids[0])), Event::AccountChanged(_)), "the same again is the same account");
+}
