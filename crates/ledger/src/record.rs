@@ -109,9 +109,8 @@ fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferr
         account.debits = match refund {
             None => debits_after(account.debits, header, transferred, place),
             Some(day) if saga::counts_against_limits(transferred.kind) => {
-                // A refund's credit gives back, and takes again what an earlier credit of the same account gave.
-                let (debits, amount) = (account.debits.on(header.day), posting.signed().unsigned_abs());
-                if 0 < posting.signed() { debits.given_back(day, amount) } else { debits.taken_again(day, amount) }
+                // Only debits were counted, so only they are given back.
+                account.debits.on(header.day).given_back(day, posting.signed().max(0).unsigned_abs())
             }
             Some(_) => account.debits,
         };

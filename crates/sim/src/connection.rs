@@ -15,6 +15,7 @@ use ledger::dead_letter::DeadLetter;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::saga::Saga;
+use ledger::slots::Slots;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::sync::Arc;
@@ -141,6 +142,9 @@ impl Store for Connection {
         head_after(sequence: Sequence) -> Sequence;
         positions() -> Positions;
         open_sagas(query: SagaQuery) -> Page<Saga>;
+        slots() -> Slots;
+        accounts_in(slot: u16, after: Option<AccountId>, limit: usize) -> Vec<AccountId>;
+        entry_of_key(digest: u128) -> Option<EntryRef>;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;
         verify(progress: Arc<dyn Progress>) -> VerifyReport;
     }

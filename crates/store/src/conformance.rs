@@ -21,11 +21,14 @@ pub mod bench;
 pub mod dead_letters;
 pub mod holds;
 pub mod keys;
+pub mod kinds;
 pub mod money;
+pub mod net;
 pub mod oracle;
 pub mod paging;
 pub mod queries;
 pub mod reopening;
+pub mod sagas;
 pub mod sharding;
 pub mod tokens;
 pub mod workload;
@@ -150,15 +153,31 @@ macro_rules! conformance_suite {
                 a_reversal_stays_the_only_one,
                 history_goes_on_without_a_seam,
                 verification_finds_nothing_wrong;
+            sagas:
+                every_kind_of_saga_works,
+                every_message_of_a_saga_counts_once_and_in_its_order,
+                a_refused_saga_leaves_a_clean_world_and_one_refund,
+                a_saga_that_everybody_refuses_fails_once,
+                a_reopened_shard_goes_on_with_its_sagas;
         }
     };
     ($make:path, several) => {
-        $crate::conformance_suite! { $make;
-            sharding:
-                ids_the_bank_chooses_carry_the_shard_and_are_in_owned_slots,
-                the_standard_accounts_of_the_bank_belong_to_the_shard,
-                only_customers_of_the_shard_have_to_be_registered_on_it,
-                a_reopened_shard_goes_on_giving_out_its_own_ids;
+        mod one_of_several_shards {
+            use super::*;
+
+            $crate::conformance_suite! { $make;
+                sharding:
+                    ids_the_bank_chooses_carry_the_shard_and_are_in_owned_slots,
+                    the_standard_accounts_of_the_bank_belong_to_the_shard,
+                    only_customers_of_the_shard_have_to_be_registered_on_it,
+                    a_reopened_shard_goes_on_giving_out_its_own_ids;
+                sagas:
+                    every_kind_of_saga_works,
+                    every_message_of_a_saga_counts_once_and_in_its_order,
+                    a_refused_saga_leaves_a_clean_world_and_one_refund,
+                    a_saga_that_everybody_refuses_fails_once,
+                    a_reopened_shard_goes_on_with_its_sagas;
+            }
         }
     };
     ($make:path; $($module:ident: $($claim:ident),+;)+) => {$($(

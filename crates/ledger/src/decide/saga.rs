@@ -12,8 +12,8 @@ use crate::rejection::Rejection;
 use crate::saga::{Failure, Order, Ordered, Position, SagaStep, StepKind};
 use crate::transfer::{Leg, LegAmount, Legs, Reversed, Transfer};
 use crate::working_set::WorkingSet;
-pub(super) use books::Books;
-use books::{counterparty, empty, transferred_all};
+use books::{Books, counterparty};
+pub(super) use books::{Running, add_postings, clearing};
 use share::{check_accounts, check_amounts, shares};
 use std::sync::Arc;
 
@@ -90,11 +90,10 @@ fn start(set: &WorkingSet, header: &Header, between: &Between, begun: Begun, pay
         super::check_remaining(hold, &transfer.legs).map_err(whole)?;
     }
     check_amounts(set, header, &order, &shares)?;
-    let mut books = Books::new(set);
-    let mut postings = empty(&order);
+    let mut books = Books::new(set, &order);
     let other = counterparty(set, &order);
-    shares.iter().filter(|share| share.net() < 0).for_each(|share| books.post(&order, share, other, &mut postings));
-    let transferred = transferred_all(header, &order, postings);
+    shares.iter().filter(|share| share.net() < 0).for_each(|share| books.post(share, other));
+    let transferred = books.all(header);
     let sent = order.parts().into_iter().map(|shard| (shard, set.sagas.sent_to(shard) + 1)).collect();
     let step = SagaStep {
         sent,

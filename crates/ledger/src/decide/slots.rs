@@ -1,6 +1,6 @@
 //! Decides what happens to slots, and the moves of accounts to another shard.
 
-use super::saga::{Books, step};
+use super::saga::{Running, add_postings, clearing, step};
 use super::{Decided, find};
 use crate::account::Account;
 use crate::command::{ChangeSlots, MoveAccount};
@@ -39,10 +39,8 @@ pub(super) fn move_out(set: &WorkingSet, header: &Header, asked: &MoveAccount) -
     }
     let mut ids = set.ids;
     let id = TransferId::new(ids.next(header.time)).expect("generated ids are ids");
-    let mut books = Books::new(set);
-    let mut postings = Vec::new();
-    let clearing = books.clearing(asked.to, account.currency);
-    move_balance(&mut books, account.id, clearing, account.balance, &mut postings);
+    let clearing = clearing(set, asked.to, account.currency);
+    let postings = move_balance(set, Running::new(), account.id, clearing, account.balance);
     let version = postings.iter().rev().find(|posting: &&Posting| posting.account == account.id);
     let version = version.map_or(account.version, |posting| posting.version);
     let holds = set.holds_of(account.id).iter().filter_map(|hold| set.hold(*hold)).cloned().collect();
@@ -66,11 +64,10 @@ pub(super) fn move_in(
     received: Option<(ShardId, Position)>,
 ) -> SagaStep {
     let from = ShardId::of_generated(id.number());
-    let mut books = Books::new(set);
-    books.begin(moved.account.id, 0, moved.account.version);
-    let clearing = books.clearing(from, moved.account.currency);
-    let mut postings = Vec::new();
-    move_balance(&mut books, clearing, moved.account.id, moved.balance, &mut postings);
+    // It begins with what it left with, whatever was here of it before.
+    let running = Running::from([(moved.account.id, (0, moved.account.version))]);
+    let clearing = clearing(set, from, moved.account.currency);
+    let postings = move_balance(set, running, clearing, moved.account.id, moved.balance);
     SagaStep {
         transferred: transferred(header, id, &moved.account, postings),
         moved: Some(moved.clone()),
@@ -79,9 +76,11 @@ pub(super) fn move_in(
 }
 
 /// A balance goes from one account to the other; one below zero comes the other way.
-fn move_balance(books: &mut Books<'_>, from: AccountId, to: AccountId, balance: i128, postings: &mut Vec<Posting>) {
+fn move_balance(set: &WorkingSet, mut running: Running, from: AccountId, to: AccountId, balance: i128) -> Vec<Posting> {
     let (from, to) = if balance < 0 { (to, from) } else { (from, to) };
-    books.move_between(from, to, balance.unsigned_abs(), postings);
+    let mut postings = Vec::new();
+    add_postings(set, &mut running, (from, to, balance.unsigned_abs()), &mut postings);
+    postings
 }
 
 /// A move names its transfer, with or without postings: an empty account has none.

@@ -8,6 +8,7 @@ use ledger::event::Entry;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TransferId};
 use ledger::saga::Saga;
+use ledger::slots::Slots;
 use ledger::time::Timestamp;
 use ledger::token::Token;
 use std::sync::Arc;
@@ -148,6 +149,9 @@ impl<T: Twist> Store for Twisted<T> {
         tokens() -> Vec<Token>;
         head_after(sequence: Sequence) -> Sequence;
         open_sagas(query: SagaQuery) -> Page<Saga>;
+        slots() -> Slots;
+        accounts_in(slot: u16, after: Option<AccountId>, limit: usize) -> Vec<AccountId>;
+        entry_of_key(digest: u128) -> Option<EntryRef>;
         lease(holder: u128, microseconds: u64) -> bool;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;
         verify(progress: Arc<dyn Progress>) -> VerifyReport;

@@ -56,6 +56,12 @@ pub struct World {
     pub tokens: Vec<Token>,
 }
 
+impl std::fmt::Debug for Bench {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bench").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
 impl Bench {
     /// A bench with a fresh store.
     pub fn new(make: impl FnOnce(Clock) -> Box<dyn Fixture>) -> Bench {
@@ -83,6 +89,12 @@ impl Bench {
     /// Lets the engine finish what it does in the background.
     pub fn settle(&mut self) {
         self.fixture.settle();
+    }
+
+    /// The clock, for stores that play other shards.
+    pub fn clock(&self) -> Clock {
+        let hand = self.clock.clone();
+        Arc::new(move || instant(hand.load(Ordering::SeqCst)))
     }
 
     /// What the clock shows.

@@ -24,86 +24,52 @@ pub(super) fn counterparty(set: &WorkingSet, order: &Order) -> ShardId {
     }
 }
 
-pub(super) fn empty(order: &Order) -> Vec<Vec<Posting>> {
-    order.transfers.iter().map(|_| Vec::new()).collect()
-}
+/// So much from one account to another.
+type Moved = (AccountId, AccountId, u128);
 
-/// Balances and versions that run along while postings are made.
-pub(in crate::decide) struct Books<'a> {
+/// What a step moves through clearing accounts, by transfer. The postings are made of it at the end, transfer by transfer
+/// as they are recorded, so that balances and versions run along in that order.
+pub(super) struct Books<'a> {
     set: &'a WorkingSet,
-    running: BTreeMap<AccountId, (i128, u64)>,
+    order: &'a Order,
+    moved: Vec<Vec<Moved>>,
 }
 
 impl<'a> Books<'a> {
-    pub(in crate::decide) fn new(set: &'a WorkingSet) -> Books<'a> {
-        Books { set, running: BTreeMap::new() }
+    pub(super) fn new(set: &'a WorkingSet, order: &'a Order) -> Books<'a> {
+        Books { set, order, moved: vec![Vec::new(); order.transfers.len()] }
     }
 
-    /// An account that arrives begins with this, whatever was here of it before.
-    pub(in crate::decide) fn begin(&mut self, account: AccountId, balance: i128, version: u64) {
-        self.running.insert(account, (balance, version));
+    fn clearing(&self, other: ShardId, currency: Currency) -> AccountId {
+        clearing(self.set, other, currency)
     }
 
-    pub(in crate::decide) fn clearing(&self, other: ShardId, currency: Currency) -> AccountId {
-        let ordinal = other.number();
-        SystemAccount { shard: self.set.shard, kind: SystemKind::Clearing, currency, ordinal }.id()
+    /// Moves a share between its account and the clearing account.
+    pub(super) fn post(&mut self, share: &Share<'_>, other: ShardId) {
+        self.post_signed(share, other, 1);
     }
 
-    fn posting(&mut self, account: AccountId, side: Side, amount: Amount) -> Posting {
-        let known = self.set.account(account).map_or((0, 0), |known| (known.balance, known.version));
-        let (balance, version) = self.running.entry(account).or_insert(known);
-        *balance += if side == Side::Debit { -amount.signed() } else { amount.signed() };
-        *version += 1;
-        Posting { account, amount, balance_after: *balance, version: *version, side }
+    /// Moves the opposite of a share.
+    pub(super) fn refund(&mut self, share: &Share<'_>, other: ShardId) {
+        self.post_signed(share, other, -1);
     }
 
-    /// Moves so much from one account to another, in as many postings as the largest amount needs.
-    pub(in crate::decide) fn move_between(
-        &mut self,
-        from: AccountId,
-        to: AccountId,
-        total: u128,
-        postings: &mut Vec<Posting>,
-    ) {
-        let mut left = total;
-        while 0 < left {
-            let some = u64::try_from(left).unwrap_or(u64::MAX).min(Amount::MAX.minor_units());
-            let amount = Amount::new(some).expect("it is at most the largest amount");
-            postings.push(self.posting(from, Side::Debit, amount));
-            postings.push(self.posting(to, Side::Credit, amount));
-            left -= u128::from(some);
-        }
-    }
-
-    /// Posts a share against the clearing account.
-    pub(super) fn post(&mut self, order: &Order, share: &Share<'_>, other: ShardId, postings: &mut [Vec<Posting>]) {
-        self.post_signed(order, share, other, 1, postings);
-    }
-
-    /// Posts the opposite of a share.
-    pub(super) fn refund(&mut self, order: &Order, share: &Share<'_>, other: ShardId, postings: &mut [Vec<Posting>]) {
-        self.post_signed(order, share, other, -1, postings);
-    }
-
-    fn post_signed(
-        &mut self,
-        order: &Order,
-        share: &Share<'_>,
-        other: ShardId,
-        sign: i128,
-        postings: &mut [Vec<Posting>],
-    ) {
+    fn post_signed(&mut self, share: &Share<'_>, other: ShardId, sign: i128) {
         for (place, net) in &share.nets {
-            let clearing = self.clearing(other, order.transfers[*place].currency);
-            let (net, account) = (net * sign, share.account.id);
-            let (from, to) = if net < 0 { (account, clearing) } else { (clearing, account) };
-            self.move_between(from, to, net.unsigned_abs(), &mut postings[*place]);
+            let clearing = self.clearing(other, self.order.transfers[*place].currency);
+            self.change(*place, share.account.id, clearing, net * sign);
         }
+    }
+
+    /// Raises an account by so much, which may be less than nothing, at the cost of another.
+    fn change(&mut self, place: usize, account: AccountId, other: AccountId, net: i128) {
+        let (from, to) = if net < 0 { (account, other) } else { (other, account) };
+        self.moved[place].push((from, to, net.unsigned_abs()));
     }
 
     /// At home, what the other shards get and give, between the account of what waits and theirs.
-    pub(super) fn settle_parts(&mut self, order: &Order, postings: &mut [Vec<Posting>]) {
-        let own = self.set.shard;
+    pub(super) fn settle_parts(&mut self) {
+        let (own, order) = (self.set.shard, self.order);
         for (place, ordered) in order.transfers.iter().enumerate() {
             let mut nets: BTreeMap<ShardId, i128> = BTreeMap::new();
             for leg in ordered.legs.iter() {
@@ -111,24 +77,61 @@ impl<'a> Books<'a> {
                 *nets.entry(order.shard_of(leg.from)).or_default() -= amount.signed();
                 *nets.entry(order.shard_of(leg.to)).or_default() += amount.signed();
             }
+            let waiting = self.clearing(own, ordered.currency);
             for (shard, net) in nets.into_iter().filter(|(shard, _)| *shard != own) {
-                let (waiting, theirs) = (self.clearing(own, ordered.currency), self.clearing(shard, ordered.currency));
-                let (from, to) = if net < 0 { (theirs, waiting) } else { (waiting, theirs) };
-                self.move_between(from, to, net.unsigned_abs(), &mut postings[place]);
+                let theirs = self.clearing(shard, ordered.currency);
+                self.change(place, theirs, waiting, net);
             }
         }
     }
+
+    /// Every transfer of the order, with or without postings.
+    pub(super) fn all(&self, header: &Header) -> Box<[Transferred]> {
+        let mut running = Running::new();
+        let mut transferred = Vec::with_capacity(self.moved.len());
+        for (ordered, moved) in self.order.transfers.iter().zip(&self.moved) {
+            let mut postings = Vec::with_capacity(2 * moved.len());
+            moved.iter().for_each(|moved| add_postings(self.set, &mut running, *moved, &mut postings));
+            transferred.push(transferred_one(header, self.order, ordered, postings));
+        }
+        transferred.into()
+    }
+
+    /// Only the transfers that have postings.
+    pub(super) fn some(&self, header: &Header) -> Box<[Transferred]> {
+        self.all(header).into_iter().filter(|transferred| !transferred.postings.is_empty()).collect()
+    }
 }
 
-pub(super) fn transferred_all(header: &Header, order: &Order, postings: Vec<Vec<Posting>>) -> Box<[Transferred]> {
-    let transferred = order.transfers.iter().zip(postings);
-    transferred.map(|(ordered, postings)| transferred_one(header, order, ordered, postings)).collect()
+/// This shard's clearing account for another shard.
+pub(in crate::decide) fn clearing(set: &WorkingSet, other: ShardId, currency: Currency) -> AccountId {
+    SystemAccount { shard: set.shard, kind: SystemKind::Clearing, currency, ordinal: other.number() }.id()
 }
 
-/// Only the transfers that have postings.
-pub(super) fn transferred_some(header: &Header, order: &Order, postings: Vec<Vec<Posting>>) -> Box<[Transferred]> {
-    let transferred = order.transfers.iter().zip(postings).filter(|(_, postings)| !postings.is_empty());
-    transferred.map(|(ordered, postings)| transferred_one(header, order, ordered, postings)).collect()
+/// Balances and versions that run along while postings are made.
+pub(in crate::decide) type Running = BTreeMap<AccountId, (i128, u64)>;
+
+/// As many postings as the largest amount needs, with the balances and versions that run along.
+pub(in crate::decide) fn add_postings(
+    set: &WorkingSet,
+    running: &mut Running,
+    (from, to, total): Moved,
+    postings: &mut Vec<Posting>,
+) {
+    let mut posting = |account, side, amount: Amount| {
+        let known = set.account(account).map_or((0, 0), |known| (known.balance, known.version));
+        let (balance, version) = running.entry(account).or_insert(known);
+        *balance += if side == Side::Debit { -amount.signed() } else { amount.signed() };
+        *version += 1;
+        Posting { account, amount, balance_after: *balance, version: *version, side }
+    };
+    let mut left = total;
+    while 0 < left {
+        let some = u64::try_from(left).unwrap_or(u64::MAX).min(Amount::MAX.minor_units());
+        let amount = Amount::new(some).expect("it is at most the largest amount");
+        postings.extend([posting(from, Side::Debit, amount), posting(to, Side::Credit, amount)]);
+        left -= u128::from(some);
+    }
 }
 
 fn transferred_one(header: &Header, order: &Order, ordered: &Ordered, postings: Vec<Posting>) -> Transferred {

@@ -1,7 +1,7 @@
 //! What a message of another shard comes to: a part that is done, prepared or refused; an answer that decides; a decision
 //! that is carried out.
 
-use super::books::{Books, counterparty, empty, transferred_some};
+use super::books::{Books, counterparty};
 use super::share::{Share, check_accounts, check_amounts, shares, shares_known};
 use super::{Judged, step, whole};
 use crate::amount::Amount;
@@ -77,13 +77,12 @@ fn take(
         }
     };
     let is_final = order.is_decided_by_part();
-    let mut books = Books::new(set);
-    let mut postings = empty(order);
+    let mut books = Books::new(set, order);
     for share in shares.iter().filter(|share| is_final || share.net() < 0) {
-        books.post(order, share, order.home(), &mut postings);
+        books.post(share, order.home());
     }
     let kind = if is_final { StepKind::Executed } else { StepKind::Prepared };
-    let transferred = transferred_some(header, order, postings);
+    let transferred = books.some(header);
     SagaStep { sent, transferred, order: (!is_final).then(|| order.clone()), ..step(kind, order.id(), received) }
 }
 
@@ -92,19 +91,19 @@ fn finish(set: &WorkingSet, header: &Header, saga: TransferId, post: bool, recei
     let home = ShardId::of_generated(saga.number());
     let sent = reply(set, home);
     let Some(Part { order, .. }) = set.sagas.part(saga) else {
+        assert!(!post, "saga {saga} is to be posted and was not prepared here");
         return SagaStep { sent, ..step(StepKind::Released, saga, received) }; // it was refused before
     };
-    let mut books = Books::new(set);
-    let mut postings = empty(order);
+    let mut books = Books::new(set, order);
     for share in shares_known(set, order) {
         match (post, share.net() < 0) {
-            (true, false) => books.post(order, &share, home, &mut postings),
-            (false, true) => books.refund(order, &share, home, &mut postings),
+            (true, false) => books.post(&share, home),
+            (false, true) => books.refund(&share, home),
             (true, true) | (false, false) => {}
         }
     }
     let kind = if post { StepKind::Posted } else { StepKind::Released };
-    SagaStep { sent, transferred: transferred_some(header, order, postings), ..step(kind, saga, received) }
+    SagaStep { sent, transferred: books.some(header), ..step(kind, saga, received) }
 }
 
 /// A part's answer, at home.
@@ -133,14 +132,12 @@ fn answer(set: &WorkingSet, header: &Header, saga: &Saga, failure: Option<Failur
 /// All said yes: the commit point of a saga over several shards.
 fn post_all(set: &WorkingSet, header: &Header, saga: &Saga, received: Received) -> SagaStep {
     let order = &saga.order;
-    let mut books = Books::new(set);
-    let mut postings = empty(order);
-    books.settle_parts(order, &mut postings);
+    let mut books = Books::new(set, order);
+    books.settle_parts();
     let late = shares_known(set, order).into_iter().filter(|share| 0 <= share.net());
-    late.for_each(|share| books.post(order, &share, set.shard, &mut postings));
+    late.for_each(|share| books.post(&share, set.shard));
     let sent = saga.parts.iter().map(|(shard, _)| (*shard, set.sagas.sent_to(*shard) + 1)).collect();
-    let transferred = transferred_some(header, order, postings);
-    SagaStep { sent, transferred, ..step(StepKind::Posting, order.id(), received) }
+    SagaStep { sent, transferred: books.some(header), ..step(StepKind::Posting, order.id(), received) }
 }
 
 /// One refused: what the home took is refunded at once, and the others are told to release what they prepared.
@@ -160,15 +157,15 @@ fn abort(
 
 fn refunded(set: &WorkingSet, header: &Header, saga: &Saga) -> (Box<[Transferred]>, Option<Hold>) {
     let order = &saga.order;
-    let mut books = Books::new(set);
-    let mut postings = empty(order);
+    let mut books = Books::new(set, order);
     let other = counterparty(set, order);
     let early = shares_known(set, order).into_iter().filter(|share| share.net() < 0);
-    early.for_each(|share| books.refund(order, &share, other, &mut postings));
-    (transferred_some(header, order, postings), reopened_hold(set, header, saga))
+    early.for_each(|share| books.refund(&share, other));
+    (books.some(header), reopened_hold(set, header, saga))
 }
 
-/// The hold of a capture that came to nothing: as before, unless its time is over or somebody ended it meanwhile.
+/// The hold of a capture that came to nothing: as before, unless its time is over or somebody ended it meanwhile. What its
+/// last capture released may be spent by now: then it reserves less, for it must not take more than there is.
 fn reopened_hold(set: &WorkingSet, header: &Header, saga: &Saga) -> Option<Hold> {
     let hold = set.hold(saga.order.hold?)?;
     let amount = saga.order.transfers.first().and_then(|ordered| Amount::new(u64::try_from(ordered.amount()).ok()?))?;
@@ -179,21 +176,21 @@ fn reopened_hold(set: &WorkingSet, header: &Header, saga: &Saga) -> Option<Hold>
         (true, true) => HoldStatus::Expired,
         (false, _) => hold.status,
     };
-    Some(Hold { captured, status, ..hold.clone() })
+    let free = set.account(hold.from).map_or(0, |account| set.available(account, header.time));
+    let free = u64::try_from(free.clamp(0, Amount::MAX.signed())).ok().and_then(Amount::new);
+    let most = free.and_then(|free| free.checked_add(amount)).and_then(|most| most.checked_add(captured));
+    let reserved = most.filter(|most| status == HoldStatus::Held && saga.ended_hold && *most < hold.amount);
+    Some(Hold { amount: reserved.unwrap_or(hold.amount), captured, status, ..hold.clone() })
 }
 
 /// The only other shard did its part: the home's accounts that gain get theirs.
 fn complete(set: &WorkingSet, header: &Header, saga: &Saga, received: Received) -> SagaStep {
     let order = &saga.order;
-    let mut books = Books::new(set);
-    let mut postings = empty(order);
+    let mut books = Books::new(set, order);
     let other = counterparty(set, order);
     let late = shares_known(set, order).into_iter().filter(|share| 0 <= share.net());
-    late.for_each(|share| books.post(order, &share, other, &mut postings));
-    SagaStep {
-        transferred: transferred_some(header, order, postings),
-        ..step(StepKind::Completed, order.id(), received)
-    }
+    late.for_each(|share| books.post(&share, other));
+    SagaStep { transferred: books.some(header), ..step(StepKind::Completed, order.id(), received) }
 }
 
 /// The only other shard refused: everything is as it was.

@@ -135,16 +135,16 @@ pub(super) fn check_amounts(set: &WorkingSet, header: &Header, order: &Order, sh
     Ok(())
 }
 
-/// Each transfer counts by itself, as it would have come alone: what another one brings back makes none smaller.
+/// Each transfer that takes something from the account counts by itself, as it is counted when it is posted.
 fn check_limits(set: &WorkingSet, header: &Header, order: &Order, share: &Share<'_>) -> Judged<()> {
-    let account = share.account;
-    let Some(limits) = &account.limits else { return Ok(()) };
-    let mut counted = set.debits(account, header.day, header.time);
-    for (place, net) in share.nets.iter().filter(|(place, net)| *net < 0 && is_limited(order.transfers[*place].kind)) {
+    let Some(limits) = &share.account.limits else { return Ok(()) };
+    let mut counted = set.debits(share.account, header.day, header.time);
+    let is_debit = |(place, net): &&(usize, i128)| *net < 0 && is_limited(order.transfers[*place].kind);
+    for (place, net) in share.nets.iter().filter(is_debit) {
         let debit = net.unsigned_abs();
         if let Some(limit) = limits.exceeded_by(counted, header.day, debit) {
-            let index = u32::try_from(*place).unwrap_or(u32::MAX);
-            return Err(Failure { index, rejection: Rejection::LimitExceeded { account: account.id, limit } });
+            let rejection = Rejection::LimitExceeded { account: share.account.id, limit };
+            return Err(Failure { index: u32::try_from(*place).unwrap_or(u32::MAX), rejection });
         }
         counted = counted.debited(header.day, debit);
     }

@@ -1,0 +1,374 @@
+//! Several shards on one bench: the store under test is one of them, stores in memory play the others, and the claims
+//! carry the messages themselves.
+
+use super::ask;
+use super::bench::{Bench, submit_to};
+use crate::model::{Identity, MemoryStore};
+use crate::query::{EntryQuery, PAGE_MAX, SagaQuery, TransferStatus, TransferView};
+use crate::{Answer, EntryRef, Request, Store};
+use ledger::account::{Account, SystemAccount, SystemKind};
+use ledger::command::{Between, Command, Freeze, OpenSystemAccount, Receive};
+use ledger::currency::Currency;
+use ledger::event::{Event, Outcome};
+use ledger::ids::{AccountId, ShardId, TransferId};
+use ledger::rejection::Rejection;
+use ledger::saga::{Envelope, Message, Route, SagaStep, StepKind, messages};
+use ledger::time::Timestamp;
+use ledger::working_set::SlotSet;
+use std::collections::BTreeMap;
+
+/// How many shards a net has: the home of its sagas is the first.
+pub const PLACES: usize = 3;
+/// How many accounts of customers each has.
+pub const ACCOUNTS: u64 = 4;
+/// What each of them has at the start.
+pub const START_BALANCE: u64 = 1000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Net<'a> {
+    /// The bench with the store under test.
+    pub bench: &'a mut Bench,
+    peers: BTreeMap<usize, MemoryStore>,
+    shards: [ShardId; PLACES],
+    /// Added to the numbers of accounts, so that several nets fit on a bench.
+    base: u64,
+    /// A contra account of each place.
+    contra: Vec<AccountId>,
+    /// Parts that the claim refuses, as if the rule book failed on them.
+    pub refusing: Vec<usize>,
+}
+
+/// What has to be the same after a saga that failed. Versions and revisions tell of it, figures do not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    balances: Vec<(AccountId, i128)>,
+    /// Held, active holds, next expiry, debits of day and month, open sagas.
+    reserved: Vec<(AccountId, u64, u32, Timestamp, u128, u128, u32)>,
+}
+
+impl<'a> Net<'a> {
+    /// A net with the store under test at this place. Nets of one bench have different numbers.
+    ///
+    /// # Panics
+    /// On a fault, as all of these: nothing here is meant to fail.
+    pub async fn new(bench: &'a mut Bench, own: usize, number: u64) -> Net<'a> {
+        let identity = bench.identity();
+        let mut free = (0u16..1024)
+            .filter(|shard| *shard != identity.shard.number())
+            .skip(usize::try_from(number).expect("few nets") * PLACES);
+        let shards = std::array::from_fn(|place| {
+            let mut peer = || free.next().and_then(ShardId::new).expect("1,024 shards are enough for a claim");
+            if place == own { identity.shard } else { peer() }
+        });
+        let peer = |place: usize| {
+            let slots = SlotSet::of(|_| false);
+            (place, MemoryStore::new(Identity { shard: shards[place], slots, ..Identity::only_shard() }, bench.clock()))
+        };
+        let peers = (0..PLACES).filter(|place| *place != own).map(peer).collect();
+        let base = 1000 + number * 100;
+        let mut net = Net { bench, peers, shards, base, contra: Vec::new(), refusing: Vec::new() };
+        net.open().await;
+        net
+    }
+
+    async fn open(&mut self) {
+        let owner = self.base;
+        for place in 0..PLACES {
+            let mut commands = vec![ask::register(owner, "Owner")];
+            for account in 1..=ACCOUNTS {
+                let number = self.number(place, account);
+                commands.push(ask::open(Some(number), owner, "EUR", 0));
+                commands.push(ask::deposit_at(self.shards[place], number, START_BALANCE));
+            }
+            let open = OpenSystemAccount { kind: SystemKind::Atm, name: "Atm".into(), currency: euro() };
+            commands.push(Command::OpenSystemAccount(Box::new(open)));
+            let requests = commands.into_iter().map(|command| self.bench.request(command)).collect();
+            let answers = submit_to(self.store(place), requests, false).await;
+            let is_done = |answer: &Answer| matches!(answer.outcome(), Some(Outcome::Event(_)));
+            assert!(answers.iter().all(is_done), "accounts open: {answers:?}");
+            let Some(Outcome::Event(Event::AccountChanged(changed))) = answers.last().and_then(Answer::outcome) else {
+                panic!("a contra account opens: {answers:?}")
+            };
+            self.contra.push(changed.account.id);
+        }
+    }
+
+    /// The number of an account of a customer: 1 to [`ACCOUNTS`] at each place.
+    pub fn number(&self, place: usize, account: u64) -> u64 {
+        self.base + 10 * (place as u64 + 1) + account
+    }
+
+    /// The contra account of a place.
+    pub fn contra(&self, place: usize) -> AccountId {
+        self.contra[place]
+    }
+
+    /// The store at a place.
+    pub fn store(&self, place: usize) -> &dyn Store {
+        match self.peers.get(&place) {
+            Some(peer) => peer,
+            None => self.bench.store(),
+        }
+    }
+
+    /// Which shard a place is.
+    pub fn shard(&self, place: usize) -> ShardId {
+        self.shards[place]
+    }
+
+    fn place_of(&self, account: AccountId) -> usize {
+        match SystemAccount::from_id(account) {
+            Some(system) => self.shards.iter().position(|shard| *shard == system.shard).expect("a place of the net"),
+            None => usize::try_from((account.number() - self.base) / 10 - 1).expect("a place"),
+        }
+    }
+
+    /// Asks one thing of a place, with a new key.
+    pub async fn ask(&mut self, place: usize, command: Command) -> Answer {
+        let request = self.bench.request(command);
+        submit_to(self.store(place), vec![request], false).await.remove(0)
+    }
+
+    /// The command with the places of accounts that are not at the first.
+    pub fn between(&self, command: Command, accounts: &[AccountId]) -> Command {
+        self.between_with(command, accounts, None)
+    }
+
+    /// As [`Net::between`], for what repeats an event.
+    pub fn between_with(&self, command: Command, accounts: &[AccountId], payload: Option<&[u8]>) -> Command {
+        let mut named: Vec<AccountId> = accounts.to_vec();
+        named.sort();
+        named.dedup();
+        let elsewhere = named.into_iter().map(|account| (account, self.place_of(account)));
+        let routes = elsewhere
+            .filter(|(_, place)| *place != 0)
+            .map(|(account, place)| Route { account, shard: self.shards[place] })
+            .collect();
+        Command::Between(Box::new(Between { command, routes, payload: payload.map(Box::from) }))
+    }
+
+    /// Every message that one place has for another, in order.
+    pub async fn told(&self, from: usize, to: usize) -> Vec<Envelope> {
+        let journal = self.journal(from).await;
+        let all = journal.iter().flat_map(|entry| messages(self.shards[from], entry));
+        all.filter(|envelope| envelope.to == self.shards[to]).collect()
+    }
+
+    /// Those that were not taken yet.
+    pub async fn untaken(&self, from: usize, to: usize) -> Vec<Envelope> {
+        let received = self.store(to).positions().await.expect("the store answers").received;
+        let last = received.get(&self.shards[from]).map_or(0, |position| position.number);
+        self.told(from, to).await.into_iter().filter(|envelope| last < envelope.position.number).collect()
+    }
+
+    /// Hands a message over. The step it led to; the number that is expected instead, when it is not the next.
+    pub async fn hand(&self, envelope: &Envelope) -> Result<SagaStep, u64> {
+        let to = self.shards.iter().position(|shard| *shard == envelope.to).expect("a place of the net");
+        let asks = matches!(envelope.message, Message::Take(_));
+        let refused = (asks && self.refusing.contains(&to)).then_some(Rejection::InvariantBroken);
+        let command = Command::Receive(Box::new(Receive { envelope: envelope.clone(), refused }));
+        let answer = submit_to(self.store(to), vec![Request { key: None, command }], false).await.remove(0);
+        match answer.outcome() {
+            Some(Outcome::Event(Event::Saga(step))) => Ok((**step).clone()),
+            Some(Outcome::Rejection { rejection: Rejection::MessageOutOfOrder { expected }, .. }) => Err(*expected),
+            _ => panic!("a message is taken or not the next: {answer:?}"),
+        }
+    }
+
+    /// Hands over the next message there is, the pairs in turn; its step, `None` when all were taken.
+    pub async fn carry_one(&self) -> Option<SagaStep> {
+        for (from, to) in pairs() {
+            if let Some(next) = self.untaken(from, to).await.first() {
+                return Some(self.hand(next).await.expect("the next message is taken"));
+            }
+        }
+        None
+    }
+
+    /// Carries messages until there are none left.
+    pub async fn carry_all(&self) -> Vec<StepKind> {
+        let mut kinds = Vec::new();
+        while let Some(step) = self.carry_one().await {
+            kinds.push(step.kind);
+        }
+        kinds
+    }
+
+    /// Carries as a bad bus does: of each pair the last message first, then each message three times, then all there
+    /// ever were, once more.
+    pub async fn carry_badly(&self) {
+        loop {
+            let mut moved = false;
+            for (from, to) in pairs() {
+                let untaken = self.untaken(from, to).await;
+                for envelope in untaken.iter().skip(1).rev() {
+                    let expected = untaken[0].position.number;
+                    assert_eq!(self.hand(envelope).await.err(), Some(expected), "a gap tells what is expected");
+                }
+                for envelope in &untaken {
+                    self.hand(envelope).await.expect("the next message is taken");
+                    for _ in 0..2 {
+                        let expected = self.hand(envelope).await.expect_err("a message is taken once");
+                        assert_eq!(expected, envelope.position.number + 1);
+                    }
+                    moved = true;
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        for (from, to) in pairs() {
+            for envelope in self.told(from, to).await {
+                self.hand(&envelope).await.expect_err("a message is taken once");
+            }
+        }
+    }
+
+    /// The journal of a place.
+    pub async fn journal(&self, place: usize) -> Vec<EntryRef> {
+        let mut entries: Vec<EntryRef> = Vec::new();
+        loop {
+            let after = entries.last().map_or(0, |entry| entry.header.sequence);
+            let query = EntryQuery { after, limit: PAGE_MAX };
+            let more = self.store(place).entries(query).await.expect("the store answers");
+            if more.is_empty() {
+                return entries;
+            }
+            entries.extend(more);
+        }
+    }
+
+    /// An account of a customer as it is now.
+    pub async fn account(&self, place: usize, account: u64) -> Account {
+        let id = ask::account(self.number(place, account));
+        let row = self.store(place).account(id, self.bench.now()).await.expect("the store answers");
+        row.unwrap_or_else(|| panic!("account {id} is at place {place}"))
+    }
+
+    /// What a place has of a transfer.
+    pub async fn view(&self, place: usize, id: TransferId) -> Option<TransferView> {
+        self.store(place).transfer(id).await.expect("the store answers")
+    }
+
+    /// How far a transfer is, as its home says.
+    pub async fn status(&self, id: TransferId) -> TransferStatus {
+        self.view(0, id).await.expect("its home knows it").status()
+    }
+
+    /// Freezes an account of a customer in full, or ends that.
+    pub async fn freeze(&mut self, place: usize, account: u64, is_frozen: bool) {
+        let account = ask::account(self.number(place, account));
+        let kind = Some(ledger::account::FreezeKind::Full);
+        let command = match is_frozen {
+            true => Command::Freeze(Box::new(Freeze { account, kind, reason: None })),
+            false => Command::Unfreeze(account),
+        };
+        let answer = self.ask(place, command).await;
+        assert!(matches!(answer.outcome(), Some(Outcome::Event(_))), "{answer:?}");
+    }
+
+    /// All figures of all places.
+    pub async fn figures(&self) -> Figures {
+        let mut figures = Figures { balances: Vec::new(), reserved: Vec::new() };
+        for place in 0..PLACES {
+            for account in 1..=ACCOUNTS {
+                let row = self.account(place, account).await;
+                let (_, of_day, of_month) = row.debits.on(self.bench.now().day()).parts();
+                let (held, active, expiry) = (row.held, row.holds_active, row.next_expiry);
+                figures.balances.push((row.id, row.balance));
+                figures.reserved.push((row.id, held, active, expiry, of_day, of_month, row.sagas_open));
+            }
+            for row in self.store(place).system_accounts().await.expect("the store answers") {
+                let known = SystemAccount::from_id(row.id).is_some_and(|system| self.shards[place] == system.shard);
+                assert!(known, "account {} is of another shard", row.id);
+                if row.balance != 0 {
+                    figures.balances.push((row.id, row.balance));
+                }
+            }
+        }
+        figures
+    }
+
+    /// How far the accounts of customers and the contra accounts are from their start.
+    pub async fn moved(&self) -> BTreeMap<AccountId, i128> {
+        let mut moved = BTreeMap::new();
+        for place in 0..PLACES {
+            for account in 1..=ACCOUNTS {
+                let row = self.account(place, account).await;
+                moved.insert(row.id, row.balance - i128::from(START_BALANCE));
+            }
+            for row in self.store(place).system_accounts().await.expect("the store answers") {
+                if self.contra.contains(&row.id) {
+                    moved.insert(row.id, row.balance);
+                }
+            }
+        }
+        moved.retain(|_, moved| *moved != 0);
+        moved
+    }
+
+    /// The balance of a place's clearing account with another.
+    pub async fn clearing(&self, place: usize, other: usize) -> i128 {
+        let ordinal = self.shards[other].number();
+        let account =
+            SystemAccount { shard: self.shards[place], kind: SystemKind::Clearing, currency: euro(), ordinal };
+        let row = self.store(place).account(account.id(), self.bench.now()).await.expect("the store answers");
+        row.map_or(0, |row| row.balance)
+    }
+
+    /// Nothing is under way: no row is left, clearing accounts of each pair are even, and every shard's sum is zero.
+    pub async fn assert_quiet(&self, what: &str) {
+        for place in 0..PLACES {
+            let query = SagaQuery { until: Timestamp::MAX, before: None, limit: PAGE_MAX };
+            let open = self.store(place).open_sagas(query).await.expect("the store answers");
+            assert!(open.items.is_empty(), "{what}: place {place} has open sagas: {:?}", open.items);
+            let stats = self.store(place).stats();
+            assert_eq!((stats.sagas_open, stats.parts_open), (0, 0), "{what}: rows are left at place {place}");
+            for account in 1..=ACCOUNTS {
+                assert_eq!(self.account(place, account).await.sagas_open, 0, "{what}: place {place}, {account}");
+            }
+            assert_eq!(self.clearing(place, place).await, 0, "{what}: something waits at place {place}");
+        }
+        for (one, other) in pairs() {
+            let sum = self.clearing(one, other).await + self.clearing(other, one).await;
+            assert_eq!(sum, 0, "{what}: clearing of {one} and {other}");
+        }
+        self.assert_even(what).await;
+    }
+
+    /// The sum of each shard is zero.
+    pub async fn assert_even(&self, what: &str) {
+        for place in 0..PLACES {
+            let store = self.store(place);
+            let own = store.system_accounts().await.expect("the store answers");
+            let customers = store.customer_sums().await.expect("the store answers");
+            let customers: i128 =
+                customers.iter().filter(|(currency, _)| *currency == euro()).map(|(_, sum)| *sum).sum();
+            let own: i128 = own.iter().filter(|row| row.currency == euro()).map(|row| row.balance).sum();
+            assert_eq!(own + customers, 0, "{what}: the sum at place {place}");
+        }
+    }
+}
+
+fn euro() -> Currency {
+    ask::currency("EUR")
+}
+
+/// Each pair of places, in both directions.
+pub fn pairs() -> impl Iterator<Item = (usize, usize)> {
+    (0..PLACES).flat_map(|from| (0..PLACES).filter(move |to| *to != from).map(move |to| (from, to)))
+}
+
+/// The step that an answer is.
+///
+/// # Panics
+/// When it is none.
+#[track_caller]
+pub fn step_of(answer: &Answer) -> &SagaStep {
+    match answer.outcome() {
+        Some(Outcome::Event(Event::Saga(step))) => step,
+        _ => panic!("expected a step of a saga: {answer:?}"),
+    }
+}
