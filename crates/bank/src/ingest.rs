@@ -38,7 +38,7 @@ pub(crate) const BEGINNING: u8 = 1;
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventResult {
-    /// The event's `id`, where it has one.
+    /// The event's `id`, or that of its place, where it has one.
     pub id: Option<Box<str>>,
     /// What became of it.
     pub outcome: EventOutcome,
@@ -110,6 +110,16 @@ struct Prepared {
     key: Option<(Box<str>, Scope)>,
 }
 
+/// What an event without `source` or `id` is known by: where it came from, and its place there. Nothing else may ever have
+/// had that place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Such as a topic and a partition.
+    pub source: Box<str>,
+    /// Such as an offset.
+    pub id: Box<str>,
+}
+
 impl Bank {
     /// Takes events in order; any number, each as its own text (longer than [`EVENT_BYTES_MAX`]: a dead letter). The
     /// results align with the events. After a fault the same events may be sent again: those done count as replayed.
@@ -123,6 +133,20 @@ impl Bank {
         caller: &Caller,
         events: &[E],
     ) -> Result<Vec<EventResult>, BankError> {
+        self.ingest_from(caller, events, |_| None).await
+    }
+
+    /// As [`Bank::ingest`], for what may deliver an event twice and knows its place: one without `source` or `id` makes no
+    /// second dead letter either.
+    ///
+    /// # Errors
+    /// As [`Bank::ingest`].
+    pub async fn ingest_from<E: AsRef<[u8]> + Sync>(
+        &self,
+        caller: &Caller,
+        events: &[E],
+        place: impl Fn(&E) -> Option<Place> + Sync,
+    ) -> Result<Vec<EventResult>, BankError> {
         allow(caller, Role::Teller)?;
         let context = caller.context();
         let mut results = Vec::with_capacity(events.len());
@@ -132,7 +156,8 @@ impl Bank {
             let (part, after) = rest.split_at(part_length(rest));
             rest = after;
             let (submitting, ready) = prepared;
-            let (submitted, preparing) = join(self.submit_part(&context, submitting, ready), self.prepare(part)).await;
+            let (submitted, preparing) =
+                join(self.submit_part(&context, submitting, ready), self.prepare(part, &place)).await;
             results.extend(submitted?);
             prepared = (part, preparing?);
             if part.is_empty() {
@@ -142,7 +167,11 @@ impl Bank {
     }
 
     /// Reads the events of a part and seals what may have to be kept of them.
-    async fn prepare<E: AsRef<[u8]>>(&self, part: &[E]) -> Result<Vec<Prepared>, Fault> {
+    async fn prepare<E: AsRef<[u8]>>(
+        &self,
+        part: &[E],
+        place: &(impl Fn(&E) -> Option<Place> + Sync),
+    ) -> Result<Vec<Prepared>, Fault> {
         if part.is_empty() {
             return Ok(Vec::new());
         }
@@ -158,7 +187,9 @@ impl Bank {
         let payload_sealer = self.payload_sealer(part.len()).await?;
         let prepared = part.iter().zip(read).enumerate().map(|(index, (event, read))| {
             let payload = self.payload(&payload_sealer, event.as_ref());
-            self.prepare_one(read, profile_sealers.get(&index), payload)
+            let is_known = read.source.is_some() && read.id.is_some();
+            let place = if is_known { None } else { place(event) };
+            self.prepare_one(read, place, profile_sealers.get(&index), payload)
         });
         Ok(prepared.collect())
     }
@@ -189,9 +220,19 @@ impl Bank {
         sealer.seal(self.env.as_ref(), EVENT_PURPOSE, &[&[form], kept].concat())
     }
 
-    fn prepare_one(&self, read: ReadEvent, profile_sealer: Option<&Sealer>, payload: Sealed) -> Prepared {
+    fn prepare_one(
+        &self,
+        read: ReadEvent,
+        place: Option<Place>,
+        profile_sealer: Option<&Sealer>,
+        payload: Sealed,
+    ) -> Prepared {
         let shard = self.shard_of_scope(read.scope);
-        let key = read.source.zip(read.id.as_deref()).map(|(source, id)| {
+        let (source, id) = match place {
+            Some(place) => (Some(place.source), Some(place.id)),
+            None => (read.source, read.id),
+        };
+        let key = source.zip(id.as_deref()).map(|(source, id)| {
             let digest = self.digests.key(Namespace::Source(&source), read.scope, id.as_bytes());
             (Key { digest, fingerprint: EVENT_FINGERPRINT }, source)
         });
@@ -210,7 +251,7 @@ impl Bank {
         };
         let (key, source) = key.unzip();
         let request = Request { key, command };
-        Prepared { id: read.id, shard, request, registers, key: source.map(|source| (source, read.scope)) }
+        Prepared { id, shard, request, registers, key: source.map(|source| (source, read.scope)) }
     }
 
     /// The command that an event asks for, and the shard that decides it. Without a sealer a registration leaves its

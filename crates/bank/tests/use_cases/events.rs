@@ -5,7 +5,7 @@ use bank::Caller;
 use bank::dead_letter::LetterView;
 use bank::digest::{Digests, EVENT_FINGERPRINT, Namespace, Scope};
 use bank::error::BankError;
-use bank::ingest::{EVENT_BYTES_MAX, EventOutcome, events_of_array};
+use bank::ingest::{EVENT_BYTES_MAX, EventOutcome, Place, events_of_array};
 use bank::read::Merged;
 use ledger::account::{SystemAccount, SystemKind};
 use ledger::command::{Command, Ingest};
@@ -143,6 +143,22 @@ fn whatever_does_not_take_effect_becomes_one_dead_letter_with_its_code() {
         let view = letters.items.iter().find(sent).expect("what was sent is kept");
         assert_eq!(&*view.letter.code, *expected);
     }
+}
+
+#[test]
+fn what_has_no_source_or_id_is_known_by_its_place_where_it_has_one() {
+    let world = World::new(1);
+    world.open(7);
+    let events = ["this is no JSON".to_string(), deposited("d1", 7, "\"1.00\""), "{}".to_string(), "{}".to_string()];
+    let place = |event: &String| {
+        let offset = events.iter().position(|other| std::ptr::eq(other, event)).expect("one of them");
+        Some(Place { source: "topic/0".into(), id: offset.to_string().into() })
+    };
+    let ingest = || now(world.bank.ingest_from(&local(), &events, place)).expect("ingested");
+    assert_eq!(counts(&ingest()), (1, 0, 3));
+    assert_eq!(counts(&ingest()), (0, 4, 0));
+    assert_eq!((letters(&world).items.len(), world.balance(7)), (3, 100));
+    assert_eq!(counts(&world.ingest(&[deposited("d1", 7, "\"1.00\"")])), (0, 1, 0), "its own source and id count");
 }
 
 #[test]
