@@ -70,7 +70,7 @@ impl World {
 
     /// All that was sent is answered, and every deposit was made once.
     #[track_caller]
-    fn expect_all_once(&self, kafka: &Kafka, bank: &Bank) {
+    pub(crate) fn expect_all_once(&self, kafka: &Kafka, bank: &Bank) {
         self.wait_for_all(kafka);
         for account in 1..=ACCOUNTS {
             let cents = bank.ledger(&account.to_string()).replace('.', "");
@@ -118,8 +118,9 @@ fn a_node_killed_while_it_takes_events_in_takes_each_in_once() {
     let mut bank = world.place.start();
     world.open_accounts(&bank);
     for kill in 0..rounds() {
-        world.send_deposits(DEPOSITS);
         let before = figure(&bank, "florin_transfers_total{shard=\"0\"}").unwrap_or(0);
+        world.sender.send(partition_of(kill), b"this is no JSON");
+        world.send_deposits(DEPOSITS);
         wait_until("the node is in the middle", || {
             figure(&bank, "florin_transfers_total{shard=\"0\"}").unwrap_or(0) > before + 50 * (kill % 5) as u64
         });
@@ -128,6 +129,7 @@ fn a_node_killed_while_it_takes_events_in_takes_each_in_once() {
         bank = world.place.start();
     }
     world.expect_all_once(&kafka, &bank);
+    assert_eq!(bank.all("/api/v1/dead-letters").len(), rounds(), "what cannot be read is one dead letter");
     assert_eq!(bank.stop().0, Some(0));
     run(["verify", "--data", world.place.data().to_str().expect("a UTF-8 path")]).expect_code(0);
 }

@@ -56,7 +56,7 @@ fn every_shard_has_its_partition_and_a_topic_that_is_missing_is_made() {
     let topic = format!("made-by-florin-{}", std::process::id());
     let place = Place::new(&kafka, &topic, &Uses { events: Some(topic.clone()), ..Uses::default() });
     let bank = Bank::attach(Server::start(place.serve().args(["--shards", "2"])), &place.data());
-    let accounts: Vec<String> = (0..8).map(|_| bank.new_account("1.00")).collect();
+    let accounts: Vec<String> = (0..32).map(|_| bank.new_account("1.00")).collect();
     let heads: Vec<u64> =
         (0..2).map(|shard| figure(&bank, &format!("florin_entries_total{{shard=\"{shard}\"}}")).unwrap_or(0)).collect();
     assert!(heads.iter().all(|head| 0 < *head), "{heads:?} of {accounts:?}");

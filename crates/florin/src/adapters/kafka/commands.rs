@@ -1,15 +1,16 @@
 //! `florin.commands`: CloudEvents taken in through the bank's one door.
 //!
 //! Promises: every record is answered by the bank, durably, before its offset is committed; what comes again, after a
-//! crash, a rebalance or from its sender, has no second effect, by its source and id. A record that cannot be understood
+//! crash, a rebalance or from its sender, has no second effect, by its source and id, or else by its place in the topic. A record that cannot be understood
 //! or is rejected is a dead letter, and the next one goes on. A fault makes no dead letter. Records of a partition take
 //! effect in their order.
 
 use super::Context;
-use super::membership::{Batch, Purpose};
+use super::membership::{Batch, Purpose, Record};
 use super::topics::Topic;
 use bank::Caller;
 use bank::error::BankError;
+use bank::ingest::Place;
 use bank::ports::Boxed;
 use ledger::event::Channel;
 use std::sync::Arc;
@@ -38,9 +39,18 @@ impl Purpose for Commands {
 
     fn take(self: Arc<Self>, batch: Batch) -> Boxed<'static, Result<(), BankError>> {
         Box::pin(async move {
-            let results = self.context.bank.ingest(&Caller::local(Channel::Kafka), &batch).await?;
+            let caller = Caller::local(Channel::Kafka);
+            let results = self.context.bank.ingest_from(&caller, &batch, |record| Some(self.place(record))).await?;
             self.context.figures.count_commands(&results);
             Ok(())
         })
+    }
+}
+
+impl Commands {
+    fn place(&self, record: &Record) -> Place {
+        let Record { partition, offset, sent_ms, .. } = record;
+        let topic = &self.context.config.commands_topic;
+        Place { source: format!("kafka:{topic}/{partition}").into(), id: format!("{offset}@{sent_ms}").into() }
     }
 }

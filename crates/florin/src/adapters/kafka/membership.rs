@@ -16,7 +16,7 @@ use super::retry::{Backoff, Stop};
 use super::topics::{Topic, ensure};
 use bank::error::BankError;
 use bank::ports::{Boxed, Env};
-use lane::{Lane, Waiting};
+use lane::Lane;
 use member::{Member, Seat};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-pub(super) use lane::Batch;
+pub(super) use lane::{Batch, Record};
 
 /// How long to wait for a record when nothing is under way, and when something is.
 const IDLE_POLL: Duration = Duration::from_millis(50);
@@ -127,13 +127,13 @@ impl<'a, P: Purpose> Membership<'a, P> {
             match self.consumer.poll(patience) {
                 None => break,
                 Some(Ok(message)) => {
-                    let (partition, waiting) = (message.partition(), waiting(&message));
+                    let (partition, record) = (message.partition(), record(&message));
                     // The first record may come in the same breath as the partition.
                     if !self.lanes.contains_key(&partition) {
                         self.take_seats()?;
                     }
                     if let Some(lane) = self.lanes.get_mut(&partition) {
-                        lane.push(waiting);
+                        lane.push(record);
                     }
                 }
                 Some(Err(error)) => {
@@ -313,6 +313,11 @@ fn unimportant(error: KafkaError) -> KafkaResult<()> {
     }
 }
 
-fn waiting(message: &BorrowedMessage<'_>) -> Waiting {
-    Waiting { offset: message.offset(), bytes: message.payload().unwrap_or_default().to_vec() }
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        sent_ms: message.timestamp().to_millis().unwrap_or(0),
+        bytes: message.payload().unwrap_or_default().to_vec(),
+    }
 }

@@ -98,7 +98,7 @@ impl Purpose for Receiver {
 impl Receiver {
     async fn take_in_order(&self, batch: &Batch, places: &[usize]) -> Result<(), Fault> {
         for place in places {
-            match self.context.bank.take_parcel(&batch[*place]).await {
+            match self.context.bank.take_parcel(&batch[*place].bytes).await {
                 Err(Fault::Corrupt { detail }) => tracing::error!("a parcel could not be taken: {detail}"),
                 result => result?,
             }
@@ -111,7 +111,7 @@ impl Receiver {
 fn by_sender(batch: &Batch) -> BTreeMap<ShardId, Vec<usize>> {
     let mut places: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
     for (place, parcel) in batch.iter().enumerate() {
-        match decode_parcel(parcel).as_deref() {
+        match decode_parcel(&parcel.bytes).as_deref() {
             Ok([first, ..]) => places.entry(first.from).or_default().push(place),
             Ok([]) => {}
             Err(error) => tracing::error!("what came for a shard is no parcel; it is pulled from the journal: {error}"),

@@ -13,19 +13,29 @@ const GATHERED_RECORDS: usize = 8192;
 const GATHERED_BYTES: usize = 8 * 1024 * 1024;
 
 /// A record that has come.
-#[derive(Clone, Debug)]
-pub(super) struct Waiting {
-    /// Its place in the partition.
-    pub(super) offset: i64,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::adapters::kafka) struct Record {
+    /// Its partition.
+    pub(in crate::adapters::kafka) partition: i32,
+    /// Its place there.
+    pub(in crate::adapters::kafka) offset: i64,
+    /// When it was sent, in milliseconds since 1970. A topic made anew counts its offsets anew; its times go on.
+    pub(in crate::adapters::kafka) sent_ms: i64,
     /// What it says.
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::adapters::kafka) bytes: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Record {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Lane {
     turn: u64,
-    gathered: VecDeque<Waiting>,
+    gathered: VecDeque<Record>,
     gathered_bytes: usize,
     state: State,
     backoff: Backoff,
@@ -35,7 +45,7 @@ pub(super) struct Lane {
 }
 
 /// Records that are handed on together.
-pub(in crate::adapters::kafka) type Batch = Arc<Vec<Vec<u8>>>;
+pub(in crate::adapters::kafka) type Batch = Arc<Vec<Record>>;
 
 #[derive(Debug)]
 enum State {
@@ -69,7 +79,7 @@ impl Lane {
     }
 
     /// A record has come.
-    pub(super) fn push(&mut self, record: Waiting) {
+    pub(super) fn push(&mut self, record: Record) {
         self.gathered_bytes += record.bytes.len();
         self.gathered.push_back(record);
     }
@@ -90,7 +100,7 @@ impl Lane {
         while let Some(record) = self.gathered.pop_front() {
             bytes += record.bytes.len();
             end = record.offset + 1;
-            batch.push(record.bytes);
+            batch.push(record);
             let next_bytes = self.gathered.front().map_or(0, |next| next.bytes.len());
             if batch.len() == BATCH_RECORDS || BATCH_BYTES < bytes + next_bytes {
                 break;
@@ -158,9 +168,13 @@ mod tests {
     use super::*;
     use crate::adapters::env::Machine;
 
+    fn record(offset: i64, bytes: usize) -> Record {
+        Record { partition: 0, offset, sent_ms: 0, bytes: vec![0; bytes] }
+    }
+
     fn lane(records: i64, bytes: usize) -> Lane {
         let mut lane = Lane::new(1);
-        (0..records).for_each(|offset| lane.push(Waiting { offset, bytes: vec![0; bytes] }));
+        (0..records).for_each(|offset| lane.push(record(offset, bytes)));
         lane
     }
 
@@ -187,7 +201,7 @@ mod tests {
     fn what_met_a_fault_is_submitted_again_as_it_was_and_before_anything_else() {
         let (env, mut lane) = (Machine::new(), lane(3, 10));
         let first = lane.begin(0).expect("a batch");
-        lane.push(Waiting { offset: 3, bytes: Vec::new() });
+        lane.push(record(3, 0));
         lane.put_off(&env);
         assert_eq!(lane.hold_back(), (false, true));
         assert_eq!((lane.is_put_off(), lane.begin(0), lane.next_offset()), (true, None, None));
