@@ -157,7 +157,7 @@ impl Bank {
             rest = after;
             let (submitting, ready) = prepared;
             let (submitted, preparing) =
-                join(self.submit_part(&context, submitting, ready), self.prepare(part, &place)).await;
+                join(self.submit_part(&context, submitting, ready, &place), self.prepare(part, &place)).await;
             results.extend(submitted?);
             prepared = (part, preparing?);
             if part.is_empty() {
@@ -288,6 +288,7 @@ impl Bank {
         context: &Arc<Context>,
         events: &[E],
         prepared: Vec<Prepared>,
+        place: &(impl Fn(&E) -> Option<Place> + Sync),
     ) -> Result<Vec<EventResult>, BankError> {
         let mut answers: Vec<Option<Answer>> = Vec::new();
         answers.resize_with(prepared.len(), || None);
@@ -325,7 +326,7 @@ impl Bank {
             while let Some(id) = elsewhere(&answer) {
                 patience.wait(self).await?;
                 self.find_again(id).await?;
-                answer = self.ingest_again(context, event).await?;
+                answer = self.ingest_again(context, event, place).await?;
             }
             let outcome = match outcome_of(&answer) {
                 Some(outcome) => outcome,
@@ -337,8 +338,13 @@ impl Bank {
     }
 
     /// Submits an event once more, to where its account is now.
-    async fn ingest_again<E: AsRef<[u8]>>(&self, context: &Arc<Context>, event: &E) -> Result<Answer, BankError> {
-        let prepared = self.prepare(std::slice::from_ref(event)).await?.pop().ok_or_else(unanswered)?;
+    async fn ingest_again<E: AsRef<[u8]>>(
+        &self,
+        context: &Arc<Context>,
+        event: &E,
+        place: &(impl Fn(&E) -> Option<Place> + Sync),
+    ) -> Result<Answer, BankError> {
+        let prepared = self.prepare(std::slice::from_ref(event), place).await?.pop().ok_or_else(unanswered)?;
         self.submit_one(context.clone(), prepared.shard, prepared.request, false).await
     }
 
