@@ -4,4 +4,5 @@ pub(crate) mod env;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 pub(crate) mod keyring;
+pub(crate) mod keys;
 pub(crate) mod secret_file;

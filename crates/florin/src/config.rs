@@ -22,6 +22,8 @@ const SEPARATOR: &str = "__";
 pub(crate) struct Config {
     /// The data folder.
     pub(crate) data: Data,
+    /// Where shards are kept.
+    pub(crate) storage: Storage,
     /// `florin serve`.
     pub(crate) serve: Serve,
     /// Transfers between shards.
@@ -68,6 +70,66 @@ pub(crate) struct Data {
 impl Default for Data {
     fn default() -> Data {
         Data { folder: "florin-data".into(), master_key_file: None }
+    }
+}
+
+/// Section `storage`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Storage {
+    /// What keeps the shards.
+    pub(crate) engine: EngineKind,
+    /// The URL of each shard's database, in the shards' order, for a role that may read and add.
+    pub(crate) shards: Urls,
+    /// The URLs of the same databases for their owner, who makes and migrates the tables at the start.
+    pub(crate) owners: Urls,
+    /// Certificates in PEM that the servers' ones are checked with; without it connections are not encrypted.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Connections for reads, of each shard.
+    pub(crate) read_connections: usize,
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        let (shards, owners) = (Urls::default(), Urls::default());
+        Storage { engine: EngineKind::Embedded, shards, owners, ca_file: None, read_connections: 8 }
+    }
+}
+
+/// What keeps the shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineKind {
+    /// Plain files in the data folder.
+    #[default]
+    Embedded,
+    /// A PostgreSQL database for each shard.
+    Postgres,
+}
+
+/// URLs of databases: a list, or one text with spaces between them. They hold passwords, so they are never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Urls(pub(crate) Vec<String>);
+
+impl std::fmt::Debug for Urls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} URLs", self.0.len())
+    }
+}
+
+impl<'de> Deserialize<'de> for Urls {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Urls, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Urls(text.split_whitespace().map(str::to_owned).collect())),
+            Value::Array(list) => {
+                let text = |value: Value| match value {
+                    Value::String(text) => Ok(text),
+                    _ => Err(serde::de::Error::custom("each URL of a database is a text")),
+                };
+                list.into_iter().map(text).collect::<Result<_, _>>().map(Urls)
+            }
+            _ => Err(serde::de::Error::custom("URLs of databases are a list of texts")),
+        }
     }
 }
 
@@ -239,6 +301,17 @@ mod tests {
         assert_eq!(config.serve.listen.port(), 2);
         assert_eq!(config.serve.shards.map(NonZeroU16::get), Some(2));
         assert_eq!(config.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn databases_are_a_list_or_words_and_never_shown() {
+        let file: Table =
+            "[storage]\nengine = 'postgres'\nshards = ['postgres://a:secret@h/0']\n".parse().expect("TOML");
+        let variables = [("FLORIN_STORAGE__OWNERS", "postgres://b:secret@h/0 postgres://b:secret@h/1")];
+        let config = with_environment(file, environment(&variables)).expect("a valid configuration");
+        assert_eq!(config.storage.engine, EngineKind::Postgres);
+        assert_eq!((config.storage.shards.0.len(), config.storage.owners.0.len()), (1, 2));
+        assert!(!format!("{config:?}").contains("secret"));
     }
 
     #[test]

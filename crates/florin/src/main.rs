@@ -10,6 +10,7 @@ mod event_file;
 mod failure;
 mod output;
 mod program;
+mod storage;
 mod workers;
 
 use clap::Parser;

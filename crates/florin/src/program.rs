@@ -1,21 +1,20 @@
 //! What every command starts with: configuration, way out, runtime, and the bank in its data folder.
 
 use crate::adapters::env::Machine;
-use crate::adapters::keyring::KeyringFile;
+use crate::adapters::keys::Keys;
 use crate::cli::{Global, Remote};
 use crate::client::Server;
 use crate::config::Config;
-use crate::failure::{ExitStatus, Failure};
+use crate::failure::Failure;
 use crate::output::Output;
+use crate::storage::{Engine, may_have_bank};
 use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
-use bank::ports::{Bus, Env};
+use bank::ports::Bus;
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use store_embedded::engine::{Engine, Options};
-use store_embedded::error::StorageError;
 use tokio::runtime::{Handle, Runtime};
 
 /// See the module.
@@ -36,7 +35,7 @@ pub(crate) struct OpenBank {
     /// Its clock, randomness and waiting.
     pub(crate) env: Arc<Machine>,
     /// The keys of its sealed data.
-    pub(crate) keyring: Arc<KeyringFile>,
+    pub(crate) keyring: Arc<Keys>,
     engine: Engine,
     workers: Workers,
     runtime: Handle,
@@ -96,15 +95,13 @@ impl Program {
         shards: Option<NonZeroU16>,
         bus: Option<&Arc<dyn Bus>>,
     ) -> Result<OpenBank, Failure> {
-        let folder = self.folder();
         let env = Arc::new(Machine::new());
-        let engine = open_engine(folder, shards.or(self.config.serve.shards), &env, &self.config)?;
+        let engine = Engine::open(&self.config, shards.or(self.config.serve.shards), &env)?;
         for note in engine.notes() {
             tracing::warn!("{note}");
         }
         let stores = engine.stores();
-        let is_new = stores.iter().all(|shard| shard.head() == 0);
-        let keyring = Arc::new(self.open_keyring(folder, is_new)?);
+        let keyring = Arc::new(engine.open_keys(&self.config, self.runtime.handle())?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
@@ -123,24 +120,14 @@ impl Program {
     /// # Errors
     /// Wrong usage where there is no bank.
     pub(crate) fn expect_bank(&self) -> Result<(), Failure> {
-        let folder = self.folder();
-        if folder.join("format").exists() {
+        if may_have_bank(&self.config) {
             return Ok(());
         }
+        let folder = self.folder();
         Err(Failure::usage(
             format!("there is no bank in {}", folder.display()),
             "name its folder with --data DIR, or make one with `florin demo` or `florin serve`",
         ))
-    }
-
-    fn open_keyring(&self, folder: &Path, is_new: bool) -> Result<KeyringFile, Failure> {
-        let path = folder.join("keyring");
-        let master: PathBuf = self.config.data.master_key_file.clone().unwrap_or_else(|| folder.join("master.key"));
-        if !is_new && !path.exists() {
-            let what = format!("the bank has data, but its keyring {} is missing", path.display());
-            return Err(Failure::fault(what, "put the keyring and its master key back from the backup"));
-        }
-        KeyringFile::open(&path, &master)
     }
 }
 
@@ -154,7 +141,7 @@ impl OpenBank {
         if let Err(fault) = self.runtime.block_on(self.bank.finish_sagas()) {
             tracing::warn!("transfers between shards stay pending until the next start: {fault}");
         }
-        Ok(self.engine.shut_down()?)
+        self.engine.shut_down()
     }
 }
 
@@ -181,47 +168,6 @@ pub(crate) fn shell_word(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// The one place that names an engine. Without a number of shards an existing folder keeps its own, a new one gets one.
-fn open_engine(
-    folder: &Path,
-    shards: Option<NonZeroU16>,
-    env: &Arc<Machine>,
-    config: &Config,
-) -> Result<Engine, StorageError> {
-    let mut randomness = [0; 48];
-    env.fill(&mut randomness);
-    let clock = Arc::clone(env);
-    let mut options = Options::new(Arc::new(move || clock.now()), randomness);
-    options.shards = shards.map_or(1, NonZeroU16::get);
-    #[cfg(feature = "faults")]
-    {
-        options.faults = config.faults.plan.clone();
-    }
-    #[cfg(not(feature = "faults"))]
-    let _ = config;
-    match Engine::open(folder, &options) {
-        Err(StorageError::ShardCountDiffers { folder: known, .. }) if shards.is_none() => {
-            options.shards = u16::try_from(known).unwrap_or(options.shards);
-            Engine::open(folder, &options)
-        }
-        opened => opened,
-    }
-}
-
-impl From<StorageError> for Failure {
-    fn from(error: StorageError) -> Failure {
-        let failure = Failure::caused_by(&error);
-        let status = match error {
-            StorageError::ShardCountDiffers { .. }
-            | StorageError::ShardCountImpossible { .. }
-            | StorageError::NotDataFolder { .. } => ExitStatus::Usage,
-            _ => ExitStatus::Fault,
-        };
-        let is_damage = matches!(error, StorageError::Corrupt { .. });
-        Failure { status, is_damage, ..failure }
     }
 }
 

@@ -64,6 +64,7 @@ impl Purpose {
                 ("statement_timeout", "30s"),
                 ("lock_timeout", "5s"),
                 ("idle_in_transaction_session_timeout", "5s"),
+                ("synchronous_commit", "on"),
                 ("jit", "off"),
             ],
             Purpose::Verify => &[("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "10min")],

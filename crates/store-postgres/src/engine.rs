@@ -8,6 +8,7 @@ use crate::health::Health;
 use crate::load::{Cache, Identity};
 use crate::migrate::{identify, migrate};
 use crate::read::Reads;
+use crate::sealing_keys::SealingKeys;
 use crate::shard::Shard;
 use crate::verify::Verifier;
 use crate::watch;
@@ -177,6 +178,15 @@ impl Engine {
     /// One store per shard, in their order.
     pub fn stores(&self) -> Vec<Arc<dyn Store>> {
         self.shards.iter().map(|shard| shard.clone() as Arc<dyn Store>).collect()
+    }
+
+    /// The keys of sealed personal data, which the first shard has.
+    ///
+    /// # Panics
+    /// Never: a bank has at least one shard.
+    pub fn sealing_keys(&self) -> SealingKeys {
+        let first = self.shards.first().expect("a bank has at least one shard");
+        SealingKeys { reads: first.reads.clone(), runtime: first.runtime.clone() }
     }
 
     /// Whether this call made the bank.

@@ -32,6 +32,7 @@ mod open;
 mod query;
 mod read;
 mod row;
+pub mod sealing_keys;
 mod session;
 mod shard;
 mod value;

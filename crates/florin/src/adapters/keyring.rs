@@ -85,7 +85,7 @@ pub(crate) enum KeyState {
     Live,
     /// It was destroyed, so that what it sealed is forgotten.
     Destroyed,
-    /// It is not in the file.
+    /// It is not in the keyring.
     Missing,
 }
 
@@ -357,5 +357,6 @@ fn refused(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
     Failure::fault(format!("cannot {verb} {}: {error}", path.display()), "check the file and its permissions")
 }
 
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;

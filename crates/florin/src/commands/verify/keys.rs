@@ -46,7 +46,7 @@ impl Walk<'_> {
             let page = self.shard.customers(query).await?;
             for customer in &page.items {
                 for (field, envelope) in &customer.profile {
-                    if let Some(wrong) = self.look_up(envelope)? {
+                    if let Some(wrong) = self.look_up(envelope).await? {
                         return Ok(Some(format!("`{}` of user {}: {wrong}", field.name(), customer.id)));
                     }
                 }
@@ -80,17 +80,17 @@ impl Walk<'_> {
         let Some((_, first, latest)) = self.shard.dead_letter(letter.id).await? else { return Ok(None) };
         let is_one = first.header.sequence == latest.header.sequence;
         for envelope in [&first, &latest].into_iter().skip(usize::from(is_one)).filter_map(payload) {
-            if let Some(wrong) = self.look_up(envelope)? {
+            if let Some(wrong) = self.look_up(envelope).await? {
                 return Ok(Some(wrong));
             }
         }
         self.open.bank.view_letter(letter).await.map(|_| None)
     }
 
-    fn look_up(&mut self, envelope: &[u8]) -> Result<Option<String>, Fault> {
+    async fn look_up(&mut self, envelope: &[u8]) -> Result<Option<String>, Fault> {
         self.count += 1;
         let Some(id) = key_of(envelope) else { return Ok(Some("what is stored is no envelope".to_owned())) };
-        Ok(match self.open.keyring.state(id)? {
+        Ok(match self.open.keyring.state(id).await? {
             KeyState::Live | KeyState::Destroyed => None,
             KeyState::Missing => Some("its key is not in the keyring, which is older than the data".to_owned()),
         })
