@@ -294,7 +294,7 @@ impl Changes {
         if !facts.metadata_key.is_empty() {
             pipeline.ask(&statements.insert_metadata, facts.metadata());
         }
-        if !facts.steps_count() == 0 {
+        if facts.steps_count() != 0 {
             pipeline.ask(&statements.insert_steps, facts.steps());
         }
         if !self.reversals.is_empty() {
