@@ -131,6 +131,7 @@ create table florin.accounts (
     kind smallint not null,
     status smallint not null,
     currency smallint not null,
+    moved_to smallint,
     balance numeric not null,
     held numeric not null,
     debits_of_day numeric not null,
@@ -194,6 +195,13 @@ create index sagas_by_reversed on florin.sagas (reverses) where reverses is not 
 -- What this shard prepared for those of other shards.
 create table florin.parts (
     id bigint primary key,
+    encoded bytea not null
+);
+
+-- One row, once slots have moved: which the shard owns, which are fenced, which it gave up.
+create table florin.slots (
+    single boolean primary key default true check (single),
+    epoch bigint not null,
     encoded bytea not null
 );
 

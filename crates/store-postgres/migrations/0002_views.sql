@@ -29,7 +29,7 @@ select a.id, a.customer as user_id,
     florin.money(a.per_transfer_limit, c.scale) as per_transfer_limit,
     florin.money(a.daily_debit_limit, c.scale) as daily_debit_limit,
     florin.money(a.monthly_debit_limit, c.scale) as monthly_debit_limit,
-    a.version, a.revision, florin.on_day(a.opened) as opened_on, a.opened_by as opened_by_entry
+    a.version, a.revision, florin.on_day(a.opened) as opened_on, a.opened_by as opened_by_entry, a.moved_to as moved_to_shard
 from florin.accounts a join florin.currencies c on c.number = a.currency;
 
 create view bank.transfers as

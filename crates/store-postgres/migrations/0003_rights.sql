@@ -32,7 +32,7 @@ begin
         grant select, insert on all tables in schema florin to florin_application;
         grant select on all tables in schema bank to florin_application;
         grant update on florin.head, florin.accounts, florin.holds, florin.customers, florin.dead_letters, florin.tokens,
-            florin.sealing_keys, florin.leases, florin.sagas, florin.parts, florin.positions to florin_application;
+            florin.sealing_keys, florin.leases, florin.sagas, florin.parts, florin.positions, florin.slots to florin_application;
         grant delete on florin.leases, florin.sagas, florin.parts to florin_application;
         grant execute on all functions in schema florin to florin_application;
     end if;

@@ -8,6 +8,7 @@ use crate::row::{get, meant};
 use crate::value::{Digest, big, unbig};
 use ledger::ids::{AccountId, SYSTEM_ID_START, ShardId};
 use ledger::saga::{Position, Saga};
+use ledger::slots::{SlotSet, Slots};
 use store::codec::{self, Reader};
 use store::query::{Page, Positions, SagaQuery};
 use store::{EntryRef, Fault};
@@ -60,6 +61,14 @@ pub(crate) async fn lease(reads: &Reads, holder: u128, microseconds: u64) -> Res
     Ok(!rows.is_empty())
 }
 
+/// The shard's slots; those that were dealt to it are known.
+pub(crate) async fn slots(reads: &Reads, dealt: SlotSet) -> Result<Slots, Fault> {
+    let rows = reads.rows("select encoded from florin.slots", &[]).await?;
+    let Some(row) = rows.first() else { return Ok(Slots::new(dealt)) };
+    let bytes: &[u8] = get(row, "encoded").map_err(corrupt)?;
+    codec::decode_slots(&mut Reader::new(bytes), dealt).map_err(|error| corrupt(format!("the slots: {error}")))
+}
+
 /// Customers' accounts in a slot, by id.
 pub(crate) async fn accounts_in(
     reads: &Reads,
@@ -67,7 +76,7 @@ pub(crate) async fn accounts_in(
     after: Option<AccountId>,
     limit: usize,
 ) -> Result<Vec<AccountId>, Fault> {
-    let text = "select id from florin.accounts where id > $1 and id < $2 order by id limit 10000";
+    let text = "select id from florin.accounts where id > $1 and id < $2 and moved_to is null order by id limit 10000";
     let (mut found, mut last) = (Vec::new(), after.map_or(0, AccountId::number));
     while found.len() < limit {
         let rows = reads.rows(text, &[&big(last), &big(SYSTEM_ID_START)]).await?;

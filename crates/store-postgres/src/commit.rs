@@ -12,7 +12,7 @@ use ledger::account::Account;
 use ledger::dead_letter::DeadLetterStatus;
 use ledger::event::{AccountChange, CustomerChange, Entry, Event, HoldChange, Outcome};
 use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, ShardId, TokenId, TransferId};
-use ledger::saga::SagaStep;
+use ledger::saga::{SagaStep, StepKind};
 use ledger::token::Role;
 use store::{codec, transfers_of};
 use tokio_postgres::Error;
@@ -32,6 +32,9 @@ pub(crate) struct Touched {
     pub(crate) customers: Vec<(CustomerId, Sequence)>,
     pub(crate) dead_letters: Vec<DeadLetterId>,
     pub(crate) tokens: Vec<TokenId>,
+    /// Accounts that came from other shards, with the entries that say so.
+    pub(crate) arrived: Vec<(AccountId, Sequence)>,
+    pub(crate) slots: bool,
     pub(crate) sagas: Vec<TransferId>,
     /// Shards from which or to which a message went.
     pub(crate) shards: Vec<ShardId>,
@@ -61,7 +64,7 @@ impl Touched {
             Event::DeadLetterChanged(changed) => self.dead_letters.push(changed.dead_letter.id),
             Event::TokenChanged(token) => self.tokens.push(token.id),
             Event::Saga(step) => self.add_step(step, sequence),
-            Event::SlotsChanged(_) => {}
+            Event::SlotsChanged(_) => self.slots = true,
             Event::HoldChanged(_) | Event::AccountChanged(_) | Event::CustomerChanged(_) => {}
         }
     }
@@ -73,6 +76,14 @@ impl Touched {
         self.dead_letters.extend(step.dead_letter.iter().map(|changed| changed.dead_letter.id));
         if let Some(hold) = &step.hold {
             self.add_hold(hold.id, hold.from, sequence);
+        }
+        if let Some(moved) = &step.moved {
+            self.accounts.push((moved.account.id, sequence));
+            self.terms.push(moved.account.id);
+            self.holds.extend(moved.holds.iter().map(|hold| hold.id));
+            if step.kind == StepKind::MovedIn {
+                self.arrived.push((moved.account.id, sequence));
+            }
         }
     }
 
@@ -263,8 +274,9 @@ impl Changes {
     fn change_account(&mut self, account: &Account, before: u64, touched: &Touched) {
         self.money.push(account, before);
         if touched.terms.binary_search(&account.id).is_ok() {
+            let arrived = touched.arrived.iter().rev().find(|(id, _)| *id == account.id);
             self.terms_id.push(big(account.id.number()));
-            self.terms.push(account, 0);
+            self.terms.push(account, arrived.map_or(0, |(_, sequence)| *sequence));
         }
     }
 
@@ -333,6 +345,8 @@ impl Changes {
                     &terms.monthly_debit_limit,
                     &terms.status,
                     &terms.note,
+                    &terms.moved_to,
+                    &terms.opened_by,
                 ],
             );
         }
@@ -402,6 +416,7 @@ pub(crate) fn terms_parameters(terms: &Terms) -> Parameters<'_> {
         &terms.kind,
         &terms.status,
         &terms.currency,
+        &terms.moved_to,
         &terms.note,
     ]
 }

@@ -133,6 +133,8 @@ pub(crate) struct Wanted {
     tokens: Vec<i64>,
     standard_accounts: bool,
     system_accounts: bool,
+    /// Accounts of which all holds are wanted, also those that ended.
+    leaving: Vec<i64>,
     window: Option<(i64, i64)>,
 }
 
@@ -218,6 +220,9 @@ impl Wanted {
         let holds = named.holds.iter().filter(|id| all || set.hold(**id).is_none());
         self.holds.extend(holds.map(|id| big(id.number())));
         self.transfers.extend(named.transfers.iter().map(|id| big(id.number())));
+        if let Command::MoveAccount(moving) = command {
+            self.leaving.push(big(moving.account.number()));
+        }
         let is_unknown = |id: TransferId| set.sagas.saga(id).is_none() && set.sagas.part(id).is_none();
         let sagas = named.sagas.iter().filter(|id| all || is_unknown(**id));
         self.sagas.extend(sagas.map(|id| big(id.number())));
@@ -249,6 +254,7 @@ impl Wanted {
         add(pipeline, Kind::Accounts, &statements.accounts, &self.accounts);
         add(pipeline, Kind::Accounts, &statements.accounts_of_holds, &self.holds);
         add(pipeline, Kind::Holds, &statements.holds, &self.holds);
+        add(pipeline, Kind::Holds, &statements.holds_of, &self.leaving);
         add(pipeline, Kind::Customers, &statements.customers, &self.customers);
         add(pipeline, Kind::DeadLetters, &statements.dead_letters, &self.dead_letters);
         add(pipeline, Kind::Tokens, &statements.tokens, &self.tokens);
@@ -262,6 +268,7 @@ impl Wanted {
         if self.standard_accounts {
             asked.push((Kind::Accounts, pipeline.ask(&statements.standard_accounts, vec![])));
             asked.push((Kind::Positions, pipeline.ask(&statements.positions, vec![])));
+            asked.push((Kind::Slots, pipeline.ask(&statements.slots, vec![])));
         }
         if self.system_accounts {
             asked.push((Kind::Accounts, pipeline.ask(&statements.system_accounts, vec![])));
@@ -285,6 +292,7 @@ enum Kind {
     Sagas,
     Parts,
     Positions,
+    Slots,
     Keys,
 }
 
@@ -329,6 +337,8 @@ impl Cache {
             Kind::Keys => rows.iter().try_for_each(|row| self.add_key(row).map_err(corrupt)),
             Kind::Reversals => rows.iter().try_for_each(|row| self.add_reversal(row).map_err(corrupt)),
             Kind::Positions => rows.iter().try_for_each(|row| self.add_position(row).map_err(corrupt)),
+            Kind::Slots if self.has_standard_accounts => Ok(()),
+            Kind::Slots => rows.iter().try_for_each(|row| self.add_slots(row)),
             Kind::Sagas | Kind::Parts => rows.iter().try_for_each(|row| self.add_saga(kind, row, named)),
             Kind::Customers | Kind::DeadLetters | Kind::Tokens => {
                 rows.iter().try_for_each(|row| self.add_encoded(kind, row))
@@ -393,6 +403,13 @@ impl Cache {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn add_slots(&mut self, row: &Row) -> Result<(), Fault> {
+        let bytes: &[u8] = get(row, "encoded").map_err(corrupt)?;
+        let slots = codec::decode_slots(&mut Reader::new(bytes), self.identity.slots.clone());
+        self.set.slots = slots.map_err(|error| corrupt(format!("the slots: {error}")))?;
         Ok(())
     }
 

@@ -7,7 +7,15 @@ use crate::session::{Pipeline, Session};
 use crate::value::big;
 use ledger::ids::ShardId;
 use ledger::saga::{Part, Saga, Sagas};
+use ledger::slots::Slots;
 use store::codec;
+
+/// A shard's slots as their row has them.
+pub(crate) fn encoded_slots(slots: &Slots) -> (i64, Vec<u8>) {
+    let mut bytes = Vec::new();
+    codec::encode_slots(slots, &mut bytes);
+    (big(slots.epoch), bytes)
+}
 
 /// Rows to put and to remove, column by column.
 #[derive(Debug, Default)]
@@ -24,6 +32,7 @@ pub(crate) struct Open {
     received: Vec<i64>,
     received_entry: Vec<i64>,
     sent: Vec<i64>,
+    slots: Option<(i64, Vec<u8>)>,
 }
 
 impl Open {
@@ -38,6 +47,7 @@ impl Open {
             }
         }
         touched.shards.iter().for_each(|shard| open.add_position(sagas, *shard));
+        open.slots = touched.slots.then(|| encoded_slots(&cache.set.slots));
         open
     }
 
@@ -109,6 +119,9 @@ impl Open {
         }
         if !self.shard.is_empty() {
             pipeline.ask(&statements.put_positions, self.positions());
+        }
+        if let Some((epoch, encoded)) = &self.slots {
+            pipeline.ask(&statements.put_slots, vec![epoch, encoded]);
         }
     }
 }

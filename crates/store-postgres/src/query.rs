@@ -73,7 +73,7 @@ pub(crate) async fn accounts_of(
 ) -> Result<Page<Account>, Fault> {
     let text = format!(
         "select {ACCOUNT_COLUMNS}, {SEEN_COLUMNS} from florin.accounts a {ACCOUNT_SEEN} \
-         where a.customer = $2 and a.opened_by < $3 order by a.opened_by desc limit $4"
+         where a.customer = $2 and a.moved_to is null and a.opened_by < $3 order by a.opened_by desc limit $4"
     );
     let most = limit(query.limit);
     let before = query.before.map_or(i64::MAX, big);

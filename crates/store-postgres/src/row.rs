@@ -8,7 +8,7 @@ use ledger::account::{Account, AccountKind, FreezeKind, Status, SystemKind};
 use ledger::amount::Amount;
 use ledger::currency::Currency;
 use ledger::hold::{Hold, HoldStatus};
-use ledger::ids::{AccountId, CustomerId, HoldId, Sequence};
+use ledger::ids::{AccountId, CustomerId, HoldId, Sequence, ShardId};
 use ledger::limit::{DebitCounter, Limits};
 use ledger::saga::StepKind;
 use ledger::time::{Day, Timestamp};
@@ -22,7 +22,7 @@ pub(crate) type Read<T> = Result<T, String>;
 /// The columns that [`account`] reads.
 pub(crate) const ACCOUNT_COLUMNS: &str = "a.id, a.customer, a.version, a.revision, a.overdraft_limit, \
     a.opening_overdraft_limit, a.next_expiry, a.per_transfer_limit, a.daily_debit_limit, a.monthly_debit_limit, \
-    a.opened_by, a.holds_active, a.sagas_open, a.debit_day, a.opened, a.kind, a.status, a.currency, a.balance, a.held, \
+    a.opened_by, a.holds_active, a.sagas_open, a.debit_day, a.opened, a.kind, a.status, a.currency, a.moved_to, a.balance, a.held, \
     a.debits_of_day, a.debits_of_month, a.note";
 
 /// The columns that [`hold`] reads.
@@ -75,6 +75,8 @@ pub(crate) fn account(row: &Row) -> Read<Account> {
     let kind = meant("kind", kind_of(get(row, "kind")?))?;
     let (id, currency) = (account_id(row, "id")?, currency(row, "currency")?);
     let customer: Option<i64> = get(row, "customer")?;
+    let moved_to: Option<i16> = get(row, "moved_to")?;
+    let moved_to = moved_to.map(|shard| meant("moved_to", u16::try_from(shard).ok().and_then(ShardId::new)));
     let limits = Limits {
         per_transfer: optional_amount(row, "per_transfer_limit")?,
         daily_debit: optional_amount(row, "daily_debit_limit")?,
@@ -97,6 +99,7 @@ pub(crate) fn account(row: &Row) -> Read<Account> {
         debits: DebitCounter::from_parts(Day::new(get(row, "debit_day")?), of_day, of_month),
         limits: (limits != Limits::default()).then(|| Box::new(limits)),
         note: note.transpose()?,
+        moved_to: moved_to.transpose()?,
         opening_overdraft_limit: amount(row, "opening_overdraft_limit")?,
         ..Account::open(id, kind, currency, Day::new(get(row, "opened")?))
     })
@@ -241,6 +244,7 @@ columns! {
         kind: i16,
         status: i16,
         currency: i16,
+        moved_to: Option<i16>,
         note: Option<Vec<u8>>,
     }
 }
@@ -299,6 +303,7 @@ impl Terms {
         self.kind.push(kind_number(account.kind));
         self.status.push(status_number(account.status));
         self.currency.push(currency_number(account.currency));
+        self.moved_to.push(account.moved_to.map(|shard| i16::try_from(shard.number()).unwrap_or(i16::MAX)));
         self.note.push(account.note.as_ref().map(|note| note.as_bytes().to_vec()));
     }
 }

@@ -80,6 +80,10 @@ statements! {
         $7::numeric[])";
     insert_steps: "insert into florin.steps (transfer, sequence, booked_at, kind, reference) \
         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::text[])";
+    slots: "select encoded from florin.slots";
+    put_slots: "insert into florin.slots (epoch, encoded) values ($1, $2) \
+        on conflict (single) do update set epoch = excluded.epoch, encoded = excluded.encoded";
+    holds_of: format!("select {HOLD_COLUMNS} from florin.holds h where h.account = any($1) order by h.id");
     put_sagas: "insert into florin.sagas (id, started_at, reverses, encoded) \
         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) \
         on conflict (id) do update set encoded = excluded.encoded";
@@ -103,17 +107,19 @@ statements! {
         select florin.expect(count(*), $13::bigint, 'accounts with the revision they had') from changed";
     update_terms: "update florin.accounts a set overdraft_limit = n.overdraft_limit, \
         per_transfer_limit = n.per_transfer_limit, daily_debit_limit = n.daily_debit_limit, \
-        monthly_debit_limit = n.monthly_debit_limit, status = n.status, note = n.note \
-        from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[]) \
-        as n(id, overdraft_limit, per_transfer_limit, daily_debit_limit, monthly_debit_limit, status, note) \
+        monthly_debit_limit = n.monthly_debit_limit, status = n.status, note = n.note, moved_to = n.moved_to, \
+        opened_by = coalesce(nullif(n.opened_by, 0), a.opened_by) \
+        from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[], \
+            $8::smallint[], $9::bigint[]) as n(id, overdraft_limit, per_transfer_limit, daily_debit_limit, \
+            monthly_debit_limit, status, note, moved_to, opened_by) \
         where a.id = n.id";
     insert_accounts: "insert into florin.accounts (id, version, revision, next_expiry, holds_active, sagas_open, \
         debit_day, balance, held, debits_of_day, debits_of_month, customer, overdraft_limit, opening_overdraft_limit, \
-        per_transfer_limit, daily_debit_limit, monthly_debit_limit, opened_by, opened, kind, status, currency, note) \
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], \
+        per_transfer_limit, daily_debit_limit, monthly_debit_limit, opened_by, opened, kind, status, currency, moved_to, \
+        note) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], \
         $7::integer[], $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], $13::bigint[], \
         $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[], $20::smallint[], \
-        $21::smallint[], $22::smallint[], $23::bytea[])";
+        $21::smallint[], $22::smallint[], $23::smallint[], $24::bytea[])";
     put_holds: "insert into florin.holds (id, account, to_account, amount, captured, created_at, expires_at, day, \
         currency, status) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
         $6::bigint[], $7::bigint[], $8::integer[], $9::smallint[], $10::smallint[]) \

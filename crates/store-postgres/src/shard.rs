@@ -10,7 +10,6 @@ use crate::read::Reads;
 use crate::row::get;
 use crate::value::{Whole, big};
 use ledger::account::Account;
-use ledger::command::Command;
 use ledger::currency::Currency;
 use ledger::customer::Customer;
 use ledger::dead_letter::DeadLetter;
@@ -30,7 +29,7 @@ use store::query::{
     TransferView,
 };
 use store::report::{Progress, Stats, VerifyReport};
-use store::{Answer, EntryRef, Fault, Reply, Request, Store, Submission};
+use store::{Answer, EntryRef, Fault, Reply, Store, Submission};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -65,11 +64,6 @@ impl Shard {
 
     /// Sends a submission on its way at once; the reply waits for its answers.
     fn start(&self, submission: Submission) -> Result<oneshot::Receiver<Result<Vec<Answer>, Fault>>, Fault> {
-        let moves = |request: &Request| matches!(request.command, Command::ChangeSlots(_) | Command::MoveAccount(_));
-        if submission.requests.iter().any(moves) {
-            let reason = "slots of a shard in PostgreSQL cannot move yet".to_string();
-            return Err(Fault::Unavailable { reason });
-        }
         let requests = submission.requests.len() as u64;
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = jobs.as_ref().ok_or_else(stopping)?;
@@ -289,8 +283,11 @@ impl Store for Shard {
     }
 
     fn slots(&self) -> Reply<'_, Slots> {
-        let slots = Slots::new(self.slots.clone());
-        Box::pin(async move { Ok(slots) })
+        let dealt = self.slots.clone();
+        self.read(move |reads| {
+            let dealt = dealt.clone();
+            async move { between::slots(&reads, dealt).await }
+        })
     }
 
     fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {

@@ -11,7 +11,7 @@ use crate::error::{corrupt, unavailable};
 use crate::facts::{Facts, Reversals};
 use crate::journal::{BlockHasher, decode_chunk};
 use crate::load::{Cache, Head, Identity};
-use crate::open::Open;
+use crate::open::{Open, encoded_slots};
 use crate::row::{Holds, Money, Terms, get};
 use crate::value::{big, unbig};
 use ledger::account::Account;
@@ -222,6 +222,9 @@ impl Walk {
         for (account, sequence) in &touched.accounts {
             self.opened_by.entry(account.number()).or_insert(*sequence);
         }
+        for (account, sequence) in &touched.arrived {
+            self.opened_by.insert(account.number(), *sequence);
+        }
         for (customer, sequence) in &touched.customers {
             self.registered_by.entry(customer.number()).or_insert(*sequence);
         }
@@ -350,11 +353,18 @@ impl Walk {
                 return Ok(Some(failure));
             }
         }
+        let (_, slots) = encoded_slots(&set.slots);
+        if 0 < set.slots.epoch
+            && let Some(failure) = difference(&self.client, text::SLOTS, vec![&slots]).await?
+        {
+            return Ok(Some(failure));
+        }
         let [sagas, parts, positions] = open.counts();
         self.surplus(&[
             ("sagas", sagas),
             ("parts", parts),
             ("positions", positions),
+            ("slots", u64::from(0 < set.slots.epoch)),
             ("reversals", set.reversals.len() as u64),
             ("accounts", accounts.len() as u64),
             ("holds", set.holds.len() as u64),

@@ -48,17 +48,18 @@ pub(super) const ACCOUNTS: &str = "select 'account ' || n.id || case when s.id i
     says' end as what from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], \
     $6::integer[], $7::integer[], $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::bigint[], \
     $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[], \
-    $20::smallint[], $21::smallint[], $22::smallint[], $23::bytea[]) as n(id, version, revision, next_expiry, \
-    holds_active, sagas_open, debit_day, balance, held, debits_of_day, debits_of_month, customer, \
-    overdraft_limit, opening_overdraft_limit, per_transfer_limit, daily_debit_limit, monthly_debit_limit, \
-    opened_by, opened, kind, status, currency, note) left join florin.accounts s on s.id = n.id where s.id is \
-    null or (s.version, s.revision, s.next_expiry, s.holds_active, s.sagas_open, s.debit_day, s.balance, s.held, \
-    s.debits_of_day, s.debits_of_month, s.customer, s.overdraft_limit, s.opening_overdraft_limit, \
-    s.per_transfer_limit, s.daily_debit_limit, s.monthly_debit_limit, s.opened_by, s.opened, s.kind, s.status, \
-    s.currency, s.note) is distinct from (n.version, n.revision, n.next_expiry, n.holds_active, n.sagas_open, \
-    n.debit_day, n.balance, n.held, n.debits_of_day, n.debits_of_month, n.customer, n.overdraft_limit, \
-    n.opening_overdraft_limit, n.per_transfer_limit, n.daily_debit_limit, n.monthly_debit_limit, n.opened_by, \
-    n.opened, n.kind, n.status, n.currency, n.note) limit 1";
+    $20::smallint[], $21::smallint[], $22::smallint[], $23::smallint[], $24::bytea[]) as n(id, version, \
+    revision, next_expiry, holds_active, sagas_open, debit_day, balance, held, debits_of_day, debits_of_month, \
+    customer, overdraft_limit, opening_overdraft_limit, per_transfer_limit, daily_debit_limit, \
+    monthly_debit_limit, opened_by, opened, kind, status, currency, moved_to, note) left join florin.accounts s \
+    on s.id = n.id where s.id is null or (s.version, s.revision, s.next_expiry, s.holds_active, s.sagas_open, \
+    s.debit_day, s.balance, s.held, s.debits_of_day, s.debits_of_month, s.customer, s.overdraft_limit, \
+    s.opening_overdraft_limit, s.per_transfer_limit, s.daily_debit_limit, s.monthly_debit_limit, s.opened_by, \
+    s.opened, s.kind, s.status, s.currency, s.moved_to, s.note) is distinct from (n.version, n.revision, \
+    n.next_expiry, n.holds_active, n.sagas_open, n.debit_day, n.balance, n.held, n.debits_of_day, \
+    n.debits_of_month, n.customer, n.overdraft_limit, n.opening_overdraft_limit, n.per_transfer_limit, \
+    n.daily_debit_limit, n.monthly_debit_limit, n.opened_by, n.opened, n.kind, n.status, n.currency, n.moved_to, \
+    n.note) limit 1";
 
 /// Holds.
 pub(super) const HOLDS: &str = "select 'hold ' || n.id || case when s.id is null then ' is missing' else ' differs from what the journal \
@@ -107,3 +108,7 @@ pub(super) const POSITIONS: &str = "select 'position of shard ' || n.shard || ca
     n(shard, received, received_entry, sent) left join florin.positions s on s.shard = n.shard where s.shard is \
     null or (s.received, s.received_entry, s.sent) is distinct from (n.received, n.received_entry, n.sent) limit \
     1";
+
+/// The slots.
+pub(super) const SLOTS: &str = "select 'the row of slots differs from what the journal says' as what \
+    where not exists (select from florin.slots where encoded = $1::bytea)";
