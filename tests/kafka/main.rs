@@ -6,6 +6,7 @@ mod support;
 
 mod commands;
 mod events;
+mod nodes;
 mod outages;
 mod shards;
 mod world;
