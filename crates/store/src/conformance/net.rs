@@ -10,7 +10,7 @@ use ledger::account::{Account, SystemAccount, SystemKind};
 use ledger::command::{Between, Command, Freeze, OpenSystemAccount, Receive};
 use ledger::currency::Currency;
 use ledger::event::{Event, Outcome};
-use ledger::ids::{AccountId, ShardId, TransferId};
+use ledger::ids::{AccountId, ShardId, TransferId, slot};
 use ledger::rejection::Rejection;
 use ledger::saga::{Envelope, Message, Route, SagaStep, StepKind, messages};
 use ledger::time::Timestamp;
@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 pub const PLACES: usize = 3;
 /// How many accounts of customers each has.
 pub const ACCOUNTS: u64 = 4;
+/// How many ids each net of a bench may choose from.
+const IDS_OF_NET: u64 = 1000;
 /// What each of them has at the start.
 pub const START_BALANCE: u64 = 1000;
 
@@ -31,8 +33,9 @@ pub struct Net<'a> {
     pub bench: &'a mut Bench,
     peers: BTreeMap<usize, MemoryStore>,
     shards: [ShardId; PLACES],
-    /// Added to the numbers of accounts, so that several nets fit on a bench.
-    base: u64,
+    /// The customer of each place, and the numbers of the accounts that are there.
+    owners: [u64; PLACES],
+    numbers: [[u64; ACCOUNTS as usize]; PLACES],
     /// A contra account of each place.
     contra: Vec<AccountId>,
     /// Parts that the claim refuses, as if the rule book failed on them.
@@ -62,19 +65,19 @@ impl<'a> Net<'a> {
             if place == own { identity.shard } else { peer() }
         });
         let peer = |place: usize| {
-            let slots = SlotSet::of(|_| false);
+            let slots = SlotSet::of(|_| true);
             (place, MemoryStore::new(Identity { shard: shards[place], slots, ..Identity::only_shard() }, bench.clock()))
         };
         let peers = (0..PLACES).filter(|place| *place != own).map(peer).collect();
-        let base = 1000 + number * 100;
-        let mut net = Net { bench, peers, shards, base, contra: Vec::new(), refusing: Vec::new() };
+        let (owners, numbers) = ids_of_net(&identity.slots, own, number);
+        let mut net = Net { bench, peers, shards, owners, numbers, contra: Vec::new(), refusing: Vec::new() };
         net.open().await;
         net
     }
 
     async fn open(&mut self) {
-        let owner = self.base;
         for place in 0..PLACES {
+            let owner = self.owners[place];
             let mut commands = vec![ask::register(owner, "Owner")];
             for account in 1..=ACCOUNTS {
                 let number = self.number(place, account);
@@ -96,7 +99,12 @@ impl<'a> Net<'a> {
 
     /// The number of an account of a customer: 1 to [`ACCOUNTS`] at each place.
     pub fn number(&self, place: usize, account: u64) -> u64 {
-        self.base + 10 * (place as u64 + 1) + account
+        self.numbers[place][usize::try_from(account - 1).expect("one of a few")]
+    }
+
+    /// The customer that a place's accounts belong to.
+    pub fn owner(&self, place: usize) -> u64 {
+        self.owners[place]
     }
 
     /// The contra account of a place.
@@ -120,7 +128,10 @@ impl<'a> Net<'a> {
     fn place_of(&self, account: AccountId) -> usize {
         match SystemAccount::from_id(account) {
             Some(system) => self.shards.iter().position(|shard| *shard == system.shard).expect("a place of the net"),
-            None => usize::try_from((account.number() - self.base) / 10 - 1).expect("a place"),
+            None => {
+                let is_there = |numbers: &[u64; ACCOUNTS as usize]| numbers.contains(&account.number());
+                self.numbers.iter().position(is_there).expect("an account of the net")
+            }
         }
     }
 
@@ -350,6 +361,20 @@ impl<'a> Net<'a> {
             assert_eq!(own + customers, 0, "{what}: the sum at place {place}");
         }
     }
+}
+
+/// Ids for each place's customer and accounts: in slots of the shard under test at its own place, in those of others
+/// elsewhere, unless it owns all. Nets of one bench have different ones.
+fn ids_of_net(slots: &SlotSet, own: usize, number: u64) -> ([u64; PLACES], [[u64; ACCOUNTS as usize]; PLACES]) {
+    let owns_all = (0..ledger::ids::SLOTS).all(|slot| slots.contains(slot));
+    let mut candidates: Vec<u64> = (0..IDS_OF_NET).map(|more| IDS_OF_NET * (number + 1) + more).collect();
+    let mut take = |place: usize| {
+        let fits = |id: &u64| owns_all || slots.contains(slot(*id)) == (place == own);
+        let found = candidates.iter().position(fits).expect("there are ids of every shard among a thousand");
+        candidates.remove(found)
+    };
+    let owners = std::array::from_fn(&mut take);
+    (owners, std::array::from_fn(|place| std::array::from_fn(|_| take(place))))
 }
 
 fn euro() -> Currency {
