@@ -145,13 +145,14 @@ fn told(event: &Event) -> (&'static str, Value) {
         Event::DeadLetterChanged(changed) => dead_letter(changed),
         Event::Saga(step) => saga(step),
         Event::SlotsChanged(changed) => {
-            let change = match changed.change {
-                SlotChange::Fenced => "fenced",
-                SlotChange::Opened => "opened",
-                SlotChange::Released(_) => "released",
-                SlotChange::Acquired(_) => "acquired",
+            let (change, shard) = match changed.change {
+                SlotChange::Fenced => ("fenced", None),
+                SlotChange::Opened(owner) => ("opened", Some(owner)),
+                SlotChange::Released(to) => ("released", Some(to)),
+                SlotChange::Acquired(from) => ("acquired", Some(from)),
             };
-            ("florin.slots.changed", json!({ "change": change, "slots": changed.slots }))
+            let shard = shard.map(ShardId::number);
+            ("florin.slots.changed", json!({ "change": change, "slots": changed.slots, "shard": shard }))
         }
         Event::TokenChanged(token) => {
             let kind = if token.revoked { "florin.token.revoked" } else { "florin.token.created" };

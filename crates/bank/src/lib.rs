@@ -20,6 +20,7 @@ pub mod profile;
 pub mod read;
 pub mod relay;
 pub mod sealing;
+pub mod shards;
 pub mod slot_map;
 pub mod submit;
 pub mod timer;
@@ -37,7 +38,7 @@ use ports::{Env, Keyring};
 use sealing::PayloadKey;
 use slot_map::SlotMap;
 use std::sync::{Arc, RwLock};
-use store::Store;
+use store::{Fault, Store};
 use token::TokenCache;
 
 /// Who asks, what they may do, and how it came in.
@@ -151,6 +152,16 @@ impl Bank {
     /// If the bank has no such shard; take the number from one of the functions above, or from [`Bank::shards`].
     pub fn store(&self, shard: ShardId) -> &Arc<dyn Store> {
         &self.shards[usize::from(shard.number())]
+    }
+
+    /// The store of a shard that another shard named, which may know of more shards than this node.
+    ///
+    /// # Errors
+    /// `Unavailable` for a shard that this bank was not opened with.
+    pub(crate) fn reach(&self, shard: ShardId) -> Result<&Arc<dyn Store>, Fault> {
+        self.shards.get(usize::from(shard.number())).ok_or_else(|| Fault::Unavailable {
+            reason: format!("this node is not configured for shard {shard}; start it again with all shards"),
+        })
     }
 
     fn known(&self, shard: ShardId) -> ShardId {

@@ -7,7 +7,8 @@
 //! 2. Messages that were under way to the old shard arrive; what they prepared there is posted or released.
 //! 3. The old shard releases the slots, the new one acquires them. From here on accounts are opened there.
 //! 4. The accounts move one by one, each in an entry of either shard. One with a part in an open saga is tried again.
-//! 5. When all have arrived, the fence is opened on every shard.
+//! 5. When all have arrived, the fence is opened on every shard, which notes where the slots are now: a node that does not
+//!    know it yet begins no saga with their accounts.
 
 use crate::error::BankError;
 use crate::placement::Placement;
@@ -19,11 +20,14 @@ use ledger::ids::{AccountId, CustomerId, SLOTS, ShardId, slot};
 use ledger::rejection::Rejection;
 use ledger::slots::SlotChange;
 use ledger::token::Role;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use store::{Answer, Fault, Request, SUBMISSION_MAX, Submission};
 
 /// How long one waits for an account or a slot that is moving, before the client hears that it has to try again.
 const PATIENCE_US: u64 = 30_000_000;
+/// Slots that move together: more are quicker in all, and hold their accounts' transfers between shards up for longer.
+const SLOTS_AT_ONCE: usize = 16;
 /// The first and the longest wait between two looks.
 const LOOK_FIRST_US: u64 = 2_000;
 const LOOK_MOST_US: u64 = 100_000;
@@ -72,12 +76,15 @@ impl Bank {
     /// Asks all shards for their slots. To be called once before a bank serves whose slots may have moved.
     ///
     /// # Errors
-    /// A fault of any shard.
+    /// A fault of any shard; `Unavailable` where slots are on a shard that this bank was not opened with.
     pub async fn reload_placement(&self) -> Result<(), Fault> {
         let mut shards = Vec::with_capacity(self.shards().len());
         for store in self.shards() {
             shards.push((store.shard(), store.slots().await?));
         }
+        // A node that does not know all shards must not guess where the rest is.
+        let beyond = shards.iter().flat_map(|(_, slots)| slots.released.values());
+        beyond.max().map_or(Ok(()), |last| self.reach(*last).map(drop))?;
         let mut placement = Placement::of(&shards);
         let mut known = self.placement.write().unwrap_or_else(PoisonError::into_inner);
         placement.keep_arrivals(&known);
@@ -183,59 +190,88 @@ impl Bank {
             return malformed(format!("there is no slot {slot}; they are 0 to {}", SLOTS - 1));
         }
         let mut moved = Moved::default();
+        let mut by_sender: BTreeMap<ShardId, Vec<u16>> = BTreeMap::new();
         for slot in slots.iter().copied() {
-            let from = placement.moving_from(slot).unwrap_or_else(|| placement.owner(slot));
-            if from == to {
+            let owner = placement.owner(slot);
+            let from = placement.moving_from(slot).unwrap_or(owner);
+            if owner == to && from == to {
+                // A move that stopped before anything moved may have left it fenced.
+                self.change_everywhere(caller, &[slot], SlotChange::Opened(owner)).await?;
                 continue;
             }
-            if placement.owner(slot) != to && placement.earlier(slot).contains(&to) {
+            if owner != to && from != owner {
+                return malformed(format!("slot {slot} is moving to shard {owner}; let it arrive there first"));
+            }
+            if owner != to && placement.earlier(slot).contains(&to) {
                 return malformed(format!("slot {slot} was on shard {to} before, and does not return there"));
             }
-            moved.accounts += self.move_slot(caller, slot, from, to).await?;
-            moved.slots += 1;
+            by_sender.entry(from).or_default().push(slot);
+        }
+        for (from, slots) in by_sender {
+            for some in slots.chunks(SLOTS_AT_ONCE) {
+                moved.accounts += self.move_some_slots(caller, some, from, to).await?;
+                moved.slots += some.len();
+            }
         }
         Ok(moved)
     }
 
-    async fn move_slot(&self, caller: &Caller, slot: u16, from: ShardId, to: ShardId) -> Result<usize, BankError> {
-        for store in self.shards() {
-            self.change_slot(caller, store.shard(), slot, SlotChange::Fenced).await?;
-        }
+    /// How many accounts went with these slots, from one shard to another.
+    async fn move_some_slots(
+        &self,
+        caller: &Caller,
+        slots: &[u16],
+        from: ShardId,
+        to: ShardId,
+    ) -> Result<usize, BankError> {
+        self.change_everywhere(caller, slots, SlotChange::Fenced).await?;
         self.drain_to(from).await?;
-        self.change_slot(caller, from, slot, SlotChange::Released(to)).await?;
-        self.change_slot(caller, to, slot, SlotChange::Acquired(from)).await?;
-        let accounts = self.move_accounts(caller, slot, from, to).await?;
-        for store in self.shards() {
-            self.change_slot(caller, store.shard(), slot, SlotChange::Opened).await?;
+        self.change_slots(caller, from, slots, SlotChange::Released(to)).await?;
+        // Of two operators who move a slot to different shards the first decides.
+        let given = self.store(from).slots().await?.released;
+        if let Some(slot) = slots.iter().find(|slot| given.get(slot) != Some(&to)) {
+            return Err(Fault::Unavailable { reason: format!("slot {slot} is being moved to another shard") }.into());
         }
+        self.change_slots(caller, to, slots, SlotChange::Acquired(from)).await?;
+        let mut accounts = 0;
+        for slot in slots {
+            accounts += self.move_accounts(caller, *slot, from, to).await?;
+        }
+        self.change_everywhere(caller, slots, SlotChange::Opened(to)).await?;
         self.reload_placement().await?;
         Ok(accounts)
     }
 
-    async fn change_slot(
+    async fn change_everywhere(&self, caller: &Caller, slots: &[u16], change: SlotChange) -> Result<(), BankError> {
+        for store in self.shards() {
+            self.change_slots(caller, store.shard(), slots, change).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_slots(
         &self,
         caller: &Caller,
         shard: ShardId,
-        slot: u16,
+        slots: &[u16],
         change: SlotChange,
     ) -> Result<(), BankError> {
         let known = self.store(shard).slots().await?;
-        let is_done = match change {
-            SlotChange::Fenced => known.fenced.contains(&slot),
-            SlotChange::Opened => !known.fenced.contains(&slot),
-            SlotChange::Released(_) => !known.contains(slot),
-            SlotChange::Acquired(_) => known.contains(slot),
+        let is_open = |slot: &u16| match change {
+            SlotChange::Fenced => !known.fenced.contains(slot),
+            SlotChange::Opened(_) => known.fenced.contains(slot),
+            SlotChange::Released(_) => known.contains(*slot),
+            SlotChange::Acquired(_) => !known.contains(*slot),
         };
-        if is_done {
+        let slots: Box<[u16]> = slots.iter().copied().filter(is_open).collect();
+        if slots.is_empty() {
             return Ok(());
         }
-        let command = Command::ChangeSlots(Box::new(ChangeSlots { change, slots: Box::new([slot]) }));
+        let command = Command::ChangeSlots(Box::new(ChangeSlots { change, slots }));
         let answer = self.submit_one(caller.context(), shard, Request { key: None, command }, false).await?;
         match answer.outcome() {
             Some(Outcome::Event(_)) => Ok(()),
-            _ => {
-                Err(Fault::Unavailable { reason: format!("slot {slot} could not be changed on shard {shard}") }.into())
-            }
+            _ => Err(Fault::Unavailable { reason: format!("slots could not be changed on shard {shard}") }.into()),
         }
     }
 

@@ -108,7 +108,7 @@ impl Bank {
         let mut postings = view.postings();
         let Some((order, ordered)) = view.ordered() else { return Ok(TransferDetails { view, postings }) };
         for shard in order.parts() {
-            let theirs = self.store(shard).transfer(ordered.id).await?;
+            let theirs = self.reach(shard)?.transfer(ordered.id).await?;
             postings.extend(theirs.iter().flat_map(TransferView::postings));
         }
         let booked = |row: &PostingRow| row.transfer.entry.header.time;

@@ -60,7 +60,7 @@ impl Bank {
         let mut rest = envelopes;
         let mut refused = None;
         while let Some(first) = rest.first() {
-            let to = self.store(first.to);
+            let to = self.reach(first.to)?;
             let after = rest.split_off(rest.len().min(SUBMISSION_MAX));
             let request = |(place, envelope): (usize, &Envelope)| {
                 let refused = refused.filter(|_| place == 0);

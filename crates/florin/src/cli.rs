@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Look after the events that did not take effect
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// List and add shards, and move slots between them
+    #[command(subcommand)]
+    Shards(Shards),
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(Token),
@@ -168,6 +171,36 @@ pub(crate) enum DeadLetters {
         remote: Remote,
     },
 }
+
+/// See [`Command::Shards`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shards {
+    /// List the shards, what each has, and the slots that are moving
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Add a shard without slots: to a data folder that nobody has open, or the last database of storage.shards
+    Add,
+    /// Move slots with their accounts to another shard while the bank serves; again, go on where it stopped
+    Move {
+        /// The shard they go to
+        #[arg(long, value_name = "SHARD", value_parser = clap::value_parser!(u16).range(..1024))]
+        to: u16,
+        /// Which slots, such as 0-9,17
+        #[arg(long, value_name = "SLOTS", value_parser = slot_list, required_unless_present = "count")]
+        slots: Option<SlotList>,
+        /// How many slots, from the shards that have the most
+        #[arg(long, value_name = "N", conflicts_with = "slots", value_parser = at_least_one::<NonZeroU16>)]
+        count: Option<NonZeroU16>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// Slots as they are typed, each once, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SlotList(pub(crate) Vec<u16>);
 
 /// What the bearer of a token may do.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -294,6 +327,23 @@ fn shard_count(text: &str) -> Result<NonZeroU16, String> {
     }
 }
 
+fn slot_list(text: &str) -> Result<SlotList, String> {
+    let number = |text: &str| text.parse().ok().filter(|slot: &u16| *slot < ledger::ids::SLOTS);
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(number(first)?..=number(last)?).filter(|range| !range.is_empty())
+    };
+    let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+    let mut slots: Vec<u16> = ranges
+        .ok_or_else(|| format!("write slots from 0 to {}, such as 0-9,17", ledger::ids::SLOTS - 1))?
+        .into_iter()
+        .flatten()
+        .collect();
+    slots.sort_unstable();
+    slots.dedup();
+    Ok(SlotList(slots))
+}
+
 fn batch_size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(size) if (1..=store::SUBMISSION_MAX).contains(&size) => Ok(size),
@@ -346,6 +396,14 @@ mod tests {
             let arguments = ["florin"].into_iter().chain(arguments);
             let error = Cli::try_parse_from(arguments).expect_err("wrong usage").to_string();
             assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn slots_are_numbers_and_ranges() {
+        assert_eq!(slot_list("17,0-2,1"), Ok(SlotList(vec![0, 1, 2, 17])));
+        for text in ["", "1024", "2-1", "-1", "1-", "a", "1,,2", "0-1024"] {
+            assert!(slot_list(text).is_err(), "{text}");
         }
     }
 

@@ -6,5 +6,6 @@ pub(crate) mod demo;
 pub(crate) mod documents;
 pub(crate) mod ingest;
 pub(crate) mod serve;
+pub(crate) mod shards;
 pub(crate) mod token;
 pub(crate) mod verify;

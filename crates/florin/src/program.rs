@@ -103,6 +103,7 @@ impl Program {
         let stores = engine.stores();
         let keyring = Arc::new(engine.open_keys(&self.config, self.runtime.handle())?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
+        self.runtime.block_on(bank.reload_placement())?;
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         Ok(OpenBank { bank, env, keyring, engine, workers, runtime })

@@ -32,11 +32,34 @@ impl Engine {
     /// # Errors
     /// As the engine says; wrong usage for a number of shards that does not fit.
     pub(crate) fn open(config: &Config, shards: Option<NonZeroU16>, env: &Arc<Machine>) -> Result<Engine, Failure> {
-        let machine = Arc::clone(env);
-        let clock: Clock = Arc::new(move || machine.now());
         match config.storage.engine {
-            EngineKind::Embedded => Ok(Engine::Embedded(Box::new(open_embedded(config, shards, env, clock)?))),
-            EngineKind::Postgres => Ok(Engine::Postgres(Box::new(open_postgres(config, shards, env, clock)?))),
+            EngineKind::Embedded => Ok(Engine::Embedded(Box::new(open_embedded(config, shards, env)?))),
+            EngineKind::Postgres => {
+                let options = postgres_options(config, shards, env)?;
+                Ok(Engine::Postgres(Box::new(Postgres::open(&options)?)))
+            }
+        }
+    }
+
+    /// Adds a shard without slots to the bank: a folder, or the last database of the list. Its number.
+    ///
+    /// # Errors
+    /// As the engine says; wrong usage where the list of databases has none that is new.
+    pub(crate) fn add_shard(config: &Config, env: &Arc<Machine>) -> Result<u16, Failure> {
+        match config.storage.engine {
+            EngineKind::Embedded => Ok(Embedded::add_shard(&config.data.folder)?),
+            EngineKind::Postgres => {
+                let mut options = postgres_options(config, None, env)?;
+                options.add_shard = true;
+                let engine = Postgres::open(&options)?;
+                let (is_new, count) = (engine.is_new(), options.shards.len());
+                engine.shut_down();
+                if is_new {
+                    return Ok(u16::try_from(count - 1).unwrap_or(u16::MAX));
+                }
+                let what = format!("all {count} databases of storage.shards are shards of the bank already");
+                Err(Failure::usage(what, "put the URL of the new shard's database at the end of storage.shards"))
+            }
         }
     }
 
@@ -114,15 +137,10 @@ fn open_keyring_file(folder: &Path, master: &Path, is_new: bool) -> Result<Keyri
 }
 
 /// Without a number of shards an existing folder keeps its own, a new one gets one.
-fn open_embedded(
-    config: &Config,
-    shards: Option<NonZeroU16>,
-    env: &Arc<Machine>,
-    clock: Clock,
-) -> Result<Embedded, StorageError> {
+fn open_embedded(config: &Config, shards: Option<NonZeroU16>, env: &Arc<Machine>) -> Result<Embedded, StorageError> {
     let mut randomness = [0; 48];
     env.fill(&mut randomness);
-    let mut options = embedded::Options::new(clock, randomness);
+    let mut options = embedded::Options::new(clock(env), randomness);
     options.shards = shards.map_or(1, NonZeroU16::get);
     #[cfg(feature = "faults")]
     {
@@ -130,19 +148,23 @@ fn open_embedded(
     }
     match Embedded::open(&config.data.folder, &options) {
         Err(StorageError::ShardCountDiffers { folder: known, .. }) if shards.is_none() => {
-            options.shards = u16::try_from(known).unwrap_or(options.shards);
+            options.shards = known;
             Embedded::open(&config.data.folder, &options)
         }
         opened => opened,
     }
 }
 
-fn open_postgres(
+fn clock(env: &Arc<Machine>) -> Clock {
+    let machine = Arc::clone(env);
+    Arc::new(move || machine.now())
+}
+
+fn postgres_options(
     config: &Config,
     shards: Option<NonZeroU16>,
     env: &Arc<Machine>,
-    clock: Clock,
-) -> Result<Postgres, Failure> {
+) -> Result<postgres::Options, Failure> {
     let storage = &config.storage;
     let (urls, owners) = (&storage.shards.0, &storage.owners.0);
     if urls.is_empty() {
@@ -159,11 +181,11 @@ fn open_postgres(
     }
     let mut randomness = [0; 64];
     env.fill(&mut randomness);
-    let mut options = postgres::Options::new(urls.clone(), clock, randomness);
+    let mut options = postgres::Options::new(urls.clone(), clock(env), randomness);
     options.owners.clone_from(owners);
     options.ca_file.clone_from(&storage.ca_file);
     options.read_connections = storage.read_connections;
-    Ok(Postgres::open(&options)?)
+    Ok(options)
 }
 
 impl From<PostgresError> for Failure {

@@ -40,8 +40,8 @@ impl SlotSet {
 pub enum SlotChange {
     /// No new saga may name an account of them, until they are opened again.
     Fenced,
-    /// Sagas may name their accounts again.
-    Opened,
+    /// Sagas may name their accounts again, which are on this shard from now on.
+    Opened(ShardId),
     /// The shard gives them up to another: it opens no account in them any more, and its accounts in them may move there.
     Released(ShardId),
     /// The shard gets them from another.
@@ -59,6 +59,9 @@ pub struct Slots {
     pub fenced: BTreeSet<u16>,
     /// Those it gave up, and to whom it did so last.
     pub released: BTreeMap<u16, ShardId>,
+    /// Where the slots are that were ever fenced and opened again, whoever owns them: a saga begins only if whoever asked
+    /// for it knows that.
+    pub placed: BTreeMap<u16, ShardId>,
     /// Counts the changes.
     pub epoch: u64,
 }
@@ -66,7 +69,8 @@ pub struct Slots {
 impl Slots {
     /// The slots of a new shard.
     pub fn new(dealt: SlotSet) -> Slots {
-        Slots { owned: dealt.clone(), dealt, fenced: BTreeSet::new(), released: BTreeMap::new(), epoch: 0 }
+        let (fenced, released, placed) = Default::default();
+        Slots { owned: dealt.clone(), dealt, fenced, released, placed, epoch: 0 }
     }
 
     /// Whether the shard owns this slot.
@@ -78,7 +82,7 @@ impl Slots {
     pub(crate) fn would_change(&self, slot: u16, change: SlotChange) -> bool {
         match change {
             SlotChange::Fenced => !self.fenced.contains(&slot),
-            SlotChange::Opened => self.fenced.contains(&slot),
+            SlotChange::Opened(_) => self.fenced.contains(&slot),
             SlotChange::Released(_) => self.contains(slot),
             SlotChange::Acquired(_) => !self.contains(slot),
         }
@@ -89,7 +93,10 @@ impl Slots {
         for slot in slots.iter().copied() {
             match change {
                 SlotChange::Fenced => drop(self.fenced.insert(slot)),
-                SlotChange::Opened => drop(self.fenced.remove(&slot)),
+                SlotChange::Opened(owner) => {
+                    self.fenced.remove(&slot);
+                    self.placed.insert(slot, owner);
+                }
                 SlotChange::Released(to) => {
                     self.owned.remove(slot);
                     self.released.insert(slot, to);

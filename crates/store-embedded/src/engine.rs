@@ -122,7 +122,7 @@ impl Engine {
         let mut data_id = [0; 16];
         data_id.copy_from_slice(&options.randomness[..16]);
         let created_at_us = (options.clock)().microseconds();
-        let new = NewFolder { shard_count: u32::from(options.shards), data_id, created_at_us };
+        let new = NewFolder { shard_count: options.shards, dealt: options.shards, data_id, created_at_us };
         let folder = Folder::open_or_create(&disk, root, new)?;
         let secret = secret(&disk, &folder, &options.randomness)?;
         let mut engine = Engine {
@@ -134,13 +134,23 @@ impl Engine {
         };
         for number in 0..options.shards {
             let Some(shard) = ShardId::new(number) else { break };
-            let shard_folder = engine._folder.shard(u32::from(number));
-            let (running, notes) = start(&disk, options, shard, shard_folder, secret)?;
+            let dealt = engine._folder.dealt();
+            let slots = SlotSet::of(|slot| slot % dealt == number);
+            let shard_folder = engine._folder.shard(number);
+            let (running, notes) = start(&disk, options, (shard, slots), shard_folder, secret)?;
             engine.notes.extend(notes.into_iter().map(|note| format!("shard {shard}: {note}")));
             engine.shards.push(running.shard.clone());
             engine.running.push(running);
         }
         Ok(engine)
+    }
+
+    /// Adds a shard without slots to the bank in this folder, which nobody has open; its number.
+    ///
+    /// # Errors
+    /// A folder that is in use, is no data folder, or has [`SLOTS`] shards.
+    pub fn add_shard(root: &Path) -> Result<u16, StorageError> {
+        Folder::add_shard(&Disk::real(), root)
     }
 
     /// One store per shard, in their order.
@@ -216,13 +226,11 @@ fn seed_of(secret: &[u8; 32], shard: ShardId) -> u64 {
 fn start(
     disk: &Disk,
     options: &Options,
-    shard: ShardId,
+    (shard, slots): (ShardId, SlotSet),
     folder: ShardFolder,
     secret: [u8; 32],
 ) -> Result<(Running, Vec<String>), StorageError> {
     let seed = seed_of(&secret, shard);
-    let shards = options.shards;
-    let slots = SlotSet::of(|slot| slot % shards == shard.number());
     let mut set = WorkingSet::new(shard, slots, seed);
     set.keys = KeyTable::forgetful(seed);
     let Recovered { published, keys, segments, notes } = recover(disk, &folder, options.segment_bytes, set)?;

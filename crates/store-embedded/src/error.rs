@@ -60,9 +60,9 @@ pub enum StorageError {
     #[error("the data folder has {folder} shards but {asked} were asked for; start with {folder}, or move the data")]
     ShardCountDiffers {
         /// Shards in the folder.
-        folder: u32,
+        folder: u16,
         /// Shards asked for.
-        asked: u32,
+        asked: u16,
     },
     /// A number of shards that no data folder can have.
     #[error("{asked} shards were asked for, but a data folder has 1 to {most} shards; ask for so many")]

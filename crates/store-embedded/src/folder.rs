@@ -17,7 +17,8 @@
 //! |---|---|---|
 //! | 0 | 8 | magic `FLORINDF` |
 //! | 8 | 4 | format version, 1 |
-//! | 12 | 4 | number of shards |
+//! | 12 | 2 | number of shards |
+//! | 14 | 2 | number of shards the slots were dealt to; 0: all of them |
 //! | 16 | 16 | data id |
 //! | 32 | 8 | created, microseconds since 1970 |
 //! | 40 | 4 | CRC-32 of bytes 0..40 |
@@ -29,6 +30,7 @@ use crate::aside::AsideFile;
 use crate::bytes::{get, get_u32, get_u64, put};
 use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
+use ledger::ids::SLOTS;
 use std::path::{Path, PathBuf};
 
 const FORMAT_MAGIC: &[u8; 8] = b"FLORINDF";
@@ -44,7 +46,9 @@ const EMPTY_ENOUGH: [&str; 3] = [LOCK_NAME, "format.aside", "lost+found"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewFolder {
     /// How many shards the bank has.
-    pub shard_count: u32,
+    pub shard_count: u16,
+    /// How many it was made with: slots were dealt to these, and those added since get theirs by moves.
+    pub dealt: u16,
     /// Names this bank's data for ever.
     pub data_id: [u8; 16],
     /// Microseconds since 1970.
@@ -64,7 +68,7 @@ pub struct Folder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardFolder {
     /// The number of the shard.
-    pub shard: u32,
+    pub shard: u16,
     /// Segments.
     pub journal: PathBuf,
     /// Index runs.
@@ -93,6 +97,22 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Adds a shard without slots to an existing folder; its number.
+    ///
+    /// # Errors
+    /// As [`Folder::open`]; `ShardCountImpossible` for more than [`SLOTS`].
+    pub fn add_shard(disk: &Disk, root: &Path) -> Result<u16, StorageError> {
+        let folder = Folder::open(disk, root)?;
+        let number = folder.shard_count();
+        if SLOTS <= number {
+            return Err(StorageError::ShardCountImpossible { asked: number.saturating_add(1), most: SLOTS });
+        }
+        // The folders first: one that a crash leaves is not counted, and is empty when this is asked for again.
+        create_shard(disk, root, number)?;
+        write_format(disk, root, &NewFolder { shard_count: number + 1, ..folder.format })?;
+        Ok(number)
+    }
+
     /// Opens an existing folder as it is.
     pub fn open(disk: &Disk, root: &Path) -> Result<Folder, StorageError> {
         let format = read_format(disk, root)?;
@@ -105,8 +125,13 @@ impl Folder {
     }
 
     /// How many shards the bank has.
-    pub fn shard_count(&self) -> u32 {
+    pub fn shard_count(&self) -> u16 {
         self.format.shard_count
+    }
+
+    /// How many shards the slots were dealt to: those that the bank was made with.
+    pub fn dealt(&self) -> u16 {
+        self.format.dealt
     }
 
     /// Names this bank's data for ever.
@@ -125,12 +150,12 @@ impl Folder {
     }
 
     /// The folders of one shard.
-    pub fn shard(&self, shard: u32) -> ShardFolder {
+    pub fn shard(&self, shard: u16) -> ShardFolder {
         shard_folder(&self.root, shard)
     }
 }
 
-fn shard_folder(root: &Path, shard: u32) -> ShardFolder {
+fn shard_folder(root: &Path, shard: u16) -> ShardFolder {
     let folder = root.join(format!("shard-{shard:03}"));
     ShardFolder {
         shard,
@@ -155,7 +180,7 @@ fn lock(disk: &Disk, root: &Path) -> Result<DiskFile, StorageError> {
 }
 
 /// A folder without `format` may hold only what an unfinished first start left: no file of another kind, no data.
-fn refuse_strangers(disk: &Disk, root: &Path, shard_count: u32) -> Result<(), StorageError> {
+fn refuse_strangers(disk: &Disk, root: &Path, shard_count: u16) -> Result<(), StorageError> {
     let shards: Vec<ShardFolder> = (0..shard_count).map(|shard| shard_folder(root, shard)).collect();
     for found in disk.list(root)? {
         let is_shard = shards.iter().any(|shard| shard.journal.parent() == Some(&root.join(&found)));
@@ -176,17 +201,25 @@ fn refuse_strangers(disk: &Disk, root: &Path, shard_count: u32) -> Result<(), St
 fn create(disk: &Disk, root: &Path, new: &NewFolder) -> Result<(), StorageError> {
     refuse_strangers(disk, root, new.shard_count)?; // now that nobody else can make it
     for shard in 0..new.shard_count {
-        let shard = shard_folder(root, shard);
-        for folder in [&shard.journal, &shard.runs, &shard.checkpoints] {
-            disk.create_folder(folder)?;
-        }
+        create_shard(disk, root, shard)?;
     }
+    write_format(disk, root, new)
+}
+
+fn create_shard(disk: &Disk, root: &Path, shard: u16) -> Result<(), StorageError> {
+    let shard = shard_folder(root, shard);
+    [&shard.journal, &shard.runs, &shard.checkpoints].into_iter().try_for_each(|folder| disk.create_folder(folder))
+}
+
+fn write_format(disk: &Disk, root: &Path, format: &NewFolder) -> Result<(), StorageError> {
     let mut bytes = [0; FORMAT_BYTES];
     put(&mut bytes, 0, FORMAT_MAGIC);
     put(&mut bytes, 8, &FORMAT_VERSION.to_le_bytes());
-    put(&mut bytes, 12, &new.shard_count.to_le_bytes());
-    put(&mut bytes, 16, &new.data_id);
-    put(&mut bytes, 32, &new.created_at_us.to_le_bytes());
+    let dealt = if format.dealt == format.shard_count { 0 } else { format.dealt };
+    put(&mut bytes, 12, &format.shard_count.to_le_bytes());
+    put(&mut bytes, 14, &dealt.to_le_bytes());
+    put(&mut bytes, 16, &format.data_id);
+    put(&mut bytes, 32, &format.created_at_us.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[..40]);
     put(&mut bytes, 40, &checksum.to_le_bytes());
     replace_file(disk, &root.join(FORMAT_NAME), &bytes)
@@ -206,7 +239,15 @@ fn read_format(disk: &Disk, root: &Path) -> Result<NewFolder, StorageError> {
     if bytes.len() != FORMAT_BYTES || crc32fast::hash(&bytes[..40]) != get_u32(&bytes, 40) {
         return corrupt("it does not match its checksum");
     }
-    Ok(NewFolder { shard_count: get_u32(&bytes, 12), data_id: get(&bytes, 16), created_at_us: get_u64(&bytes, 32) })
+    let shard_count = u16::from_le_bytes(get(&bytes, 12));
+    let dealt = match u16::from_le_bytes(get(&bytes, 14)) {
+        0 => shard_count,
+        dealt => dealt,
+    };
+    if shard_count == 0 || shard_count < dealt {
+        return corrupt("it has fewer shards than slots were dealt to");
+    }
+    Ok(NewFolder { shard_count, dealt, data_id: get(&bytes, 16), created_at_us: get_u64(&bytes, 32) })
 }
 
 /// Replaces a small file so that a crash leaves the old or the new one whole: written aside, synced, renamed, folder

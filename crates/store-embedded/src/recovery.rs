@@ -54,7 +54,7 @@ pub fn recover(
     for part in [&folder.journal, &folder.runs, &folder.checkpoints] {
         remove_asides(disk, part)?;
     }
-    let options = JournalOptions { folder: folder.journal.clone(), shard: folder.shard, segment_bytes };
+    let options = JournalOptions { folder: folder.journal.clone(), shard: u32::from(folder.shard), segment_bytes };
     let loaded = load(disk, &folder.checkpoints, set)?;
     let (runs, damaged) = open_runs(disk, &folder.runs)?;
     let mut notes = loaded.skipped.clone();

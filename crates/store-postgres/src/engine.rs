@@ -6,7 +6,7 @@ use crate::decide::BeforeApply;
 use crate::error::PostgresError;
 use crate::health::Health;
 use crate::load::{Cache, Identity};
-use crate::migrate::{identify, migrate};
+use crate::migrate::{Asked, dealt_to, identify, migrate};
 use crate::read::Reads;
 use crate::sealing_keys::SealingKeys;
 use crate::shard::Shard;
@@ -29,6 +29,9 @@ pub struct Options {
     /// The URLs of the same databases for the role that owns the tables. With them the schema is made or migrated;
     /// without them it must be there.
     pub owners: Vec<String>,
+    /// Whether the last of these databases may be a shard that the bank does not have yet. It gets its tables, and no
+    /// slots: those are moved to it.
+    pub add_shard: bool,
     /// Certificates in PEM that the servers' ones are checked with; without it connections are not encrypted.
     pub ca_file: Option<PathBuf>,
     /// Connections for reads, for each shard.
@@ -49,6 +52,7 @@ impl Options {
         Options {
             shards,
             owners: Vec::new(),
+            add_shard: false,
             ca_file: None,
             read_connections: 8,
             cache_rows_max: 2_000_000,
@@ -114,13 +118,24 @@ impl Engine {
         let (mut secret, mut commit_secret) = ([0; 32], [0; 32]);
         secret.copy_from_slice(&options.randomness[..32]);
         commit_secret.copy_from_slice(&options.randomness[32..]);
+        // How many shards the bank was made with, as its first one knows.
+        let mut dealt = shards;
         for (number, url) in (0..shards).zip(&options.shards) {
             let Some(id) = ShardId::new(number) else { break };
             let place = Place::new(number, url, options.ca_file.as_ref())?;
             if let Some(owner) = options.owners.get(usize::from(number)) {
                 migrate(&Place::new(number, owner, options.ca_file.as_ref())?).await?;
             }
-            let known = identify(&place, id, shards, secret).await?;
+            let may_be_new = number < dealt || (options.add_shard && number + 1 == shards);
+            let known = identify(&place, &Asked { shard: id, dealt, secret, may_be_new }).await?;
+            if number == 0 {
+                dealt = dealt_to(&known.slots);
+            }
+            if shards < dealt {
+                let reason =
+                    format!("it is of a bank of {dealt} shards or more, and {shards} are configured; list all");
+                return Err(place.unfit(reason));
+            }
             if number != 0 && known.secret != secret {
                 return Err(place.unfit("it belongs to another bank than shard 0: their secrets differ"));
             }

@@ -86,14 +86,27 @@ fn check(place: &Place, version: usize) -> Result<(), PostgresError> {
     Ok(())
 }
 
-/// Reads which shard a database is, and says so where it is new: then it is this shard of so many, and has the secret of
-/// the bank's first shard.
-pub(crate) async fn identify(
-    place: &Place,
-    shard: ShardId,
-    shards: u16,
-    secret: [u8; 32],
-) -> Result<Identified, PostgresError> {
+/// What a database is taken for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// The shard that it is.
+    pub(crate) shard: ShardId,
+    /// How many shards the slots are dealt to when a bank is made. One that comes later gets none.
+    pub(crate) dealt: u16,
+    /// The secret of the bank's first shard.
+    pub(crate) secret: [u8; 32],
+    /// Whether it may be new.
+    pub(crate) may_be_new: bool,
+}
+
+/// How many shards the slots were dealt to, from those of the first: it has each so many-th.
+pub(crate) fn dealt_to(first: &SlotSet) -> u16 {
+    (1..SLOTS).find(|slot| first.contains(*slot)).unwrap_or(SLOTS)
+}
+
+/// Reads which shard a database is, and says so where it is new.
+pub(crate) async fn identify(place: &Place, asked: &Asked) -> Result<Identified, PostgresError> {
+    let Asked { shard, dealt, secret, may_be_new } = *asked;
     let client = place.connect(Purpose::Commit).await?.client;
     let failed = |error: tokio_postgres::Error| place.failed(&error);
     match version(&client).await.map_err(failed)? {
@@ -106,7 +119,13 @@ pub(crate) async fn identify(
     }
     require_standby(place, &client).await?;
     let number = i16::try_from(shard.number()).unwrap_or(i16::MAX);
-    let slots = encode_slots(&SlotSet::of(|slot| slot % shards == shard.number()));
+    let slots = encode_slots(&SlotSet::of(|slot| slot % dealt == shard.number()));
+    let is_there: bool =
+        client.query_one("select exists (select from florin.shard)", &[]).await.map_err(failed)?.get(0);
+    if !is_there && !may_be_new {
+        let reason = format!("the bank has no shard {shard} yet; add it with `florin shards add`, or correct the list");
+        return Err(place.unfit(reason));
+    }
     let made = client
         .execute(
             "insert into florin.shard (number, slots, secret, format) select $1, $2, $3, $4 \

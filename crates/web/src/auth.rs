@@ -107,9 +107,9 @@ fn check_role(role: Role, method: &Method, path: &str) -> Result<(), Problem> {
     let reads = reads(method);
     let is_of_tokens = path == "/api/v1/tokens" || path.starts_with("/api/v1/tokens/");
     let is_discarding = path.starts_with("/api/v1/dead-letters/") && path.ends_with("/discard");
-    let opens_own_account = path == "/api/v1/system/accounts" && !reads;
+    let is_of_the_house = ["/api/v1/system/accounts", "/api/v1/system/slots/move"].contains(&path) && !reads;
     let needs = match () {
-        () if is_of_tokens || is_discarding || opens_own_account => Role::Admin,
+        () if is_of_tokens || is_discarding || is_of_the_house => Role::Admin,
         () if reads => Role::Auditor,
         () => Role::Teller,
     };
@@ -175,6 +175,8 @@ mod tests {
             (Method::POST, "/api/v1/dead-letters/1/redrive", "teller"),
             (Method::POST, "/api/v1/dead-letters/1/discard", "admin"),
             (Method::POST, "/api/v1/system/accounts", "admin"),
+            (Method::POST, "/api/v1/system/slots/move", "admin"),
+            (Method::GET, "/api/v1/system/shards", "auditor"),
             (Method::GET, "/api/v1/tokens", "admin"),
             (Method::DELETE, "/api/v1/tokens/1", "admin"),
             (Method::POST, "/deposit", "teller"),

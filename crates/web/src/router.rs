@@ -2,7 +2,7 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, dead_letters, events, holds, journal, postings, system, tokens, transfer_batch, transfers, users,
+    accounts, dead_letters, events, holds, journal, postings, shards, system, tokens, transfer_batch, transfers, users,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -43,6 +43,8 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(journal::read))
         .routes(routes!(system::balances))
         .routes(routes!(system::open))
+        .routes(routes!(shards::list))
+        .routes(routes!(shards::move_slots))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::revoke))
         .routes(routes!(short_calls::deposit))

@@ -9,7 +9,7 @@ use crate::event::{Event, Header};
 use crate::hold::Hold;
 use crate::ids::{AccountId, SYSTEM_ID_START, ShardId, TransferId, slot};
 use crate::rejection::Rejection;
-use crate::saga::{Failure, Order, Ordered, Position, SagaStep, StepKind};
+use crate::saga::{Failure, Order, Ordered, Position, Route, SagaStep, StepKind};
 use crate::transfer::{Leg, LegAmount, Legs, Reversed, Transfer};
 use crate::working_set::WorkingSet;
 use books::{Books, counterparty};
@@ -107,11 +107,20 @@ fn start(set: &WorkingSet, header: &Header, between: &Between, begun: Begun, pay
 }
 
 /// While a slot moves, no new saga names an account of it: so that none is on its way to a shard that the account leaves.
+/// Once it has moved, none begins whose routes are older than the move.
 fn check_fences(set: &WorkingSet, between: &Between, transfers: &[Transfer]) -> Judged<()> {
-    if set.slots.fenced.is_empty() {
+    if set.slots.fenced.is_empty() && set.slots.placed.is_empty() {
         return Ok(());
     }
-    let is_fenced = |id: &AccountId| id.number() < SYSTEM_ID_START && set.slots.fenced.contains(&slot(id.number()));
+    let is_customers = |id: &AccountId| id.number() < SYSTEM_ID_START;
+    let is_fenced = |id: &AccountId| is_customers(id) && set.slots.fenced.contains(&slot(id.number()));
+    let is_old = |route: &&Route| {
+        let placed = set.slots.placed.get(&slot(route.account.number())).filter(|_| is_customers(&route.account));
+        placed.is_some_and(|shard| *shard != route.shard)
+    };
+    if let Some(route) = between.routes.iter().find(is_old) {
+        return Err(whole(Rejection::WrongShard(route.account.number())));
+    }
     let legs = transfers.iter().flat_map(|transfer| transfer.legs.iter()).flat_map(|leg| [leg.from, leg.to]);
     let mut named = legs.chain(between.routes.iter().map(|route| route.account));
     match named.find(is_fenced) {

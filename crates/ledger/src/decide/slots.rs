@@ -17,11 +17,15 @@ use std::sync::Arc;
 
 /// What is so already is left out, so that a change may be asked for again.
 pub(super) fn change(set: &WorkingSet, asked: &ChangeSlots) -> Decided {
-    if matches!(asked.change, SlotChange::Released(_)) {
-        let open = asked.slots.iter().find(|slot| set.slots.contains(**slot) && !set.slots.fenced.contains(*slot));
-        if let Some(open) = open {
-            return Err(Rejection::WrongShard(u64::from(*open))); // fence it first
-        }
+    let is_untimely = |slot: &&u16| match asked.change {
+        // It is fenced first.
+        SlotChange::Released(_) => set.slots.contains(**slot) && !set.slots.fenced.contains(*slot),
+        // A slot never returns: whoever asks for that was away while others carried the move on, and further.
+        SlotChange::Acquired(_) => set.slots.released.contains_key(*slot),
+        SlotChange::Fenced | SlotChange::Opened(_) => false,
+    };
+    if let Some(slot) = asked.slots.iter().find(is_untimely) {
+        return Err(Rejection::WrongShard(u64::from(*slot)));
     }
     let slots = asked.slots.iter().copied().filter(|slot| set.slots.would_change(*slot, asked.change)).collect();
     Ok(Event::SlotsChanged(Box::new(SlotsChanged { change: asked.change, slots })))

@@ -4,7 +4,7 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-const NEW: NewFolder = NewFolder { shard_count: 2, data_id: [7; 16], created_at_us: 1_700_000_000_000_000 };
+const NEW: NewFolder = NewFolder { shard_count: 2, dealt: 2, data_id: [7; 16], created_at_us: 1_700_000_000_000_000 };
 
 #[test]
 fn a_folder_is_made_once_and_keeps_its_id() {
@@ -40,6 +40,19 @@ fn another_shard_count_is_refused() {
     Folder::open_or_create(&disk, temporary.path(), NEW).unwrap();
     let error = Folder::open_or_create(&disk, temporary.path(), NewFolder { shard_count: 4, ..NEW }).unwrap_err();
     assert!(matches!(error, StorageError::ShardCountDiffers { folder: 2, asked: 4 }));
+}
+
+#[test]
+fn a_shard_is_added_without_slots_and_those_of_the_others_stay() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (disk, root) = (Disk::real(), temporary.path());
+    Folder::open_or_create(&disk, root, NEW).unwrap();
+    let added = Folder::add_shard(&disk, root).unwrap();
+    assert_eq!(added, 2);
+    let folder = Folder::open(&disk, root).unwrap();
+    assert_eq!((folder.shard_count(), folder.dealt()), (3, 2));
+    assert!(folder.shard(2).journal.is_dir());
+    assert!(matches!(Folder::add_shard(&disk, root), Err(StorageError::Locked { .. })));
 }
 
 #[test]

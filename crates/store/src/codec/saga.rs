@@ -277,7 +277,8 @@ pub fn decode_part(reader: &mut Reader<'_>) -> Result<Part, DecodeError> {
     Ok(Part { order: Arc::new(decode_order(reader)?), day: reader.day("day of a part")? })
 }
 
-/// Appends what moves of a shard's slots: which it owns, which are fenced, and which it gave up.
+/// Appends what moves of a shard's slots: which it owns, which are fenced, which it gave up, and where those are that
+/// ever moved.
 pub fn encode_slots(slots: &Slots, out: &mut Vec<u8>) {
     put_varint(out, slots.epoch);
     let owned: Vec<u16> = (0..SLOTS).filter(|slot| slots.contains(*slot)).collect();
@@ -285,10 +286,12 @@ pub fn encode_slots(slots: &Slots, out: &mut Vec<u8>) {
     owned.iter().for_each(|slot| put_varint(out, u64::from(*slot)));
     put_count(out, slots.fenced.len());
     slots.fenced.iter().for_each(|slot| put_varint(out, u64::from(*slot)));
-    put_count(out, slots.released.len());
-    for (slot, to) in &slots.released {
-        put_varint(out, u64::from(*slot));
-        put_varint(out, u64::from(to.number()));
+    for places in [&slots.released, &slots.placed] {
+        put_count(out, places.len());
+        for (slot, shard) in places {
+            put_varint(out, u64::from(*slot));
+            put_varint(out, u64::from(shard.number()));
+        }
     }
 }
 
@@ -302,15 +305,18 @@ pub fn decode_slots(reader: &mut Reader<'_>, dealt: SlotSet) -> Result<Slots, De
     let owned = (0..count).map(|_| reader.slot()).collect::<Read<Vec<u16>>>()?;
     let count = reader.count(1, "slots fenced")?;
     let fenced = (0..count).map(|_| reader.slot()).collect::<Read<_>>()?;
-    let count = reader.count(SENT_BYTES, "slots given up")?;
-    let released = (0..count).map(|_| Ok((reader.slot()?, reader.shard_id()?))).collect::<Read<_>>()?;
-    Ok(Slots { dealt, owned: SlotSet::of(|slot| owned.contains(&slot)), fenced, released, epoch })
+    let mut places = |name| -> Read<_> {
+        let count = reader.count(SENT_BYTES, name)?;
+        (0..count).map(|_| Ok((reader.slot()?, reader.shard_id()?))).collect()
+    };
+    let (released, placed) = (places("slots given up")?, places("slots that moved")?);
+    Ok(Slots { dealt, owned: SlotSet::of(|slot| owned.contains(&slot)), fenced, released, placed, epoch })
 }
 
 pub(super) fn encode_slots_changed(changed: &SlotsChanged, out: &mut Vec<u8>) {
     let (tag, other) = match changed.change {
         SlotChange::Fenced => (0, None),
-        SlotChange::Opened => (1, None),
+        SlotChange::Opened(owner) => (1, Some(owner)),
         SlotChange::Released(to) => (2, Some(to)),
         SlotChange::Acquired(from) => (3, Some(from)),
     };
@@ -326,7 +332,7 @@ pub(super) fn decode_slots_changed(reader: &mut Reader<'_>) -> Read<SlotsChanged
     let at = reader.clone();
     let change = match reader.byte("change of slots")? {
         0 => SlotChange::Fenced,
-        1 => SlotChange::Opened,
+        1 => SlotChange::Opened(reader.shard_id()?),
         2 => SlotChange::Released(reader.shard_id()?),
         3 => SlotChange::Acquired(reader.shard_id()?),
         tag => return Err(at.error("change of slots", Problem::UnknownTag(tag))),

@@ -288,6 +288,52 @@ pub(crate) struct SystemBalances {
     pub(crate) items: Vec<SystemBalance>,
 }
 
+/// A shard.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Shard {
+    pub(crate) shard: u16,
+    /// Those it owns.
+    #[schema(max_items = 1024)]
+    pub(crate) slots: Vec<u16>,
+    /// Those it gave up; they do not come back to it.
+    #[schema(max_items = 1024)]
+    pub(crate) given_up: Vec<u16>,
+    /// Customers' accounts and the bank's own.
+    pub(crate) accounts: u64,
+    /// The newest entry of its journal.
+    pub(crate) sequence: u64,
+    /// Transfers between shards that began here and are under way.
+    pub(crate) sagas_open: u64,
+}
+
+/// A slot on its way to another shard. Where nobody carries its move on, asking for it again does.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MovingSlot {
+    pub(crate) slot: u16,
+    pub(crate) from: u16,
+    /// `null` where the move stopped before the slot was given up.
+    #[schema(required)]
+    pub(crate) to: Option<u16>,
+}
+
+/// All shards.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Shards {
+    pub(crate) items: Vec<Shard>,
+    pub(crate) moving: Vec<MovingSlot>,
+    /// Grows with every change of any slot.
+    pub(crate) version: u64,
+}
+
+/// What a move came to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SlotsMoved {
+    /// Slots that went to the shard with this call.
+    pub(crate) slots: usize,
+    /// Accounts that went there.
+    pub(crate) accounts: usize,
+}
+
 /// A token without its text.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Token {

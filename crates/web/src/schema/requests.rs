@@ -271,6 +271,16 @@ pub(crate) struct NewSystemAccount {
     currency: Currency,
 }
 
+/// Slots to move to another shard.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SlotsToMove {
+    #[schema(min_items = 1, max_items = 1024)]
+    slots: Vec<u16>,
+    /// The shard.
+    to: u16,
+}
+
 /// A token to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
