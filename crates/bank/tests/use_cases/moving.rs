@@ -2,12 +2,14 @@
 
 use crate::world::{World, account, amount, euro, event_of, local, now, opening, rejection, transfer};
 use bank::submit::ClientKey;
-use ledger::command::{CaptureHold, Command, PlaceHold};
-use ledger::event::Event;
+use ledger::command::{CaptureHold, ChangeSlots, Command, PlaceHold};
+use ledger::event::{Channel, Context, Event};
 use ledger::ids::{AccountId, ShardId, slot};
+use ledger::slots::SlotChange;
 use ledger::transfer::TransferKind;
-use store::Answer;
+use std::sync::Arc;
 use store::query::{BalanceQuery, PostingQuery, TimeAxis};
+use store::{Answer, Request, Submission};
 
 fn shard(number: u16) -> ShardId {
     ShardId::new(number).expect("a shard")
@@ -37,6 +39,16 @@ fn postings(world: &World, id: u64) -> Vec<(u64, i128, TransferKind)> {
 
 fn move_account(world: &World, id: u64, to: u16) -> bank::moving::Moved {
     now(world.bank.move_slots(&local(), &[slot(id)], shard(to))).expect("moved")
+}
+
+/// One step of a move, by itself.
+fn change_slot(world: &World, on: usize, slot: u16, change: SlotChange) -> Answer {
+    let command = Command::ChangeSlots(Box::new(ChangeSlots { change, slots: Box::new([slot]) }));
+    let requests = vec![Request { key: None, command }];
+    let context =
+        Arc::new(Context { principal: "operator".into(), channel: Channel::Http, correlation: "".into(), cause: None });
+    let answers = now(world.bank.shards()[on].submit(Submission { context, requests, dry_run: false }));
+    answers.expect("answered").first().expect("one answer").clone()
 }
 
 #[test]
@@ -151,4 +163,44 @@ fn an_account_is_opened_on_the_shard_that_owns_its_slot_and_nowhere_else() {
     assert!(found(0, ids[1]).expect("read").is_none());
     assert!(found(1, ids[1]).expect("read").is_some());
     assert!(matches!(event_of(&open(ids[0])), Event::AccountChanged(_)), "the same again is the same account");
+}
+
+#[test]
+fn a_transfer_between_shards_is_not_refused_because_a_node_knows_an_old_map() {
+    let world = World::new(3);
+    let (id, payer) = (world.id_on(0, 0), world.id_on(1, 0));
+    world.open(id);
+    world.open_with(payer, 500);
+    let old_node = world.another_node();
+    move_account(&world, id, 2);
+    let answer = now(old_node.submit(&local(), None, Command::Transfer(transfer(payer, id, 100)), false));
+    assert!(rejection(&answer.expect("answered")).is_none());
+    now(old_node.finish_sagas()).expect("carried");
+    assert_eq!((world.balance(payer), world.balance(id)), (400, 100), "its routes were made anew");
+}
+
+#[test]
+fn an_operator_who_slept_through_two_moves_does_not_give_a_slot_two_owners() {
+    let world = World::new(3);
+    let id = world.id_on(0, 0);
+    world.open_with(id, 500);
+    move_account(&world, id, 1);
+    move_account(&world, id, 2);
+    let late = change_slot(&world, 1, slot(id), SlotChange::Acquired(shard(0)));
+    assert_eq!(rejection(&late), Some("wrong_shard"));
+    assert!(!now(world.bank.shards()[1].slots()).expect("read").contains(slot(id)));
+}
+
+#[test]
+fn a_fence_that_a_stopped_move_left_is_opened_by_asking_again() {
+    let world = World::new(3);
+    let (id, payer) = (world.id_on(0, 0), world.id_on(1, 0));
+    world.open(id);
+    world.open_with(payer, 500);
+    change_slot(&world, 1, slot(id), SlotChange::Fenced);
+    assert_eq!(now(world.bank.shards_summary()).expect("read").moving.len(), 1, "an operator sees it");
+    now(world.bank.move_slots(&local(), &[slot(id)], shard(0))).expect("it stays where it is");
+    world.submit(None, Command::Transfer(transfer(payer, id, 100))).expect("begun");
+    now(world.bank.finish_sagas()).expect("carried");
+    assert_eq!(world.balance(id), 100);
 }
