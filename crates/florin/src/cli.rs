@@ -275,9 +275,44 @@ pub(crate) struct BenchEngine {
     /// Transfers a submission
     #[arg(long, default_value = "8192", value_name = "N", value_parser = batch_size)]
     pub(crate) batch: usize,
+    /// Between which accounts
+    #[arg(long, value_name = "SHAPE", value_enum, default_value_t)]
+    pub(crate) shape: Shape,
+    /// Shards of the new folder [default: 1]; over PostgreSQL the configuration says how many there are
+    #[arg(long, value_name = "N", value_parser = shard_count)]
+    pub(crate) shards: Option<NonZeroU16>,
+    /// Transfers on their way at a time, in at most 1,024 submissions; at least one submission
+    #[arg(long, default_value = "24576", value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) in_flight: NonZeroUsize,
+    /// Transfers a second to submit, where that is not to be as many as possible
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
+    pub(crate) rate: Option<NonZeroU64>,
     /// Keep the folder open after the figures, until killed: to see how one opens that was never closed
     #[arg(long)]
     pub(crate) stay: bool,
+}
+
+/// Between which accounts the transfers of [`BenchEngine`] go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shape {
+    /// Any two of one shard
+    #[default]
+    Spread,
+    /// The first one of the shard and any other, in either direction
+    Hot,
+    /// Two of different shards; a transfer counts when it has succeeded
+    Between,
+}
+
+impl Shape {
+    /// The word for it on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Shape::Spread => "spread",
+            Shape::Hot => "hot",
+            Shape::Between => "between",
+        }
+    }
 }
 
 /// See [`Bench::Http`].

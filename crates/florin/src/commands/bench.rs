@@ -1,7 +1,8 @@
 //! `florin bench`: load with published parameters, measured the same way for everybody.
 //!
 //! A transfer counts when its answer came, which is after it became durable. `indexed` counts the time until the indexes
-//! on disk have caught up too: what is left is the tail that the engine always keeps indexed in memory.
+//! on disk have caught up too: what is left is the tail that the engine always keeps indexed in memory. A transfer between
+//! shards counts when it has succeeded.
 
 mod engine;
 mod http;
@@ -34,6 +35,8 @@ struct Measured {
     indexed: Option<Duration>,
     /// One per submission or request.
     latencies: Latencies,
+    /// From the answer to a transfer between shards until it had succeeded; one per submission.
+    succeeded: Option<Latencies>,
     /// One per call of the clients that read beside, which ask no longer than `durable`.
     reads: Option<Latencies>,
     /// Durable transfers a second in each tenth of the run; empty for a run too short to tell.
@@ -60,6 +63,12 @@ impl Measured {
         count(self.tenths.last().copied(), "transfers/s durable in the last tenth")?;
         output.line(format!("{:>14} ms p50", milliseconds(half)))?;
         output.line(format!("{:>14} ms p99", milliseconds(most)))?;
+        let succeeded = |percent| self.succeeded.as_ref().map(|latencies| latencies.percentile_us(percent));
+        for percent in [50, 99] {
+            if let Some(time) = succeeded(percent) {
+                output.line(format!("{:>14} ms p{percent} from the answer to success", milliseconds(time)))?;
+            }
+        }
         if let Some(reads) = &reads {
             count(Some(reads.per_second), "reads/s beside")?;
             output.line(format!("{:>14} ms p50 of the reads", milliseconds(reads.half_us)))?;
@@ -75,6 +84,8 @@ impl Measured {
             "transfers_per_s_tenths": self.tenths,
             "p50_ms": as_number(half),
             "p99_ms": as_number(most),
+            "succeeded_p50_ms": succeeded(50).map(as_number),
+            "succeeded_p99_ms": succeeded(99).map(as_number),
             "reads": reads.as_ref().map(|reads| reads.count),
             "reads_per_s": reads.as_ref().map(|reads| reads.per_second),
             "reads_p50_ms": reads.as_ref().map(|reads| as_number(reads.half_us)),

@@ -1,38 +1,33 @@
-//! The engine alone: random transfers between random accounts, each with an idempotency key, submitted in batches.
+//! The engine alone: random transfers between random accounts, each with an idempotency key, submitted in batches. Over
+//! the shards of the configuration, and over Kafka where that is switched on.
 
-use super::{Latencies, Measured, folder_bytes, mixed, now, per_second, random_transfer, resident_bytes};
+mod load;
+
+use super::{Latencies, Measured, folder_bytes, now, per_second, resident_bytes};
+#[cfg(feature = "kafka")]
+use crate::adapters::kafka::Kafka;
 use crate::cli::BenchEngine;
+use crate::config::EngineKind;
 use crate::failure::Failure;
 use crate::program::{OpenBank, Program};
-use bank::ports::Env;
-use ledger::account::AccountKind;
-use ledger::amount::Amount;
-use ledger::command::{Command, OpenAccount, RegisterCustomer};
-use ledger::currency::Currency;
-use ledger::event::{Channel, Context, Key, Outcome};
-use ledger::ids::{AccountId, CustomerId};
-use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
+use indicatif::ProgressBar;
+use load::{Load, Refused};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
 use tokio::task::JoinHandle;
 
-/// Requests on their way at a time: three of the largest batches, so that one is written while the next is decided.
-const REQUESTS_IN_FLIGHT: usize = 3 * SUBMISSION_MAX;
 /// Submissions on their way at a time, however small.
 const SUBMISSIONS_IN_FLIGHT: usize = 1024;
-/// Pause before something refused for now is submitted again, and between looks at the indexes.
-const PAUSE_US: u64 = 1000;
 
 /// Fewer batches than this are too few to tell the rates of ten parts of the run apart.
 const BATCHES_FOR_TENTHS: u64 = 100;
 
-/// Measures the engine in a new folder and prints what it came to.
+/// Measures the engine in a new folder, or in new databases, and prints what it came to.
 ///
 /// # Errors
-/// Wrong usage for a folder with something in it; a fault of the engine.
+/// Wrong usage for a folder or a database with something in it; a fault of the engine.
 pub(super) fn run(program: &Program, command: &BenchEngine) -> Result<(), Failure> {
     let folder = program.folder();
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -41,53 +36,61 @@ pub(super) fn run(program: &Program, command: &BenchEngine) -> Result<(), Failur
             "name a new folder with --data NEWDIR, and remove it afterwards",
         ));
     }
-    let open = program.open_bank(None)?;
+    program.config.kafka.check()?;
+    #[cfg(feature = "kafka")]
+    let bus = crate::adapters::kafka::bus(&program.config.kafka)?;
+    #[cfg(not(feature = "kafka"))]
+    let bus = None;
+    let open = program.open_bank_over(command.shards, bus.as_ref())?;
+    if let Some(known) = open.bank.shards().iter().find(|store| store.head() != 0) {
+        let what = format!("shard {} has a bank in it, so the figures would mean nothing", known.shard());
+        return Err(Failure::usage(what, "name databases without tables"));
+    }
+    #[cfg(feature = "kafka")]
+    let kafka =
+        Kafka::start(&program.config.kafka, open.bank.clone(), open.env.clone(), program.runtime.handle().clone())?;
     let measured = program.runtime.block_on(measure(program, &open, command));
+    #[cfg(feature = "kafka")]
+    kafka.stop();
+    let is_in_folder = program.config.storage.engine == EngineKind::Embedded;
+    let folder_bytes = || is_in_folder.then(|| folder_bytes(folder)).flatten();
     if command.stay {
-        Measured { folder_bytes: folder_bytes(folder), ..measured? }.print(program.output)?;
+        Measured { folder_bytes: folder_bytes(), ..measured? }.print(program.output)?;
         loop {
             std::thread::park();
         }
     }
     open.shut_down()?;
-    Measured { folder_bytes: folder_bytes(folder), ..measured? }.print(program.output)
+    Measured { folder_bytes: folder_bytes(), ..measured? }.print(program.output)
 }
 
 async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> Result<Measured, Failure> {
-    let load = Arc::new(Load {
-        store: open.bank.shards()[0].clone(),
-        env: open.env.clone(),
-        context: Arc::new(Context {
-            principal: "bench".into(),
-            channel: Channel::File,
-            correlation: "".into(),
-            cause: None,
-        }),
-        currency: "EUR".parse::<Currency>().map_err(|_| Failure::fault("there is no EUR", ""))?,
-        accounts: command.accounts,
-    });
+    let load = Arc::new(Load::new(open, command.shape, command.accounts)?);
     let transfers = command.transfers.get();
     let bar = program.output.progress("opening accounts", command.accounts);
-    load.clone().submit(vec![load.register()]).await?;
-    run_all(&load, command.accounts, SUBMISSION_MAX, &bar, Load::open_account).await?;
+    load.open_accounts(|opened| bar.set_position(opened)).await?;
     bar.set_message("moving money");
     bar.set_length(transfers);
     bar.set_position(0);
     let start = now();
-    let ran = run_all(&load, transfers, command.batch, &bar, Load::transfer).await?;
+    let ran = run_all(&load, command, &bar).await?;
+    load.all_succeeded().await?;
     let durable = start.elapsed();
     bar.set_message("indexing");
-    while load.store.stats().index_lag != 0 {
-        load.env.sleep(PAUSE_US).await;
-    }
+    load.all_indexed().await;
     let indexed = start.elapsed();
     bar.finish_and_clear();
     Ok(Measured {
-        parameters: json!({"transfers": transfers, "accounts": command.accounts, "batch": command.batch}),
+        parameters: json!({
+            "transfers": transfers, "accounts": command.accounts, "batch": command.batch,
+            "shape": command.shape.name(), "shards": load.shards().len(), "in_flight": command.in_flight,
+            "rate": command.rate,
+        }),
         transfers,
         durable,
         indexed: Some(indexed),
         latencies: Latencies::new(ran.latencies),
+        succeeded: (!ran.succeeded.is_empty()).then(|| Latencies::new(ran.succeeded)),
         reads: None,
         tenths: ran.tenths,
         folder_bytes: None,
@@ -95,21 +98,12 @@ async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> R
     })
 }
 
-/// Where the load goes.
-struct Load {
-    store: Arc<dyn Store>,
-    env: Arc<dyn Env>,
-    context: Arc<Context>,
-    currency: Currency,
-    accounts: u64,
-}
-
-type Make = fn(&Load, u64) -> Request;
-
 /// How a run went.
 struct Ran {
     /// How long each batch took.
     latencies: Vec<Duration>,
+    /// How long after its answer the last transfer of each batch had succeeded, of those between shards.
+    succeeded: Vec<Duration>,
     /// See [`Measured`].
     tenths: Vec<u64>,
 }
@@ -137,110 +131,69 @@ impl Tenths {
     }
 }
 
-/// Submits `count` requests in batches and waits for all of them.
-async fn run_all(
-    load: &Arc<Load>,
-    count: u64,
-    batch: usize,
-    bar: &indicatif::ProgressBar,
-    make: Make,
-) -> Result<Ran, Failure> {
-    let window = (REQUESTS_IN_FLIGHT / batch).min(SUBMISSIONS_IN_FLIGHT);
-    let mut running: VecDeque<JoinHandle<Result<Duration, Failure>>> = VecDeque::with_capacity(window);
-    let mut latencies = Vec::new();
+/// Submits all transfers in batches and waits for all of them.
+async fn run_all(load: &Arc<Load>, command: &BenchEngine, bar: &ProgressBar) -> Result<Ran, Failure> {
+    let (count, batch) = (command.transfers.get(), command.batch);
+    let window = (command.in_flight.get() / batch).clamp(1, SUBMISSIONS_IN_FLIGHT);
+    let mut running: VecDeque<JoinHandle<Result<Took, Failure>>> = VecDeque::with_capacity(window);
+    let (mut latencies, mut succeeded) = (Vec::new(), Vec::new());
     let (mut begun, mut done) = (0, 0);
-    let mut tenths = Tenths::new(count, now());
+    let start = now();
+    let mut tenths = Tenths::new(count, start);
     while begun < count || !running.is_empty() {
         if begun < count && running.len() < window {
+            wait_for_turn(load, command, begun, start).await;
             let end = count.min(begun + batch as u64);
-            running.push_back(tokio::spawn(one_batch(load.clone(), begun, end, make)));
+            running.push_back(tokio::spawn(one_batch(load.clone(), begun / batch as u64, begun, end)));
             begun = end;
         } else if let Some(oldest) = running.pop_front() {
-            let latency = oldest.await.map_err(|error| Failure::fault(format!("a task did not end: {error}"), ""))?;
-            latencies.push(latency?);
+            let took = oldest.await.map_err(|error| Failure::fault(format!("a task did not end: {error}"), ""))??;
+            latencies.push(took.answer);
+            succeeded.extend(took.success);
             done = count.min(done + batch as u64);
             tenths.note(done, now());
             bar.set_position(done);
         }
     }
     let is_long = BATCHES_FOR_TENTHS * batch as u64 <= count;
-    Ok(Ran { latencies, tenths: if is_long { tenths.rates } else { Vec::new() } })
+    Ok(Ran { latencies, succeeded, tenths: if is_long { tenths.rates } else { Vec::new() } })
+}
+
+/// With a rate, each batch has its time, and is late rather than skipped.
+async fn wait_for_turn(load: &Load, command: &BenchEngine, begun: u64, start: Instant) {
+    let Some(rate) = command.rate else { return };
+    let due_us = u128::from(begun) * 1_000_000 / u128::from(rate.get());
+    let wait_us = due_us.saturating_sub(start.elapsed().as_micros());
+    if wait_us != 0 {
+        load.env.sleep(u64::try_from(wait_us).unwrap_or(u64::MAX)).await;
+    }
+}
+
+/// How long a batch took.
+struct Took {
+    /// Until its answers came.
+    answer: Duration,
+    /// From then until its last transfer had succeeded, where it goes between shards.
+    success: Option<Duration>,
 }
 
 /// Makes the requests anew when the engine cannot take them yet, so that nothing has to be kept.
-async fn one_batch(load: Arc<Load>, begin: u64, end: u64, make: Make) -> Result<Duration, Failure> {
+async fn one_batch(load: Arc<Load>, batch: u64, begin: u64, end: u64) -> Result<Took, Failure> {
     loop {
-        let requests = (begin..end).map(|index| make(&load, index)).collect();
         let start = now();
-        match load.clone().submit(requests).await {
-            Ok(()) => return Ok(start.elapsed()),
-            Err(Refused::ForNow) => load.env.sleep(PAUSE_US).await,
+        match load.transfer_all(batch, begin..end).await {
+            Ok(pending) => {
+                let answered = now();
+                let mut success = None;
+                if let Some(last) = pending.last {
+                    load.success_of(pending.shard, last).await?;
+                    success = Some(answered.elapsed());
+                }
+                return Ok(Took { answer: answered - start, success });
+            }
+            Err(Refused::ForNow) => load.pause().await,
             Err(Refused::ForGood(failure)) => return Err(failure),
         }
-    }
-}
-
-enum Refused {
-    ForNow,
-    ForGood(Failure),
-}
-
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Failure {
-        match refused {
-            Refused::ForNow => Fault::Overloaded.into(),
-            Refused::ForGood(failure) => failure,
-        }
-    }
-}
-
-impl Load {
-    async fn submit(self: Arc<Load>, requests: Vec<Request>) -> Result<(), Refused> {
-        let submission = Submission { context: self.context.clone(), requests, dry_run: false };
-        let answers = match self.store.submit(submission).await {
-            Err(Fault::Overloaded) => return Err(Refused::ForNow),
-            answers => answers.map_err(|fault| Refused::ForGood(fault.into()))?,
-        };
-        let is_done = |answer: &Answer| matches!(answer.outcome(), Some(Outcome::Event(_)));
-        match answers.iter().find(|answer| !is_done(answer)) {
-            None => Ok(()),
-            Some(answer) => {
-                Err(Refused::ForGood(Failure::fault(format!("a request was not done: {answer:?}"), "use a new folder")))
-            }
-        }
-    }
-
-    fn register(&self) -> Request {
-        let command = RegisterCustomer { id: CustomerId::new(1), profile: Vec::new(), registered_as: 1 };
-        Request { key: None, command: Command::RegisterCustomer(Box::new(command)) }
-    }
-
-    fn open_account(&self, index: u64) -> Request {
-        let command = OpenAccount {
-            id: AccountId::new(index + 1),
-            customer: CustomerId::new(1).expect("one is an id"),
-            kind: AccountKind::Checking,
-            currency: self.currency,
-            overdraft_limit: Amount::MAX,
-        };
-        Request { key: None, command: Command::OpenAccount(command) }
-    }
-
-    fn transfer(&self, index: u64) -> Request {
-        let (from, to, amount) = random_transfer(index, self.accounts);
-        let account = |id| AccountId::new(id).expect("accounts count from one");
-        let amount = Amount::new(amount).expect("it has few digits");
-        let digest = u128::from(mixed(!index)) << 64 | u128::from(mixed(index ^ 0x5555_5555_5555_5555));
-        let leg = Leg { from: account(from), to: account(to), amount: LegAmount::Exactly(amount) };
-        let transfer = Transfer {
-            kind: TransferKind::Transfer,
-            currency: self.currency,
-            legs: Legs::One([leg]),
-            forced: false,
-            effective_at: None,
-            note: None,
-        };
-        Request { key: Some(Key { digest, fingerprint: digest }), command: Command::Transfer(transfer) }
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) fn run(program: &Program, command: &BenchHttp) -> Result<Measured, Fa
         durable,
         indexed: wait_for_indexes(&server, start),
         latencies: Latencies::new(done.latencies),
+        succeeded: None,
         reads: (command.read_clients != 0).then(|| Latencies::new(reads)),
         tenths: Vec::new(),
         folder_bytes: None,
