@@ -219,6 +219,8 @@ impl Wanted {
         self.customers.extend(customers.map(|id| big(id.number())));
         let holds = named.holds.iter().filter(|id| all || set.hold(**id).is_none());
         self.holds.extend(holds.map(|id| big(id.number())));
+        // Whoever gets a hold's money: the hold may be known from its account's row, and that account not.
+        self.add_accounts(cache, all, named.holds.iter().filter_map(|id| set.hold(*id)?.to));
         self.transfers.extend(named.transfers.iter().map(|id| big(id.number())));
         if let Command::MoveAccount(moving) = command {
             self.leaving.push(big(moving.account.number()));

@@ -41,7 +41,7 @@ statements! {
     keys: "select digest, fingerprint, sequence from florin.keys where digest = any($1)";
     accounts: format!("select {ACCOUNT_COLUMNS} from florin.accounts a where a.id = any($1)");
     accounts_of_holds: format!("select {ACCOUNT_COLUMNS} from florin.accounts a \
-        where a.id in (select account from florin.holds where id = any($1))");
+        where a.id in (select unnest(array[h.account, h.to_account]) from florin.holds h where h.id = any($1))");
     // 2⁶³ − 2⁴⁰ is where the bank's own accounts start; kind 3 is clearing.
     standard_accounts: format!("select {ACCOUNT_COLUMNS} from florin.accounts a \
         where a.id >= 9223370937343148032 and (a.id & 65535 = 0 or a.kind = 3)");

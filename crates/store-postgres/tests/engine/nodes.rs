@@ -3,6 +3,7 @@
 use crate::bank::{ACCOUNTS, BALANCE, Node, clock, key_of, sequence, transfer};
 use std::collections::BTreeMap;
 use std::sync::{Barrier, Mutex};
+use store::conformance::bench::{held, transferred};
 use store::conformance::{ask, block_on};
 use store::query::EntryQuery;
 use store::{Answer, Request};
@@ -48,7 +49,7 @@ fn nodes_that_take_turns_see_each_others_rows() {
         let node = &nodes[usize::try_from(number % u64::from(NODES)).expect("few")];
         let place = Request { key: Some(key_of(1000 + number)), command: ask::hold(1, None, 10, None) };
         let answers = node.insist(&[transfer(number), place]);
-        holds.push(store::conformance::bench::held(&answers[1]).id);
+        holds.push(held(&answers[1]).id);
         let next = &nodes[usize::try_from((number + 1) % u64::from(NODES)).expect("few")];
         if number % 3 == 2 {
             let hold = holds.remove(0);
@@ -63,6 +64,26 @@ fn nodes_that_take_turns_see_each_others_rows() {
     let all = block_on(nodes[0].store.system_accounts()).expect("no fault");
     assert_eq!(all.iter().map(|account| account.balance).sum::<i128>(), -i128::from(ACCOUNTS * BALANCE) + 40);
     nodes[1].expect_clean();
+}
+
+/// The capture names nobody: whoever gets the money stands in the hold, which another node placed.
+#[test]
+fn a_hold_is_captured_to_its_target_on_a_node_that_knows_neither() {
+    let (url, clock) = (Postgres::shared().create_database(), clock());
+    let first = Node::open(&url, &clock, 1);
+    first.open_accounts();
+    let request = |number, command| Request { key: Some(key_of(number)), command };
+    let place = |number| request(number, ask::hold(1, Some(2), 10, None));
+    let holds: Vec<_> = first.insist(&[place(1000), place(1001)]).iter().map(|answer| held(answer).id).collect();
+    let second = Node::open(&url, &clock, 2);
+    let capture = |number, hold| second.insist(&[request(number, ask::capture(hold, None, true))]).remove(0);
+    assert_eq!(transferred(&capture(1002, holds[0])).postings[1].account, ask::account(2));
+    // This one knows the holds from the row of their account, and nothing of the target.
+    let third = Node::open(&url, &clock, 3);
+    third.insist(&[request(1003, ask::transfer(1, 3, 1))]);
+    let last = third.insist(&[request(1004, ask::capture(holds[1], None, true))]).remove(0);
+    assert_eq!(transferred(&last).postings[1].account, ask::account(2));
+    third.expect_clean();
 }
 
 #[test]
