@@ -8,6 +8,7 @@ DEMO_DATA ?= florin-demo
 BENCH_TRANSFERS ?= 10000000
 BENCH_ACCOUNTS ?= 10000 1000000
 FUZZ_SECONDS ?= 60
+FAULT_ROUNDS ?= 20
 SIM_SEEDS ?= 20000
 
 .PHONY: help demo test test-faults sim bench lint fuzz
@@ -22,11 +23,11 @@ demo: ## Take a real bank's year through the whole system, into florin-demo
 test: ## Run every test; installs the tools they need under target/test-tools
 	./xtask/install-test-tools.sh
 	$(CARGO) test --workspace
-	$(CARGO) test -p florin --features faults,kafka --test kafka
+	$(CARGO) test -p florin --features faults,kafka --test kafka -- --test-threads 2
 
-test-faults: ## Break the disk, the process and the network under a running bank
+test-faults: ## Break disks, processes, databases, Kafka and networks under a running bank, FAULT_ROUNDS (default 20) times
 	$(CARGO) test -p florin --features faults --test faults -- --nocapture
-	KAFKA_TEST_ROUNDS=20 $(CARGO) test -p florin --features faults,kafka --test kafka -- --test-threads 2
+	FAULT_ROUNDS=$(FAULT_ROUNDS) $(CARGO) test -p florin --features faults,kafka --test postgres --test kafka -- --test-threads 2
 
 sim: ## Run the whole bank in SIM_SEEDS (default 20000) simulated worlds, each twice
 	$(CARGO) xtask sim --seeds $(SIM_SEEDS)

@@ -37,6 +37,10 @@ command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
 # Its programs are outside of PATH. The service that the package starts is not used.
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
+# File systems of their own, whose power is cut; and a library that tells a program another time.
+command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
+command -v xfs_io >/dev/null || missing+=(xfsprogs)
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
 if [ "${#missing[@]}" -gt 0 ]; then
     install_packages "${missing[@]}"
 fi

@@ -4,11 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use support::bank::{Server, serve};
-use support::ordeal::{Ordeal, tool};
+use support::ordeal::Ordeal;
 use tempfile::TempDir;
+use test_servers::Disk;
 
 const KILLS: usize = 2000;
 const POWER_CUTS: usize = 25;
@@ -26,7 +27,7 @@ fn two_thousand_kills_lose_nothing() {
         if kill % ROUNDS_PER_BANK == 0 {
             ordeal.expect_whole();
             ordeal.begin_anew();
-            println!("{kill} kills");
+            eprintln!("{kill} kills");
         }
     }
     ordeal.expect_whole();
@@ -41,7 +42,7 @@ fn survive_all(plans: impl Iterator<Item = String>) {
         if round % ROUNDS_PER_BANK == 0 {
             ordeal.begin_anew();
         }
-        println!("{plan}");
+        eprintln!("{plan}");
         survive(&data, &mut ordeal, &plan);
     }
 }
@@ -74,70 +75,21 @@ fn a_disk_that_fails_or_is_full_loses_nothing() {
     survive_all((1..=40).flat_map(|number| ways.map(|way| way.replace('N', &number.to_string()))));
 }
 
-/// A file system of its own in a file, so that its power can be cut.
-struct Island {
-    image: PathBuf,
-    mount: PathBuf,
-}
-
-impl Island {
-    fn new(folder: &Path) -> Island {
-        tool("xfs_io", &["-V"], "apt-get install xfsprogs");
-        let island = Island { image: folder.join("island.img"), mount: folder.join("mount") };
-        std::fs::create_dir(&island.mount).expect("a folder");
-        let image = std::fs::File::create(&island.image).expect("a file");
-        image.set_len(600 << 20).expect("room");
-        tool("mkfs.ext4", &["-q", path_text(&island.image)], "apt-get install e2fsprogs");
-        island.attach();
-        island
-    }
-
-    fn attach(&self) {
-        tool(
-            "mount",
-            &["-o", "loop", path_text(&self.image), path_text(&self.mount)],
-            "run it as root, where loop devices are allowed",
-        );
-    }
-
-    /// What was not synced is gone.
-    fn cut_power(&self) {
-        tool("xfs_io", &["-x", "-c", "shutdown", path_text(&self.mount)], "apt-get install xfsprogs");
-    }
-
-    fn detach(&self) {
-        tool("umount", &[path_text(&self.mount)], "run it as root");
-    }
-}
-
-impl Drop for Island {
-    fn drop(&mut self) {
-        // After a failed test it may be detached already.
-        _ = Command::new("umount").arg(&self.mount).stderr(Stdio::null()).status();
-    }
-}
-
-fn path_text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
-}
-
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
-    let folder = TempDir::new().expect("a temporary folder");
-    let island = Island::new(folder.path());
-    let data = island.mount.join("data");
+    let disk = Disk::new(600);
+    let data = disk.path().join("data");
     let mut ordeal = Ordeal::begin(&data);
     for round in 1..=POWER_CUTS {
         let server = Server::start(serve(&data).arg("--no-auth"));
         let until = 1 + (round as u64 * 37) % 150;
         ordeal.load_until_it_fails(&server, &|_, answers| {
             if answers == until {
-                island.cut_power();
+                disk.cut_power();
             }
         });
         server.kill();
-        island.detach();
-        island.attach();
+        disk.restore_power();
         ordeal.expect_whole();
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::support::bank::{Bank, Server};
 use crate::support::program::run;
-use crate::world::{Place, Rival, Sender, Uses, committed, figure, rounds, wait_until};
+use crate::support::wait::wait_until;
+use crate::world::{Place, Rival, Sender, Uses, committed, figure, rounds};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use test_servers::Kafka;

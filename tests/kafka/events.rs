@@ -1,7 +1,8 @@
 //! `florin.events`: complete, in order, once; whoever is killed or stopped meanwhile.
 
 use crate::support::bank::{Bank, Server};
-use crate::world::{Place, Reader, Record, Uses, expect_published, figure, journal, load, rounds, wait_until};
+use crate::support::wait::wait_until;
+use crate::world::{Place, Reader, Record, Uses, expect_published, figure, journal, load, rounds};
 use std::process::Command;
 use std::time::Duration;
 use test_servers::Kafka;

@@ -6,6 +6,7 @@ mod support;
 
 mod commands;
 mod events;
+mod faults;
 mod nodes;
 mod outages;
 mod shards;

@@ -4,7 +4,8 @@
 use crate::commands::World;
 use crate::shards::{expect_all_ended, transfers};
 use crate::support::bank::{Bank, Server};
-use crate::world::{Reader, Record, Uses, expect_published, figure, journal, rounds, wait_until};
+use crate::support::wait::wait_until;
+use crate::world::{Reader, Record, Uses, expect_published, figure, journal, rounds};
 use std::process::Command;
 use test_servers::{Kafka, Postgres};
 

@@ -4,7 +4,8 @@
 use crate::commands::{ACCOUNTS, World};
 use crate::shards::{expect_all_ended, transfers};
 use crate::support::bank::{Bank, Server};
-use crate::world::{Reader, Uses, expect_published, journal, rounds, wait_for};
+use crate::support::wait::{is_long, wait_for};
+use crate::world::{Reader, Uses, expect_published, journal};
 use std::time::Duration;
 use test_servers::{Kafka, Proxy};
 
@@ -15,7 +16,7 @@ const SHORT: Duration = Duration::from_millis(500);
 
 /// How long Kafka is away: a minute in the long form.
 fn away() -> Duration {
-    Duration::from_secs(if rounds() < 20 { 2 } else { 60 })
+    Duration::from_secs(if is_long() { 60 } else { 2 })
 }
 
 fn survive(name: &str, begin: fn(&Kafka, &Proxy), end: fn(&Kafka, &Proxy)) {

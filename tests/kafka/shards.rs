@@ -2,7 +2,8 @@
 
 use crate::support::bank::{Bank, Server};
 use crate::support::http::{Connection, Request};
-use crate::world::{Place, Uses, end_of, rounds, wait_until};
+use crate::support::wait::wait_until;
+use crate::world::{Place, Uses, end_of, rounds};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use test_servers::Kafka;

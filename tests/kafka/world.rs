@@ -2,6 +2,7 @@
 
 use crate::support::bank::{Bank, Server, serve, transfer};
 use crate::support::http::{Connection, Request};
+use crate::support::wait::{PATIENCE, now};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -14,13 +15,9 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use test_servers::Kafka;
-
-/// Longer than anything takes, so that what hangs fails a test instead of hanging it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a bank uses the broker.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +25,21 @@ pub(crate) struct Uses {
     pub(crate) events: Option<String>,
     pub(crate) commands: Option<String>,
     pub(crate) shards: Option<String>,
+}
+
+/// The configuration of a bank that uses the broker there so.
+pub(crate) fn configuration(brokers: &str, group: &str, uses: &Uses) -> String {
+    let topic = |name: &str, topic: &Option<String>| {
+        let topic = topic.as_ref().map(|topic| format!("{name} = true\n{name}_topic = '{topic}'\n"));
+        topic.unwrap_or_default()
+    };
+    format!(
+        "[kafka]\nbrokers = '{brokers}'\ngroup = '{group}'\n{}{}{}\n[kafka.properties]\n'session.timeout.ms' = 1000\n\
+        'heartbeat.interval.ms' = 100\n'transaction.timeout.ms' = 5000\n'topic.metadata.refresh.interval.ms' = 500\n",
+        topic("events", &uses.events),
+        topic("commands", &uses.commands),
+        topic("shards", &uses.shards),
+    )
 }
 
 /// A folder for a bank with its configuration. Banks of one group share topics and take turns.
@@ -39,18 +51,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new(kafka: &Kafka, group: &str, uses: &Uses) -> Place {
         let folder = TempDir::new().expect("a temporary folder");
-        let topic = |name: &str, topic: &Option<String>| {
-            let topic = topic.as_ref().map(|topic| format!("{name} = true\n{name}_topic = '{topic}'\n"));
-            topic.unwrap_or_default()
-        };
-        let text = format!(
-            "[kafka]\nbrokers = '{}'\ngroup = '{group}'\n{}{}{}\n[kafka.properties]\n'session.timeout.ms' = 1000\n\
-            'heartbeat.interval.ms' = 100\n'transaction.timeout.ms' = 5000\n'topic.metadata.refresh.interval.ms' = 500\n",
-            kafka.brokers(),
-            topic("events", &uses.events),
-            topic("commands", &uses.commands),
-            topic("shards", &uses.shards),
-        );
+        let text = configuration(&kafka.brokers(), group, uses);
         std::fs::write(folder.path().join("florin.toml"), text).expect("a file to write");
         Place { folder }
     }
@@ -161,18 +162,9 @@ pub(crate) fn expect_published<'a>(published: impl IntoIterator<Item = &'a Recor
     assert!(published.into_iter().eq(journal.iter()), "an event differs from the journal");
 }
 
-/// How often what is killed is killed: a few times, or as often as the long form of these tests asks for.
+/// How often what is killed is killed in the short form of these tests.
 pub(crate) fn rounds() -> usize {
-    std::env::var("KAFKA_TEST_ROUNDS").map_or(3, |rounds| rounds.parse().expect("a number of rounds"))
-}
-
-/// Lets time pass.
-pub(crate) fn wait_for(time: Duration) {
-    let (waited, pause) = (now(), (Mutex::new(()), Condvar::new()));
-    while let Some(rest) = time.checked_sub(waited.elapsed()) {
-        let guard = pause.0.lock().expect("nobody panics");
-        drop(pause.1.wait_timeout(guard, rest));
-    }
+    crate::support::wait::rounds(3)
 }
 
 /// The value of a line of `/metrics`, once it is there.
@@ -180,22 +172,6 @@ pub(crate) fn figure(bank: &Bank, line: &str) -> Option<u64> {
     let text = bank.get("/metrics").expect(200).text();
     let value = text.lines().find_map(|other| other.strip_prefix(line)?.strip_prefix(' '))?;
     Some(value.parse().expect("a number"))
-}
-
-/// Asks again and again until it is so.
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let (waited, pause) = (now(), (Mutex::new(()), Condvar::new()));
-    while !is_so() {
-        assert!(waited.elapsed() < PATIENCE, "waited in vain until {what}");
-        let guard = pause.0.lock().expect("nobody panics");
-        drop(pause.1.wait_timeout(guard, Duration::from_millis(20)));
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "what hangs must fail a test some time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Moves money between two accounts as fast as answers come, until one does not; how often it was acknowledged.

@@ -69,8 +69,13 @@ impl Server {
     }
 
     /// Asks it to stop, and returns its exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(self) -> Option<i32> {
         self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until it ends by itself, and returns its exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("the server can be waited for").code()
     }
 
@@ -130,6 +135,11 @@ impl Bank {
     /// A bank that somebody else started in a folder of theirs, without tokens.
     pub(crate) fn attach(server: Server, folder: &Path) -> Bank {
         Bank { server, folder: folder.into(), _temporary: None, next_key: AtomicU64::new(1), token: None }
+    }
+
+    /// Its process, for somebody else to look after.
+    pub(crate) fn detach(self) -> Server {
+        self.server
     }
 
     /// Where it listens.

@@ -116,6 +116,11 @@ impl Request {
         self.header("Content-Type", content_type)
     }
 
+    /// What it asks for.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// What goes over the wire.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: localhost\r\n", self.method, self.path);

@@ -4,6 +4,10 @@
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
 pub(crate) mod bank;
+pub(crate) mod book;
+pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod ordeal;
 pub(crate) mod program;
+pub(crate) mod wait;
+pub(crate) mod year;

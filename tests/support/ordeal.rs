@@ -7,7 +7,6 @@ use super::program::run;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const CLIENTS: u64 = 4;
@@ -157,7 +156,7 @@ fn random_transfer(accounts: &[String], random: u64) -> Value {
 }
 
 /// SplitMix64.
-fn mixed(seed: u64) -> u64 {
+pub(crate) fn mixed(seed: u64) -> u64 {
     let mut number = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -166,12 +165,4 @@ fn mixed(seed: u64) -> u64 {
 
 fn minor_units(text: &Value) -> i64 {
     text.as_str().expect("a decimal").replace('.', "").parse().expect("digits")
-}
-
-/// Runs a tool of the system that a test cannot do without.
-#[track_caller]
-pub(crate) fn tool(program: &str, arguments: &[&str], install: &str) {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("this test needs `{program}` ({error}): {install}"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

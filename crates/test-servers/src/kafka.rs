@@ -38,6 +38,13 @@ pub struct Kafka {
     advertised: u16,
 }
 
+/// A way to the broker of its own: who comes in by this port is told the proxy's.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    port: u16,
+    advertised: u16,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Ports {
     clients: u16,
@@ -54,7 +61,7 @@ impl Kafka {
     pub fn start() -> Kafka {
         for _ in 0..STARTS_MAX {
             let ports = Ports::free();
-            if let Some(kafka) = Kafka::start_at(ports, ports.clients) {
+            if let Some(kafka) = Kafka::start_at(ports, ports.clients, &[]) {
                 return kafka;
             }
         }
@@ -69,8 +76,26 @@ impl Kafka {
         for _ in 0..STARTS_MAX {
             let ports = Ports::free();
             let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], ports.clients)));
-            if let Some(kafka) = Kafka::start_at(ports, proxy.address().port()) {
+            if let Some(kafka) = Kafka::start_at(ports, proxy.address().port(), &[]) {
                 return (kafka, proxy);
+            }
+        }
+        panic!("Kafka did not come up {STARTS_MAX} times: {HINT}");
+    }
+
+    /// A new broker to which so many proxies lead besides, each by a way of its own: whoever begins at one of them is
+    /// never told another.
+    ///
+    /// # Panics
+    /// As [`Kafka::start`].
+    pub fn start_with_ways<const COUNT: usize>() -> (Kafka, [Proxy; COUNT]) {
+        for _ in 0..STARTS_MAX {
+            let (ports, behind) = (Ports::free(), free_ports::<COUNT>());
+            let proxies = behind.map(|port| Proxy::start(SocketAddr::from(([127, 0, 0, 1], port))));
+            let way = |(port, proxy): (u16, &Proxy)| Way { port, advertised: proxy.address().port() };
+            let ways: Vec<Way> = behind.into_iter().zip(&proxies).map(way).collect();
+            if let Some(kafka) = Kafka::start_at(ports, ports.clients, &ways) {
+                return (kafka, proxies);
             }
         }
         panic!("Kafka did not come up {STARTS_MAX} times: {HINT}");
@@ -130,7 +155,7 @@ impl Kafka {
         self.process().signal("CONT");
     }
 
-    fn start_at(ports: Ports, advertised: u16) -> Option<Kafka> {
+    fn start_at(ports: Ports, advertised: u16, ways: &[Way]) -> Option<Kafka> {
         let stamp = Path::new(TOOLS).join(format!("installed-{VERSION}"));
         assert!(stamp.exists(), "Kafka {VERSION} is not installed: {HINT}");
         let folder = TempDir::new().expect("a temporary folder");
@@ -140,7 +165,8 @@ impl Kafka {
         for file in ["meta.properties", "bootstrap.checkpoint"] {
             std::fs::copy(Path::new(TOOLS).join("formatted").join(file), data.join(file)).expect("a formatted folder");
         }
-        std::fs::write(properties_of(folder.path()), ports.properties(advertised, &data)).expect("a file to write");
+        std::fs::write(properties_of(folder.path()), ports.properties(advertised, ways, &data))
+            .expect("a file to write");
         let kafka = Kafka { process: Mutex::new(launch(folder.path())), folder, ports, advertised };
         kafka.answers().then_some(kafka)
     }
@@ -171,18 +197,24 @@ impl Ports {
     }
 
     /// Short timeouts, so that tests need not wait; small buffers; every record on the disk before it is acknowledged.
-    fn properties(self, advertised: u16, data: &Path) -> String {
+    fn properties(self, advertised: u16, ways: &[Way], data: &Path) -> String {
         let Ports { clients, broker, controller } = self;
         let data = data.display();
+        let (mut listens, mut tells, mut protocols) = (String::new(), String::new(), String::new());
+        for (number, way) in ways.iter().enumerate() {
+            listens.push_str(&format!(",WAY{number}://127.0.0.1:{}", way.port));
+            tells.push_str(&format!(",WAY{number}://127.0.0.1:{}", way.advertised));
+            protocols.push_str(&format!(",WAY{number}:PLAINTEXT"));
+        }
         format!(
             "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{clients},INTERNAL://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{broker}
+listeners=PLAINTEXT://127.0.0.1:{clients},INTERNAL://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{listens}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{broker}{tells}
 inter.broker.listener.name=INTERNAL
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -258,6 +290,14 @@ mod tests {
         let (kafka, proxy) = Kafka::start_behind_proxy();
         assert_eq!(kafka.brokers(), proxy.address().to_string());
         assert_eq!(wire::advertised(proxy.address().port()), Some(proxy.address().port()));
+    }
+
+    #[test]
+    fn every_way_to_a_broker_leads_to_itself() {
+        let (_kafka, proxies) = Kafka::start_with_ways::<2>();
+        for proxy in &proxies {
+            assert_eq!(wire::advertised(proxy.address().port()), Some(proxy.address().port()));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A server costs a third of a second and 26 MB, so the tests of a process share [`Postgres::shared`], where each has a
 //! database of its own. Tests that restart, kill or promote a server start one for themselves.
 
+use crate::process::is_root;
 use crate::{Process, free_ports};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,10 +47,6 @@ fn programs() -> PathBuf {
     newest().or_else(of_path).unwrap_or_else(|| panic!("PostgreSQL is not installed: {INSTALL}"))
 }
 
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
-}
-
 /// A command that runs as a user PostgreSQL accepts: it refuses to run as root.
 fn as_server(program: &str) -> Command {
     let path = programs().join(program);
@@ -69,10 +66,10 @@ fn run(command: &mut Command) -> String {
     text
 }
 
-/// A temporary folder that the server's user may enter and write to.
-fn folder() -> tempfile::TempDir {
+/// A temporary folder that the server's user may enter and write to, in this one.
+fn folder(parent: &Path) -> tempfile::TempDir {
     let prefix = format!("{PREFIX}{}-", std::process::id());
-    let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a temporary folder");
+    let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("a temporary folder");
     if is_root() {
         run(Command::new("chown").arg("postgres:postgres").arg(folder.path()));
     }
@@ -97,7 +94,7 @@ fn template() -> &'static Path {
     TEMPLATE
         .get_or_init(|| {
             remove_left_over();
-            let folder = folder();
+            let folder = folder(&std::env::temp_dir());
             run(as_server("initdb")
                 .arg("-D")
                 .arg(folder.path().join("data"))
@@ -123,7 +120,15 @@ impl Postgres {
     /// # Panics
     /// As [`Postgres::shared`].
     pub fn start(settings: &str) -> Postgres {
-        let folder = folder();
+        Postgres::start_under(&std::env::temp_dir(), settings)
+    }
+
+    /// As `start`, with its files in this folder.
+    ///
+    /// # Panics
+    /// As [`Postgres::shared`].
+    pub fn start_under(parent: &Path, settings: &str) -> Postgres {
+        let folder = folder(parent);
         run(Command::new("cp").arg("-a").arg(template().join("data")).arg(folder.path().join("data")));
         Postgres::start_in(folder, settings)
     }
@@ -140,8 +145,8 @@ impl Postgres {
         server
     }
 
-    /// Starts the server's process, and waits until it answers. A server that was killed starts again once its other
-    /// processes have ended.
+    /// Starts the server's process unless it is running, and waits until it answers. A server that was killed starts
+    /// again once its other processes have ended.
     ///
     /// # Panics
     /// If it does not answer within a minute.
@@ -149,7 +154,8 @@ impl Postgres {
     pub fn run(&self) {
         let begun = Instant::now();
         let mut process = self.process.lock().expect("nobody panics with the lock");
-        let mut running = self.start_process();
+        let still_running = process.take().and_then(|mut process| process.is_running().then_some(process));
+        let mut running = still_running.unwrap_or_else(|| self.start_process());
         while !self.is_ready() {
             assert!(begun.elapsed() < READY_MAX, "PostgreSQL does not answer; its log is in {:?}", self.folder.path());
             if !running.is_running() {
@@ -251,7 +257,7 @@ impl Postgres {
     /// # Panics
     /// If it cannot be made.
     pub fn standby(&self, name: &str) -> Postgres {
-        let folder = folder();
+        let folder = folder(&std::env::temp_dir());
         let source = format!("host=127.0.0.1 port={} user=postgres application_name={name}", self.port);
         run(as_server("pg_basebackup").arg("-D").arg(folder.path().join("data")).args([
             "-d",

@@ -32,6 +32,7 @@ pub struct Proxy {
 /// What the threads of a proxy know of each other.
 #[derive(Debug)]
 struct Shared {
+    server: Mutex<SocketAddr>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -56,15 +57,20 @@ impl Proxy {
     pub fn start(server: SocketAddr) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared { server: Mutex::new(server), state: Mutex::default(), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, server, &accepting));
+        std::thread::spawn(move || accept(&listener, &accepting));
         Proxy { address, shared }
     }
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has new connections lead to another server.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.shared.server() = server;
     }
 
     /// Cuts all connections. New ones are accepted as before.
@@ -139,6 +145,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where new connections lead.
+    fn server(&self) -> MutexGuard<'_, SocketAddr> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
         self.changed.notify_all();
@@ -150,7 +161,7 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for client in listener.incoming() {
         let mut state = shared.lock();
         if state.is_over {
@@ -167,7 +178,7 @@ fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
         shared.changed.notify_all();
         let shared = Arc::clone(shared);
         // Connecting to the server waits for a partition to heal, so it does not happen here.
-        std::thread::spawn(move || Connection::serve(link, client, server, &shared));
+        std::thread::spawn(move || Connection::serve(link, client, &shared));
     }
 }
 

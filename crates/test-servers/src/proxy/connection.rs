@@ -3,7 +3,7 @@
 use super::postgres::{Answers, Commits};
 use super::{Lost, Shared};
 use std::io::{Read, Result, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,18 +58,19 @@ pub(super) struct Connection<'a> {
 
 impl Connection<'_> {
     /// Serves a connection until one side ends it or the proxy cuts it.
-    pub(super) fn serve(link: Arc<Link>, client: TcpStream, server: SocketAddr, shared: &Shared) {
+    pub(super) fn serve(link: Arc<Link>, client: TcpStream, shared: &Shared) {
         let connection = Connection { link: Arc::clone(&link), shared };
-        connection.forward(client, server);
+        connection.forward(client);
         link.cut();
         shared.change(|state| state.connections.retain(|other| !Arc::ptr_eq(other, &link)));
     }
 
-    fn forward(&self, client: TcpStream, server: SocketAddr) {
+    fn forward(&self, client: TcpStream) {
         if !self.may_go_on() {
             return;
         }
-        let Ok(server) = TcpStream::connect(server) else { return };
+        let address = *self.shared.server();
+        let Ok(server) = TcpStream::connect(address) else { return };
         let (Ok(client_in), Ok(server_in)) = (client.try_clone(), server.try_clone()) else { return };
         // Pieces are as small as they come: nothing may wait for more.
         _ = client.set_nodelay(true);
