@@ -1,5 +1,6 @@
 //! What clients ask of the bank, and how it is put to one.
 
+use crate::heard::Heard;
 use bank::error::BankError;
 use bank::profile::PlainProfile;
 use bank::submit::ClientKey;
@@ -11,11 +12,10 @@ use ledger::command::{CaptureHold, ChangeTerms, Command, Freeze, OpenAccount, Pl
 use ledger::currency::Currency;
 use ledger::customer::ProfileField;
 use ledger::event::Channel;
-use ledger::ids::{AccountId, CustomerId, HoldId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, TransferId};
 use ledger::time::{Day, Timestamp};
 use ledger::token::Role;
 use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind};
-use store::Answer;
 
 /// Names one request of one client; all its repetitions have the same name.
 pub type RequestId = u64;
@@ -53,6 +53,10 @@ pub enum Ask {
     Move(Movement),
     /// Move money in several transfers, all or none.
     Batch(Vec<Movement>),
+    /// Move money by a queued event, whose answer nobody waits for.
+    Event(Movement),
+    /// Try once more what became of such an event's dead letter.
+    Redrive(DeadLetterId),
     /// Reserve money for so many microseconds.
     Hold {
         /// Where.
@@ -121,6 +125,9 @@ pub struct Request {
     pub ask: Ask,
 }
 
+/// An account that no world has.
+const NOBODY: AccountId = AccountId::new(u64::MAX >> 2).expect("it is an id");
+
 /// An amount that is known to be one.
 fn amount(minor_units: u64) -> Amount {
     Amount::new(minor_units).unwrap_or(Amount::MAX)
@@ -147,7 +154,7 @@ impl Request {
     ///
     /// # Errors
     /// What the bank says when it gives no answer.
-    pub async fn put_to(&self, bank: &Bank) -> Result<Answer, BankError> {
+    pub async fn put_to(&self, bank: &Bank) -> Result<Heard, BankError> {
         let caller = Caller {
             principal: self.principal.as_str().into(),
             role: Role::Admin,
@@ -157,14 +164,40 @@ impl Request {
         let fingerprint = bank.fingerprint("simulated", &[], format!("{:?}", self.ask).as_bytes());
         let key = Some(ClientKey { text: &self.key, fingerprint });
         if let Ask::Register(id) = &self.ask {
-            return bank.register_user(&caller, key, Some(*id), &named()).await;
+            return Ok(Heard::of(&bank.register_user(&caller, key, Some(*id), &named()).await?));
         }
-        bank.submit(&caller, key, self.command(bank)?, false).await
+        if let Ask::Event(movement) = &self.ask {
+            let results = bank.ingest(&caller, &[self.event(movement)]).await?;
+            return Ok(results.first().map_or(Heard::Other, Heard::of_event));
+        }
+        if let Ask::Redrive(letter) = &self.ask {
+            return Ok(Heard::of(&bank.redrive(&caller, key, *letter, None).await?));
+        }
+        Ok(Heard::of(&bank.submit(&caller, key, self.command(bank)?, false).await?))
+    }
+
+    /// The request as a CloudEvent, which names itself as its transfers do.
+    fn event(&self, movement: &Movement) -> String {
+        let (from, to, moved) = movement.legs.first().copied().unwrap_or((NOBODY, NOBODY, 0));
+        let kind = movement.kind.name();
+        let accounts = match movement.kind {
+            TransferKind::Deposit => format!("\"account_id\":\"{to}\""),
+            TransferKind::Withdrawal => format!("\"account_id\":\"{from}\""),
+            _ => format!("\"from\":\"{from}\",\"to\":\"{to}\""),
+        };
+        let (amount, currency) = (amount(moved).decimal(movement.currency.scale()), movement.currency);
+        let (id, source) = (reference(self.id, 0), &self.principal);
+        format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"{source}\",\"type\":\"florin.{kind}\",\"data\":{{{accounts},\
+             \"amount\":\"{amount}\",\"currency\":\"{currency}\",\"reference\":\"{id}\"}}}}"
+        )
     }
 
     fn command(&self, bank: &Bank) -> Result<Command, BankError> {
         Ok(match &self.ask {
-            Ask::Register(_) => return Err(malformed("a registration is not a command of its own")),
+            Ask::Register(_) | Ask::Event(_) | Ask::Redrive(_) => {
+                return Err(malformed("this is not a command of its own"));
+            }
             Ask::Open { account, customer, currency, overdraft } => Command::OpenAccount(OpenAccount {
                 id: *account,
                 customer: *customer,

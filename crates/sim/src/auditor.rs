@@ -4,6 +4,7 @@
 mod effects;
 mod history;
 mod holds;
+mod queued;
 mod reversals;
 mod statuses;
 
@@ -172,6 +173,7 @@ impl Auditor {
         effects::check(&case, &mut findings);
         history::check(&case, &mut findings);
         holds::check(&case, &mut findings);
+        queued::check(&case, &mut findings);
         reversals::check(&case, &mut findings);
         statuses::check(&case, &mut findings);
         findings

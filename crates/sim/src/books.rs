@@ -3,6 +3,7 @@
 use crate::heard::SeenTransfer;
 use bank::Bank;
 use ledger::account::Account;
+use ledger::dead_letter::DeadLetterStatus;
 use ledger::hold::Hold;
 use ledger::ids::{AccountId, HoldId, Sequence, TransferId};
 use ledger::time::Timestamp;
@@ -46,6 +47,8 @@ pub struct Books {
     pub transfers: Vec<(SeenTransfer, Option<TransferId>)>,
     /// Holds of customers' accounts.
     pub holds: BTreeMap<HoldId, Hold>,
+    /// The ids of the events that wait as dead letters.
+    pub waiting: Vec<String>,
     /// The sum of all balances of a shard and currency, named.
     pub sums: Vec<(String, i128)>,
     /// Each shard's journal: places and times.
@@ -77,6 +80,7 @@ impl Books {
             books.holds.extend(bank.holds_of(*id, page).await?.items.into_iter().map(|hold| (hold.id, hold)));
         }
         books.transfers = transfers(bank).await?;
+        books.waiting = waiting(bank).await?;
         for store in bank.shards() {
             let mut journal: Vec<(Sequence, Timestamp)> = Vec::new();
             loop {
@@ -131,4 +135,22 @@ async fn transfers(bank: &Bank) -> Result<Vec<(SeenTransfer, Option<TransferId>)
             None => return Ok(seen),
         }
     }
+}
+
+async fn waiting(bank: &Bank) -> Result<Vec<String>, Fault> {
+    let (mut ids, mut from) = (Vec::new(), None);
+    loop {
+        let page = bank.dead_letters(Some(DeadLetterStatus::Waiting), ROWS, from.as_ref()).await?;
+        let events = page.items.iter().filter_map(|view| view.event.as_deref());
+        ids.extend(events.map(|event| id_of(event.get()).to_string()));
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return Ok(ids),
+        }
+    }
+}
+
+/// The id of an event as these clients write them.
+fn id_of(event: &str) -> &str {
+    event.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default()
 }

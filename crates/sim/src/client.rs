@@ -11,9 +11,10 @@ use bank::Bank;
 use bank::error::BankError;
 use bank::read::TransferDetails;
 use ledger::account::Account;
-use ledger::ids::{AccountId, TransferId};
+use ledger::dead_letter::DeadLetterStatus;
+use ledger::ids::{AccountId, DeadLetterId, TransferId};
 use std::sync::Arc;
-use store::{Answer, Fault};
+use store::Fault;
 
 /// How long a client rests before it repeats a request, and between two requests.
 const BACKOFF_US: (u64, u64) = (1_000, 200_000);
@@ -25,6 +26,9 @@ const SENT_AGAIN: u64 = 1_500;
 const KEY_REUSED: u64 = 400;
 const LOOK: u64 = 4_000;
 const WATCHED: u64 = 6_000;
+const LETTERS_READ: u64 = 1_000;
+/// How many dead letters a client reads at once.
+const LETTERS_MAX: usize = 20;
 /// How often a client asks before it is tired of it.
 const WATCHES_MAX: usize = 40;
 
@@ -50,6 +54,9 @@ impl Client {
             self.ground.pause(REST_US.0, REST_US.1).await;
             if self.ground.dice.happens(LOOK) {
                 self.look(self.workload.any().account()).await;
+            }
+            if self.ground.dice.happens(LETTERS_READ) {
+                self.read_letters().await;
             }
             let request = self.workload.request(self.number, self.workload.draw());
             self.have_done(request).await;
@@ -100,6 +107,7 @@ impl Client {
                     self.workload.learn(&heard);
                     let begun: Vec<TransferId> = match &heard {
                         Heard::Begun(transfers) => transfers.iter().map(|transfer| transfer.id).collect(),
+                        Heard::Taken(Some(transfer)) => vec![*transfer],
                         _ => Vec::new(),
                     };
                     self.auditor.is_heard(request.id, heard, self.ground.scheduler.moment());
@@ -117,12 +125,12 @@ impl Client {
         let node = self.ground.dice.index(self.network.nodes());
         self.ground.note(&format!("request {} of {} to node {node}: {:?}", request.id, request.principal, request.ask));
         let asked = request.clone();
-        let work: Work<Result<Answer, BankError>> = Arc::new(move |bank: Arc<Bank>| {
+        let work: Work<Result<Heard, BankError>> = Arc::new(move |bank: Arc<Bank>| {
             let asked = asked.clone();
             Box::pin(async move { asked.put_to(&bank).await })
         });
         match self.network.call(node, work).await {
-            Ok(Ok(answer)) => Some(Heard::of(&answer)),
+            Ok(Ok(heard)) => Some(heard),
             Ok(Err(BankError::Fault(fault))) if fault.retryable() => None,
             Ok(Err(BankError::NotAvailableYet { .. })) => Some(Heard::NotAvailable),
             Ok(Err(error)) => {
@@ -149,6 +157,20 @@ impl Client {
                 self.auditor.is_ended(id, progress, self.ground.scheduler.moment());
                 left.pop();
             }
+        }
+    }
+
+    /// Reads which dead letters wait.
+    async fn read_letters(&self) {
+        let node = self.ground.dice.index(self.network.nodes());
+        let work: Work<Result<Vec<DeadLetterId>, Fault>> = Arc::new(move |bank: Arc<Bank>| {
+            Box::pin(async move {
+                let letters = bank.dead_letters(Some(DeadLetterStatus::Waiting), LETTERS_MAX, None).await?;
+                Ok(letters.items.iter().map(|view| view.letter.id).collect())
+            })
+        });
+        if let Ok(Ok(letters)) = self.network.call(node, work).await {
+            self.workload.learn_letters(letters);
         }
     }
 

@@ -1,10 +1,11 @@
 //! What a client hears: the public part of the bank's answer, whether it was decided now or before.
 
+use bank::ingest::{EventOutcome, EventResult};
 use bank::read::TransferDetails;
 use ledger::account::{Account, SystemAccount, SystemKind};
 use ledger::event::{Entry, Event, Outcome};
 use ledger::hold::Hold;
-use ledger::ids::{AccountId, CustomerId, HoldId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, TransferId};
 use ledger::rejection::Rejection;
 use ledger::saga::StepKind;
 use ledger::time::Timestamp;
@@ -117,6 +118,10 @@ pub enum Heard {
     },
     /// The key was used for something else.
     KeyReused,
+    /// A queued event was taken: it made this transfer, or a dead letter. Who sends it again hears no more than that.
+    Taken(Option<TransferId>),
+    /// An attempt to redrive a dead letter was made.
+    Redriven(DeadLetterId),
     /// The bank cannot do this yet.
     NotAvailable,
     /// Something that these clients never ask for.
@@ -133,6 +138,14 @@ impl Heard {
         }
     }
 
+    /// The public part of what became of an event, as whoever sends it again hears it too.
+    pub fn of_event(result: &EventResult) -> Heard {
+        match &result.outcome {
+            EventOutcome::Accepted { transfer } | EventOutcome::Replayed { transfer } => Heard::Taken(*transfer),
+            EventOutcome::DeadLettered { .. } => Heard::Taken(None),
+        }
+    }
+
     fn of_entry(entry: &Entry) -> Heard {
         Heard::of_outcome(&entry.outcome, entry.header.time)
     }
@@ -142,6 +155,7 @@ impl Heard {
             Outcome::Rejection { index, rejection } => Heard::Rejected { index: *index, rejection: *rejection },
             Outcome::Event(Event::HoldChanged(changed)) => Heard::Hold(Box::new(changed.hold.clone())),
             Outcome::Event(Event::AccountChanged(changed)) => Heard::Account(Box::new(changed.account.clone())),
+            Outcome::Event(Event::DeadLetterChanged(changed)) => Heard::Redriven(changed.dead_letter.id),
             Outcome::Event(Event::CustomerChanged(changed)) => Heard::Customer(changed.customer.id),
             Outcome::Event(Event::Saga(step)) => match step.kind {
                 StepKind::Started => Heard::Begun(seen(outcome, booked_at, Progress::Pending)),

@@ -7,7 +7,7 @@ use crate::heard::Heard;
 use crate::scheduler::lock;
 use bank::slot_map::SlotMap;
 use ledger::currency::Currency;
-use ledger::ids::{AccountId, CustomerId, HoldId, ShardId, TransferId, slot};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, ShardId, TransferId, slot};
 use ledger::time::Timestamp;
 use ledger::transfer::TransferKind;
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ struct Known {
     transfers: Vec<TransferId>,
     begun: Vec<TransferId>,
     holds: Vec<HoldId>,
+    letters: Vec<DeadLetterId>,
     next_request: RequestId,
     keys: BTreeMap<usize, u64>,
 }
@@ -119,12 +120,19 @@ impl Workload {
         }
     }
 
+    /// Learns which dead letters there are.
+    pub fn learn_letters(&self, letters: impl IntoIterator<Item = DeadLetterId>) {
+        lock(&self.known).letters = letters.into_iter().collect();
+    }
+
     /// What a client wants next.
     pub fn draw(&self) -> Ask {
         match self.ground.dice.below(100) {
-            0..15 => Ask::Move(self.deposit()),
-            15..27 => Ask::Move(self.withdrawal()),
-            27..52 => Ask::Move(self.transfer(1)),
+            0..12 => Ask::Move(self.deposit()),
+            12..21 => Ask::Move(self.withdrawal()),
+            21..43 => Ask::Move(self.transfer(1)),
+            43..50 => Ask::Event(self.queued()),
+            50..52 => self.redrive(),
             52..60 => Ask::Move(self.transfer(self.ground.dice.between(2, 4))),
             60..68 if self.slots.shards() == 1 => {
                 Ask::Batch((0..self.ground.dice.between(2, 4)).map(|_| self.transfer(1)).collect())
@@ -133,8 +141,8 @@ impl Workload {
             68..76 => self.hold(),
             76..82 => self.capture(),
             82..85 => self.known_hold().map_or_else(|| self.hold(), Ask::Void),
-            85..92 => self.reversal(),
-            92..94 => Ask::Freeze { account: self.any().account(), full: self.ground.dice.happens(3_000) },
+            85..91 => self.reversal(),
+            91..94 => Ask::Freeze { account: self.any().account(), full: self.ground.dice.happens(6_000) },
             94..97 => Ask::Unfreeze(self.any().account()),
             97 => self.limit(),
             98 if self.ground.dice.happens(5_000) => self.opening(),
@@ -161,7 +169,7 @@ impl Workload {
 
     /// Another account that this one can pay; itself if there is none, which the bank rejects.
     fn other(&self, account: Customers) -> Customers {
-        let stays = self.ground.dice.happens(2_000);
+        let stays = self.ground.dice.happens(1_000);
         let others = self.accounts.iter().filter(|other| {
             let is_near = !stays || self.shard_of(**other) == self.shard_of(account);
             other.id != account.id && other.currency == account.currency && is_near
@@ -194,6 +202,20 @@ impl Workload {
         };
         let legs = (0..legs).map(leg).collect();
         self.movement(TransferKind::Transfer, from, legs)
+    }
+
+    fn queued(&self) -> Movement {
+        let movement = match self.ground.dice.below(4) {
+            0 => self.deposit(),
+            1 => self.withdrawal(),
+            _ => self.transfer(1),
+        };
+        Movement { forced: false, ..movement }
+    }
+
+    fn redrive(&self) -> Ask {
+        let letter = self.ground.dice.pick(&lock(&self.known).letters).copied();
+        letter.map_or_else(|| Ask::Event(self.queued()), Ask::Redrive)
     }
 
     fn hold(&self) -> Ask {

@@ -118,7 +118,9 @@ fn told_of(case: &Case<'_>, seen: &SeenPosting) -> Option<((u64, u64), RequestId
     let (request, _) = seen.reference.as_deref().and_then(named_by)?;
     let told = case.told.get(&request)?;
     let transfers = told.answer().map_or(&[][..], Heard::transfers);
-    let is_told = transfers.iter().any(|transfer| transfer.postings.contains(&seen.posting));
+    let is_taken = told.answer() == Some(&Heard::Taken(Some(seen.transfer)));
+    let is_told = transfers.iter().any(|transfer| transfer.postings.contains(&seen.posting))
+        || (is_taken && seen.kind != TransferKind::Transfer);
     let known_at = if is_told { told.answered_at() } else { case.ended_at(seen.transfer) };
     Some(((told.asked_at, known_at), request))
 }
