@@ -134,10 +134,7 @@ impl Workload {
             43..50 => Ask::Event(self.queued()),
             50..52 => self.redrive(),
             52..60 => Ask::Move(self.transfer(self.ground.dice.between(2, 4))),
-            60..68 if self.slots.shards() == 1 => {
-                Ask::Batch((0..self.ground.dice.between(2, 4)).map(|_| self.transfer(1)).collect())
-            }
-            60..68 => Ask::Move(self.transfer(self.ground.dice.between(2, 4))),
+            60..68 => Ask::Batch((0..self.ground.dice.between(2, 4)).map(|_| self.transfer(1)).collect()),
             68..76 => self.hold(),
             76..82 => self.capture(),
             82..85 => self.known_hold().map_or_else(|| self.hold(), Ask::Void),
