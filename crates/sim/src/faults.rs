@@ -80,6 +80,7 @@ impl Rates {
 pub struct Faults {
     rates: Mutex<Rates>,
     outages: Mutex<BTreeMap<u16, u64>>,
+    is_over: Mutex<bool>,
 }
 
 impl Faults {
@@ -105,7 +106,13 @@ impl Faults {
 
     /// Nothing goes wrong any more.
     pub fn heal(&self) {
+        *lock(&self.is_over) = true;
         self.set_rates(Rates::default());
         lock(&self.outages).clear();
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub fn is_over(&self) -> bool {
+        *lock(&self.is_over)
     }
 }

@@ -16,6 +16,7 @@ pub mod ground;
 pub mod heard;
 pub mod network;
 pub mod node;
+pub mod operator;
 pub mod plants;
 pub mod ports;
 pub mod random;

@@ -44,6 +44,20 @@ impl Network {
     /// # Errors
     /// [`NoAnswer`] when none came in time, or the connection broke. The node may still do it, now or later.
     pub async fn call<T: Send + 'static>(&self, node: usize, work: Work<T>) -> Result<T, NoAnswer> {
+        let patience_us = self.ground.dice.between(PATIENCE_US.0, PATIENCE_US.1);
+        self.call_within(node, work, patience_us).await
+    }
+
+    /// As [`Network::call`], for whoever waits so many microseconds.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn call_within<T: Send + 'static>(
+        &self,
+        node: usize,
+        work: Work<T>,
+        patience_us: u64,
+    ) -> Result<T, NoAnswer> {
         let (giver, taker) = reply();
         let rates = self.ground.faults.rates();
         if self.ground.dice.happens(rates.request_doubled) {
@@ -52,7 +66,7 @@ impl Network {
         if !self.ground.dice.happens(rates.request_lost) {
             self.deliver(node, work, Some(giver));
         }
-        let patience = pin!(self.ground.pause(PATIENCE_US.0, PATIENCE_US.1));
+        let patience = pin!(self.ground.scheduler.sleep(patience_us));
         match select(taker, patience).await {
             Either::Left((answer, _)) => answer.map_err(|_| NoAnswer),
             Either::Right(_) => Err(NoAnswer),

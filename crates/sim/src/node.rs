@@ -23,6 +23,9 @@ const AWAY_US: (u64, u64) = (1_000, 4_000_000);
 
 struct Node {
     clock: Clock,
+    /// Whether its program runs.
+    runs: Mutex<bool>,
+    /// The bank, once it serves.
     bank: Mutex<Option<Arc<Bank>>>,
 }
 
@@ -45,7 +48,8 @@ pub struct Nodes {
 impl Nodes {
     /// So many nodes over these shards, all running.
     pub fn start(ground: &Ground, shards: &[Shard], count: usize, plant: Option<Plant>) -> Nodes {
-        let node = |_| Node { clock: Clock::new(ground.scheduler.clone()), bank: Mutex::default() };
+        let node =
+            |_| Node { clock: Clock::new(ground.scheduler.clone()), runs: Mutex::default(), bank: Mutex::default() };
         let inner = Inner {
             ground: ground.clone(),
             shards: shards.to_vec(),
@@ -76,9 +80,10 @@ impl Nodes {
 
     /// Ends a node with all it was doing; it comes back after a while.
     pub fn crash(&self, node: usize) {
-        if lock(&self.inner.nodes[node].bank).take().is_none() {
+        if !std::mem::take(&mut *lock(&self.inner.nodes[node].runs)) {
             return;
         }
+        lock(&self.inner.nodes[node].bank).take();
         let ground = self.inner.ground.clone();
         ground.note(&format!("node {node} crashes"));
         ground.scheduler.crash(Owner::Node(node));
@@ -88,6 +93,14 @@ impl Nodes {
             ground.pause(AWAY_US.0, AWAY_US.1).await;
             nodes.start_one(node);
         });
+    }
+
+    /// A node serves once it knows where everything is.
+    async fn serve(self, number: usize, bank: Arc<Bank>) {
+        while bank.reload_placement().await.is_err() {
+            self.inner.ground.pause(1_000, 100_000).await;
+        }
+        *lock(&self.inner.nodes[number].bank) = Some(bank);
     }
 
     fn start_one(&self, number: usize) {
@@ -104,8 +117,9 @@ impl Nodes {
         let stores = shards.iter().map(connect).collect();
         let env = Arc::new(NodeEnv::new(ground.clone(), clock.clone()));
         let bank = Arc::new(Bank::new(stores, env, keyring.clone()));
-        *lock(&nodes[number].bank) = Some(bank.clone());
+        *lock(&nodes[number].runs) = true;
         ground.note(&format!("node {number} runs"));
+        ground.scheduler.spawn(Owner::Node(number), self.clone().serve(number, bank.clone()));
         let bus: Option<Arc<dyn Bus>> =
             has_bus.then(|| Arc::new(ParcelBus::new(ground.clone(), self.clone())) as Arc<dyn Bus>);
         for store in bank.shards() {

@@ -8,10 +8,11 @@ use crate::faults::Rates;
 use crate::ground::Ground;
 use crate::network::Network;
 use crate::node::Nodes;
+use crate::operator::Operator;
 use crate::plants::Plant;
 use crate::scheduler::{Owner, Step, lock};
 use crate::shard::Shard;
-use crate::workload::Workload;
+use crate::workload::{Customers, Workload};
 use bank::Bank;
 use bank::slot_map::SlotMap;
 use futures_util::FutureExt;
@@ -63,6 +64,8 @@ const STEPS_MAX: u64 = 300_000;
 const CRASHES_MAX: u64 = 150;
 /// How long everything that is still under way may take once nothing goes wrong any more.
 const SETTLING_US: u64 = 60_000_000;
+/// In how many of 10,000 worlds of several shards slots move.
+const MOVING: u64 = 4_000;
 /// How often, in steps, sums are looked at.
 const SUMS_EVERY: u64 = 8;
 /// Furthest that a clock is off.
@@ -75,6 +78,8 @@ struct World {
     auditor: Auditor,
     steps: u64,
     crashes: u64,
+    /// Whether slots move.
+    moves: bool,
 }
 
 /// Runs the world of a plan twice: both must be the same.
@@ -100,7 +105,7 @@ pub fn run(plan: Plan) -> Report {
     let shard = |number| Shard::new(number, slots, plan.plant, dice);
     let shards: Vec<Shard> = (0..slots.shards()).map(shard).collect();
     let nodes = Nodes::start(&ground, &shards, node_count, plan.plant);
-    let mut world = World { ground, shards, nodes, auditor: Auditor::default(), steps: 0, crashes: 0 };
+    let mut world = World { ground, shards, nodes, auditor: Auditor::default(), steps: 0, crashes: 0, moves: false };
     let findings = world.live(slots);
     world.ground.scheduler.end();
     Report {
@@ -133,6 +138,12 @@ impl World {
         }
         ground.faults.set_rates(Rates::drawn(&ground.dice));
         self.ground.scheduler.spawn(Owner::World, troubles(ground.clone(), self.nodes.clone(), slots.shards()));
+        self.moves = 1 < slots.shards() && ground.dice.happens(MOVING);
+        if self.moves {
+            let operator = Operator { ground: ground.clone(), network: network.clone(), auditor: auditor.clone() };
+            let accounts = workload.accounts().iter().map(Customers::account).collect();
+            self.ground.scheduler.spawn(Owner::World, operator.move_slots(accounts, slots.shards()));
+        }
         let clients = ground.dice.between(CLIENTS.0, CLIENTS.1);
         left.store(clients, Ordering::SeqCst);
         for number in 1..=clients {
@@ -213,7 +224,10 @@ impl World {
                 is_clearing.then_some((pair, account.balance))
             }));
         }
-        self.check_between(&between);
+        // An account that moves with a balance below zero owes the other shard money for a while.
+        if !self.moves {
+            self.check_between(&between);
+        }
     }
 
     /// What two shards owe each other is what is on its way between them: never less than nothing.

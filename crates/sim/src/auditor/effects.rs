@@ -32,7 +32,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
 /// The transfers in the books by whose they are. All clients name theirs.
 fn by_request<'a>(case: &Case<'a>, findings: &mut Vec<Finding>) -> ByRequest<'a> {
     let mut by_request = ByRequest::new();
-    for (transfer, _) in &case.books.transfers {
+    for (transfer, _) in case.books.transfers.iter().filter(|(transfer, _)| transfer.kind != TransferKind::Move) {
         let named = transfer.reference.as_deref().and_then(named_by);
         match named.filter(|(request, _)| case.told.contains_key(request)) {
             Some(place) => by_request.entry(place).or_default().push(transfer),
@@ -121,7 +121,11 @@ pub(super) fn check_end(told: &Told, place: usize, transfer: &SeenTransfer, find
     };
     let is_whole = match (transfer.progress, movement) {
         (Progress::Failed, _) => net.is_empty(),
-        (_, Some(movement)) if is_between(transfer) => net == wanted(movement),
+        (_, Some(movement)) if is_between(transfer) => {
+            let customers = net.iter().filter(|(id, _)| SystemAccount::from_id(**id).is_none());
+            let customers: BTreeMap<AccountId, i128> = customers.map(|(id, amount)| (*id, *amount)).collect();
+            customers == wanted(movement) && net.values().sum::<i128>() == 0
+        }
         _ => net.values().sum::<i128>() == 0,
     };
     expect(findings, "a transfer takes effect as a whole or not at all", is_whole, || {
@@ -137,8 +141,12 @@ pub(super) fn is_between(transfer: &SeenTransfer) -> bool {
 fn wanted(movement: &Movement) -> BTreeMap<AccountId, i128> {
     let mut net = BTreeMap::new();
     for (from, to, amount) in &movement.legs {
-        *net.entry(*from).or_default() -= i128::from(*amount);
-        *net.entry(*to).or_default() += i128::from(*amount);
+        if movement.kind != TransferKind::Deposit {
+            *net.entry(*from).or_default() -= i128::from(*amount);
+        }
+        if movement.kind != TransferKind::Withdrawal {
+            *net.entry(*to).or_default() += i128::from(*amount);
+        }
     }
     net.retain(|_, amount| *amount != 0);
     net
@@ -245,7 +253,9 @@ fn check_balances(case: &Case<'_>, findings: &mut Vec<Finding>) {
     }
     let mut between: BTreeMap<_, i128> = BTreeMap::new();
     for (id, statement) in &case.books.accounts {
-        let expected = expected.get(id).copied().unwrap_or(0);
+        let moves = statement.postings.iter().filter(|seen| seen.kind == TransferKind::Move);
+        let moved: i128 = moves.map(|seen| seen.posting.signed()).sum();
+        let expected = expected.get(id).copied().unwrap_or(0) + moved;
         expect(findings, "balances are what was acknowledged", statement.account.balance == expected, || {
             format!("account {id} has {}, acknowledged are {expected}", statement.account.balance)
         });

@@ -31,9 +31,11 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
     for (id, statement) in &case.books.accounts {
         check_postings(*id, statement, &transfers, findings);
         let listed = listed.get(id).copied().unwrap_or(0);
-        expect(findings, "histories and transfers agree", listed == statement.postings.len(), || {
-            format!("account {id} has {} postings, transfers have {listed} on it", statement.postings.len())
+        let asked_for = statement.postings.iter().filter(|seen| seen.kind != TransferKind::Move).count();
+        expect(findings, "histories and transfers agree", listed == asked_for, || {
+            format!("account {id} has {asked_for} postings, transfers have {listed} on it")
         });
+        check_moves(*id, statement, findings);
         check_order(case, *id, statement, findings);
     }
     check_looks(case, findings);
@@ -57,7 +59,8 @@ fn check_postings(
         expect(findings, "running balances add up", posting.balance_after == balance, || {
             format!("account {id} version {version}: {} instead of {balance}", posting.balance_after)
         });
-        let is_in_transfer = transfers.get(&seen.transfer).is_some_and(|transfer| transfer.postings.contains(posting));
+        let is_in_transfer = seen.kind == TransferKind::Move
+            || transfers.get(&seen.transfer).is_some_and(|transfer| transfer.postings.contains(posting));
         expect(findings, "histories and transfers agree", is_in_transfer, || {
             format!("account {id} version {version} is not in transfer {}", seen.transfer)
         });
@@ -77,6 +80,26 @@ fn check_postings(
     );
 }
 
+/// An account that moves leaves with all it has and arrives with the same, and nothing happens on its way.
+fn check_moves(id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
+    if statement.account.is_system() {
+        return;
+    }
+    let moves: Vec<&SeenPosting> = statement.postings.iter().filter(|seen| seen.kind == TransferKind::Move).collect();
+    for pair in moves.chunks(2) {
+        let is_kept = match pair {
+            [left, arrived] => {
+                left.transfer == arrived.transfer
+                    && left.posting.balance_after == 0
+                    && left.posting.version + 1 == arrived.posting.version
+                    && left.posting.signed() + arrived.posting.signed() == 0
+            }
+            _ => false,
+        };
+        expect(findings, "an account that moves keeps what it has", is_kept, || format!("account {id}: {pair:?}"));
+    }
+}
+
 /// A request is judged as a whole on each shard, so its last posting there counts.
 fn check_overdraft(id: AccountId, statement: &Statement, findings: &mut Vec<Finding>) {
     if statement.account.is_system() {
@@ -90,7 +113,8 @@ fn check_overdraft(id: AccountId, statement: &Statement, findings: &mut Vec<Find
     for postings in statement.postings.chunk_by(is_one) {
         let Some(last) = postings.last() else { continue };
         let net: i128 = postings.iter().map(|seen| seen.posting.signed()).sum();
-        let may_be_low = postings.iter().any(|seen| seen.forced) || last.kind == TransferKind::Capture;
+        let may_be_low =
+            postings.iter().any(|seen| seen.forced) || matches!(last.kind, TransferKind::Capture | TransferKind::Move);
         let is_low = last.posting.balance_after < lowest;
         let claim = "no account is below its overdraft without a forced posting";
         expect(findings, claim, 0 <= net || may_be_low || !is_low, || {
@@ -115,6 +139,9 @@ fn check_order(case: &Case<'_>, id: AccountId, statement: &Statement, findings: 
 
 /// When a posting was asked for, and when somebody first knew of it.
 fn told_of(case: &Case<'_>, seen: &SeenPosting) -> Option<((u64, u64), RequestId)> {
+    if seen.kind == TransferKind::Move {
+        return None; // nobody asked for it, so it may come at any time
+    }
     let (request, _) = seen.reference.as_deref().and_then(named_by)?;
     let told = case.told.get(&request)?;
     let transfers = told.answer().map_or(&[][..], Heard::transfers);
@@ -141,7 +168,8 @@ fn check_looks(case: &Case<'_>, findings: &mut Vec<Finding>) {
         let mut oldest = 0;
         let mut newest = 0;
         for posting in &statement.postings {
-            let Some(((asked_at, answered_at), _)) = told_of(case, posting) else { continue };
+            let told = told_of(case, posting).map(|(told, _)| told);
+            let (asked_at, answered_at) = told.unwrap_or((0, u64::MAX));
             if answered_at < look.asked_at {
                 oldest = posting.posting.version;
             }

@@ -36,6 +36,11 @@ pub(super) trait Twist: Send + Sync + 'static {
     /// Changes on their way to a reader what is said of where the shard stands with others.
     fn show_positions(&self, _positions: &mut Positions) {}
 
+    /// Whether a shard that an account has left is told of a key there.
+    fn knows_key(&self, _entry: &Entry) -> bool {
+        true
+    }
+
     /// Changes an account on its way to a reader.
     fn show_account(&self, account: Option<Account>) -> Option<Account> {
         account
@@ -130,6 +135,14 @@ impl<T: Twist> Store for Twisted<T> {
         })
     }
 
+    fn entry_of_key(&self, digest: u128) -> Reply<'_, Option<EntryRef>> {
+        let store = self.0.store();
+        Box::pin(async move {
+            let entry = store.entry_of_key(digest).await?;
+            Ok(entry.filter(|entry| self.0.knows_key(entry)).map(|entry| self.shown(&entry)))
+        })
+    }
+
     fn entries(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
         let store = self.0.store();
         Box::pin(async move { Ok(store.entries(query).await?.iter().map(|entry| self.shown(entry)).collect()) })
@@ -151,7 +164,6 @@ impl<T: Twist> Store for Twisted<T> {
         open_sagas(query: SagaQuery) -> Page<Saga>;
         slots() -> Slots;
         accounts_in(slot: u16, after: Option<AccountId>, limit: usize) -> Vec<AccountId>;
-        entry_of_key(digest: u128) -> Option<EntryRef>;
         lease(holder: u128, microseconds: u64) -> bool;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;
         verify(progress: Arc<dyn Progress>) -> VerifyReport;
