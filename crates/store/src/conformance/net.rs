@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 /// How many shards a net has: the home of its sagas is the first.
 pub const PLACES: usize = 3;
 /// How many accounts of customers each has.
-pub const ACCOUNTS: u64 = 4;
+pub const ACCOUNTS: u64 = NUMBERS as u64;
+const NUMBERS: usize = 4;
 /// How many ids each net of a bench may choose from.
 const IDS_OF_NET: u64 = 1000;
 /// What each of them has at the start.
@@ -35,7 +36,7 @@ pub struct Net<'a> {
     shards: [ShardId; PLACES],
     /// The customer of each place, and the numbers of the accounts that are there.
     owners: [u64; PLACES],
-    numbers: [[u64; ACCOUNTS as usize]; PLACES],
+    numbers: [[u64; NUMBERS]; PLACES],
     /// A contra account of each place.
     contra: Vec<AccountId>,
     /// Parts that the claim refuses, as if the rule book failed on them.
@@ -129,7 +130,7 @@ impl<'a> Net<'a> {
         match SystemAccount::from_id(account) {
             Some(system) => self.shards.iter().position(|shard| *shard == system.shard).expect("a place of the net"),
             None => {
-                let is_there = |numbers: &[u64; ACCOUNTS as usize]| numbers.contains(&account.number());
+                let is_there = |numbers: &[u64; NUMBERS]| numbers.contains(&account.number());
                 self.numbers.iter().position(is_there).expect("an account of the net")
             }
         }
@@ -365,7 +366,7 @@ impl<'a> Net<'a> {
 
 /// Ids for each place's customer and accounts: in slots of the shard under test at its own place, in those of others
 /// elsewhere, unless it owns all. Nets of one bench have different ones.
-fn ids_of_net(slots: &SlotSet, own: usize, number: u64) -> ([u64; PLACES], [[u64; ACCOUNTS as usize]; PLACES]) {
+fn ids_of_net(slots: &SlotSet, own: usize, number: u64) -> ([u64; PLACES], [[u64; NUMBERS]; PLACES]) {
     let owns_all = (0..ledger::ids::SLOTS).all(|slot| slots.contains(slot));
     let mut candidates: Vec<u64> = (0..IDS_OF_NET).map(|more| IDS_OF_NET * (number + 1) + more).collect();
     let mut take = |place: usize| {
