@@ -77,7 +77,7 @@ impl Bank {
     /// it there becomes a refusal, so that it is recorded under the key like every other.
     async fn refusal_elsewhere(&self, hold: &PlaceHold, home: ShardId) -> Result<Option<Command>, Fault> {
         let Some(to) = hold.to.filter(|to| self.shard_of_account(*to) != home) else { return Ok(None) };
-        let account = self.store(self.shard_of_account(to)).account(to, self.now()).await?;
+        let account = self.account(to).await?;
         let rejection = match account {
             None => Rejection::AccountNotFound(to),
             Some(account) if account.status == Status::Closed => Rejection::AccountClosed(to),

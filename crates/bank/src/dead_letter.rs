@@ -12,6 +12,7 @@ use crate::digest::{EVENT_FINGERPRINT, Namespace, Scope};
 use crate::error::BankError;
 use crate::event::{self, Failure, Said};
 use crate::ingest::{BEGINNING, EVENT_BYTES_MAX, WHOLE, too_large};
+use crate::moving::Patience;
 use crate::read::{Merged, PAGE_BYTES_MAX, Positions};
 use crate::sealing::{EVENT_PURPOSE, Sealer};
 use crate::submit::{ClientKey, allow};
@@ -215,20 +216,26 @@ impl Bank {
             }
             _ => None,
         };
-        let (shard, command) = match said.and_then(|said| self.command_of(said, sealer.as_ref())) {
-            Ok(command) => command,
-            Err(failure) => return Ok(Some((failure.code, failure.detail))),
-        };
-        let command = match self.with_known_customer(command, shard).await? {
-            // It may fail after it began, when this attempt has long been told as made: then it is a new dead letter.
-            Command::Between(between) => {
-                Command::Between(Box::new(Between { payload: payload_in(data).cloned(), ..*between }))
-            }
-            command => command,
-        };
         let digest = self.digests.key(Namespace::Attempt(attempt), Scope::DeadLetter(id), b"");
         let key = Some(Key { digest, fingerprint: EVENT_FINGERPRINT });
-        let answer = self.submit_one(caller.context(), shard, Request { key, command }, false).await?;
+        let mut patience = Patience::new();
+        let answer = loop {
+            let (shard, command) = match said.clone().and_then(|said| self.command_of(said, sealer.as_ref())) {
+                Ok(command) => command,
+                Err(failure) => return Ok(Some((failure.code, failure.detail))),
+            };
+            let command = match self.with_known_customer(command, shard).await? {
+                // It may fail after it began, when this attempt has long been told as made: then it is a new dead letter.
+                Command::Between(between) => {
+                    Command::Between(Box::new(Between { payload: payload_in(data).cloned(), ..*between }))
+                }
+                command => command,
+            };
+            let request = Request { key, command };
+            if let Some(answer) = self.submit_at(&caller.context(), shard, request, false, &mut patience).await? {
+                break answer;
+            }
+        };
         Ok(match answer.outcome() {
             Some(Outcome::Rejection { rejection, .. }) => Some((rejection.code(), rejection.to_string())),
             Some(Outcome::Event(_)) | None => None,

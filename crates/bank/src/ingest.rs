@@ -13,10 +13,10 @@ use crate::submit::{ShardBatch, allow, submit_batches, unknown_customer};
 use crate::transfer::{Terms, transfer};
 use crate::{Bank, Caller};
 use futures_util::future::join;
-use ledger::command::{Between, Command, Ingest, OpenAccount, RecordDeadLetter};
+use ledger::command::{AtHome, Between, Command, Ingest, OpenAccount, RecordDeadLetter};
 use ledger::customer::Sealed;
 use ledger::event::{Context, Event, Key, Outcome};
-use ledger::ids::{CustomerId, DeadLetterId, ShardId, TransferId};
+use ledger::ids::{CustomerId, DeadLetterId, ShardId, TransferId, slot};
 use ledger::rejection::Rejection;
 use ledger::token::Role;
 use ledger::transfer::{LegAmount, TransferKind};
@@ -249,6 +249,10 @@ impl Bank {
             Ok((_, command)) => Command::Ingest(Box::new(Ingest { command, payload })),
             Err(failure) => dead_letter(&failure, payload),
         };
+        let (shard, command) = match command {
+            Command::RecordDeadLetter(_) => self.letter_at_home(command, Some(read.scope)),
+            command => (shard, command),
+        };
         let (key, source) = key.unzip();
         let request = Request { key, command };
         Prepared { id, shard, request, registers, key: source.map(|source| (source, read.scope)) }
@@ -322,9 +326,7 @@ impl Bank {
         let mut results = Vec::with_capacity(known.len());
         for (((id, key), answer), event) in known.into_iter().zip(answers).zip(events) {
             let mut answer = answer.ok_or_else(unanswered)?;
-            let mut patience = Patience::new();
-            while let Some(id) = elsewhere(&answer) {
-                patience.wait(self).await?;
+            if let Some(id) = elsewhere(&answer) {
                 self.find_again(id).await?;
                 answer = self.ingest_again(context, event, place).await?;
             }
@@ -344,8 +346,19 @@ impl Bank {
         event: &E,
         place: &(impl Fn(&E) -> Option<Place> + Sync),
     ) -> Result<Answer, BankError> {
-        let prepared = self.prepare(std::slice::from_ref(event), place).await?.pop().ok_or_else(unanswered)?;
-        self.submit_one(context.clone(), prepared.shard, prepared.request, false).await
+        let mut patience = Patience::new();
+        loop {
+            let mut prepared = self.prepare(std::slice::from_ref(event), place).await?.pop().ok_or_else(unanswered)?;
+            if let Some(customer) = self.customer_elsewhere(&prepared)
+                && self.user(customer).await?.is_none()
+            {
+                reject_customer(&mut prepared.request.command);
+            }
+            let Prepared { shard, request, .. } = prepared;
+            if let Some(answer) = self.submit_at(context, shard, request, false, &mut patience).await? {
+                return Ok(answer);
+            }
+        }
     }
 
     async fn collect(
@@ -377,18 +390,34 @@ impl Bank {
         key: Option<(&str, (Box<str>, Scope))>,
         answer: &Answer,
     ) -> Result<EventOutcome, BankError> {
-        let (shard, key) = match key {
-            Some((id, (source, scope))) => {
-                let digest = self.digests.key(Namespace::Poison(&source), scope, id.as_bytes());
-                (self.shard_of_scope(scope), Some(Key { digest, fingerprint: EVENT_FINGERPRINT }))
-            }
-            None => (ShardId::default(), None),
-        };
+        let scope = key.as_ref().map(|(_, (_, scope))| *scope);
+        let key = key.map(|(id, (source, scope))| {
+            let digest = self.digests.key(Namespace::Poison(&source), scope, id.as_bytes());
+            Key { digest, fingerprint: EVENT_FINGERPRINT }
+        });
         let payload = self.payload(&self.payload_sealer(1).await?, event);
-        let command = dead_letter(&rejected(&Rejection::InvariantBroken), payload);
-        let buried = self.submit_one(context.clone(), shard, Request { key, command }, false).await?;
+        let mut patience = Patience::new();
+        let buried = loop {
+            let command = dead_letter(&rejected(&Rejection::InvariantBroken), payload.clone());
+            let (shard, command) = self.letter_at_home(command, scope);
+            let request = Request { key, command };
+            if let Some(answer) = self.submit_at(context, shard, request, false, &mut patience).await? {
+                break answer;
+            }
+        };
         let outcome = outcome_of(&buried).ok_or_else(unanswered)?;
         Ok(if matches!(answer, Answer::Replayed(_)) { EventOutcome::Replayed { transfer: None } } else { outcome })
+    }
+
+    /// A dead letter names nothing that could say that it is on the wrong shard. So its shard is told whose slot it goes by.
+    fn letter_at_home(&self, command: Command, scope: Option<Scope>) -> (ShardId, Command) {
+        let id = match scope {
+            Some(Scope::Account(id)) => id.number(),
+            Some(Scope::User(id)) => id.number(),
+            _ => return (ShardId::default(), command),
+        };
+        let slot = slot(id);
+        (self.placement().owner(slot), Command::AtHome(Box::new(AtHome { slot, command })))
     }
 
     fn shard_of_scope(&self, scope: Scope) -> ShardId {

@@ -146,13 +146,12 @@ fn told(event: &Event) -> (&'static str, Value) {
         Event::Saga(step) => saga(step),
         Event::SlotsChanged(changed) => {
             let (change, shard) = match changed.change {
-                SlotChange::Fenced => ("fenced", None),
-                SlotChange::Opened(owner) => ("opened", Some(owner)),
-                SlotChange::Released(to) => ("released", Some(to)),
-                SlotChange::Acquired(from) => ("acquired", Some(from)),
+                SlotChange::Fenced(to) => ("fenced", to),
+                SlotChange::Opened(owner) => ("opened", owner),
+                SlotChange::Released(to) => ("released", to),
+                SlotChange::Acquired(from) => ("acquired", from),
             };
-            let shard = shard.map(ShardId::number);
-            ("florin.slots.changed", json!({ "change": change, "slots": changed.slots, "shard": shard }))
+            ("florin.slots.changed", json!({ "change": change, "slots": changed.slots, "shard": shard.number() }))
         }
         Event::TokenChanged(token) => {
             let kind = if token.revoked { "florin.token.revoked" } else { "florin.token.created" };

@@ -3,7 +3,7 @@
 //! Every step is an entry of a shard's journal and may be asked for again, so whoever finds a move unfinished carries it
 //! on from wherever it stopped:
 //!
-//! 1. The slots are fenced on every shard: no new saga names an account of theirs. Same-shard movements go on.
+//! 1. The slots are fenced on every shard, for the one they go to: no new saga names an account of theirs. Same-shard movements go on.
 //! 2. Messages that were under way to the old shard arrive; what they prepared there is posted or released.
 //! 3. The old shard releases the slots, the new one acquires them. From here on accounts are opened there.
 //! 4. The accounts move one by one, each in an entry of either shard. One with a part in an open saga is tried again.
@@ -18,7 +18,7 @@ use ledger::command::{ChangeSlots, Command, MoveAccount};
 use ledger::event::{Event, Outcome};
 use ledger::ids::{AccountId, CustomerId, SLOTS, ShardId, slot};
 use ledger::rejection::Rejection;
-use ledger::slots::SlotChange;
+use ledger::slots::{SlotChange, Slots};
 use ledger::token::Role;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -78,18 +78,41 @@ impl Bank {
     /// # Errors
     /// A fault of any shard; `Unavailable` where slots are on a shard that this bank was not opened with.
     pub async fn reload_placement(&self) -> Result<(), Fault> {
-        let mut shards = Vec::with_capacity(self.shards().len());
-        for store in self.shards() {
-            shards.push((store.shard(), store.slots().await?));
+        // Read until nothing changes any more: only then is it what all shards say at one instant. A slot that changes
+        // hands between two answers would have two owners, or none, and nobody who had it before.
+        let mut shards = self.all_slots().await?;
+        loop {
+            let again = self.all_slots().await?;
+            if again == shards {
+                break;
+            }
+            shards = again;
         }
         // A node that does not know all shards must not guess where the rest is.
         let beyond = shards.iter().flat_map(|(_, slots)| slots.released.values());
         beyond.max().map_or(Ok(()), |last| self.reach(*last).map(drop))?;
         let mut placement = Placement::of(&shards);
         let mut known = self.placement.write().unwrap_or_else(PoisonError::into_inner);
-        placement.keep_arrivals(&known);
-        *known = Arc::new(placement);
+        if known.version() <= placement.version() {
+            placement.keep_arrivals(&known);
+            *known = Arc::new(placement);
+        }
         Ok(())
+    }
+
+    async fn all_slots(&self) -> Result<Vec<(ShardId, Slots)>, Fault> {
+        let mut shards = Vec::with_capacity(self.shards().len());
+        for store in self.shards() {
+            shards.push((store.shard(), store.slots().await?));
+        }
+        Ok(shards)
+    }
+
+    /// Whether the map of this node was old: asked when something is not where it should be.
+    async fn learns_more(&self) -> Result<bool, Fault> {
+        let before = self.placement().version();
+        self.reload_placement().await?;
+        Ok(self.placement().version() != before)
     }
 
     /// A shard said that an account, user or slot is not there: finds out where it is.
@@ -120,28 +143,37 @@ impl Bank {
     /// # Errors
     /// A fault of any shard asked: what cannot be asked is never taken for "not there".
     pub(crate) async fn home_of(&self, id: AccountId) -> Result<ShardId, Fault> {
-        let placement = self.placement();
-        let slot = slot(id.number());
+        if self.shards().len() == 1 {
+            return Ok(ShardId::default());
+        }
         let first = self.shard_of_account(id);
-        if placement.is_as_dealt() || placement.earlier(slot).is_empty() {
+        if self.has(first, id).await? == Some(true) {
             return Ok(first);
         }
         let mut patience = Patience::new();
         loop {
             let mut is_known = false;
             for shard in self.history_of(id) {
-                if let Some(row) = self.store(shard).account(id, self.now()).await? {
-                    if row.moved_to.is_none() {
-                        return Ok(shard);
-                    }
-                    is_known = true;
+                match self.has(shard, id).await? {
+                    Some(true) => return Ok(shard),
+                    Some(false) => is_known = true,
+                    None => {}
                 }
             }
+            if self.learns_more().await? {
+                continue;
+            }
             if !is_known {
-                return Ok(placement.owner(slot));
+                return Ok(self.shard_of_account(id));
             }
             patience.wait(self).await?; // it has left one shard and not arrived at the other
         }
+    }
+
+    /// Whether a shard has an account; `Some(false)` where it had it.
+    async fn has(&self, shard: ShardId, id: AccountId) -> Result<Option<bool>, Fault> {
+        let row = self.store(shard).account(id, self.now()).await?;
+        Ok(row.map(|row| row.moved_to.is_none()))
     }
 
     /// The shards that may have something of an account: where it is now or may be, then those before, the latest first.
@@ -162,15 +194,22 @@ impl Bank {
     /// # Errors
     /// A fault of any shard asked.
     pub(crate) async fn home_of_user(&self, id: CustomerId) -> Result<ShardId, Fault> {
-        let placement = self.placement();
-        let slot = slot(id.number());
-        let owner = placement.owner(slot);
-        for shard in placement.earlier(slot) {
-            if self.store(*shard).customer(id).await?.is_some() {
-                return Ok(*shard);
+        loop {
+            let placement = self.placement();
+            let slot = slot(id.number());
+            let owner = placement.owner(slot);
+            if self.shards().len() == 1 {
+                return Ok(owner);
+            }
+            for shard in std::iter::once(owner).chain(placement.earlier(slot).iter().copied()) {
+                if self.store(shard).customer(id).await?.is_some() {
+                    return Ok(shard);
+                }
+            }
+            if !self.learns_more().await? {
+                return Ok(owner);
             }
         }
-        Ok(owner)
     }
 
     /// Moves slots to a shard; again, what is left of a move that stopped. Needs the role admin.
@@ -195,8 +234,11 @@ impl Bank {
             let owner = placement.owner(slot);
             let from = placement.moving_from(slot).unwrap_or(owner);
             if owner == to && from == to {
-                // A move that stopped before anything moved may have left it fenced.
-                self.change_everywhere(caller, &[slot], SlotChange::Opened(owner)).await?;
+                // A move that stopped before anything moved may have left it fenced for another shard.
+                if self.is_fenced(slot).await? {
+                    self.change_everywhere(caller, &[slot], SlotChange::Fenced(to)).await?;
+                    self.change_everywhere(caller, &[slot], SlotChange::Opened(to)).await?;
+                }
                 continue;
             }
             if owner != to && from != owner {
@@ -224,7 +266,7 @@ impl Bank {
         from: ShardId,
         to: ShardId,
     ) -> Result<usize, BankError> {
-        self.change_everywhere(caller, slots, SlotChange::Fenced).await?;
+        self.change_everywhere(caller, slots, SlotChange::Fenced(to)).await?;
         self.drain_to(from).await?;
         self.change_slots(caller, from, slots, SlotChange::Released(to)).await?;
         // Of two operators who move a slot to different shards the first decides.
@@ -237,9 +279,15 @@ impl Bank {
         for slot in slots {
             accounts += self.move_accounts(caller, *slot, from, to).await?;
         }
+        // Whoever slept since before may have aimed a fence elsewhere meanwhile.
+        self.change_everywhere(caller, slots, SlotChange::Fenced(to)).await?;
         self.change_everywhere(caller, slots, SlotChange::Opened(to)).await?;
         self.reload_placement().await?;
         Ok(accounts)
+    }
+
+    async fn is_fenced(&self, slot: u16) -> Result<bool, Fault> {
+        Ok(self.all_slots().await?.iter().any(|(_, slots)| slots.fenced.contains_key(&slot)))
     }
 
     async fn change_everywhere(&self, caller: &Caller, slots: &[u16], change: SlotChange) -> Result<(), BankError> {
@@ -257,13 +305,7 @@ impl Bank {
         change: SlotChange,
     ) -> Result<(), BankError> {
         let known = self.store(shard).slots().await?;
-        let is_open = |slot: &u16| match change {
-            SlotChange::Fenced => !known.fenced.contains(slot),
-            SlotChange::Opened(_) => known.fenced.contains(slot),
-            SlotChange::Released(_) => known.contains(*slot),
-            SlotChange::Acquired(_) => !known.contains(*slot),
-        };
-        let slots: Box<[u16]> = slots.iter().copied().filter(is_open).collect();
+        let slots: Box<[u16]> = slots.iter().copied().filter(|slot| known.would_change(*slot, change)).collect();
         if slots.is_empty() {
             return Ok(());
         }

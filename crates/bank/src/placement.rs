@@ -33,7 +33,7 @@ impl Placement {
         }
     }
 
-    /// What all shards say of their slots, in the order of the shards. A slot that one gave up and none took over yet
+    /// What all shards say of their slots at one instant, in the order of the shards. A slot that one gave up and none took over yet
     /// counts to the one it was given to.
     pub fn of(shards: &[(ShardId, Slots)]) -> Placement {
         let mut owners = vec![ShardId::default(); usize::from(SLOTS)];
@@ -42,7 +42,7 @@ impl Placement {
         for (shard, slots) in shards {
             for (slot, to) in &slots.released {
                 owners[usize::from(*slot)] = *to;
-                if slots.fenced.contains(slot) && !slots.contains(*slot) {
+                if slots.fenced.contains_key(slot) && !slots.contains(*slot) {
                     moving.insert(*slot, *shard);
                 }
             }
@@ -133,7 +133,7 @@ mod tests {
         let mut old = Slots::new(SlotSet::of(|slot| slot % 2 == 0));
         old.owned = SlotSet::of(|slot| slot % 2 == 0 && slot != 4);
         old.released.insert(4, shard(2));
-        old.fenced.insert(4);
+        old.fenced.insert(4, shard(2));
         let shards = [
             (shard(0), old),
             (shard(1), Slots::new(SlotSet::of(|slot| slot % 2 == 1))),

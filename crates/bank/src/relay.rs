@@ -118,8 +118,26 @@ impl Bank {
     pub async fn pull(&self, from: ShardId, to: ShardId) -> Result<bool, Fault> {
         let received = self.store(to).positions().await?.received.get(&from).copied().unwrap_or_default();
         let sent = self.store(from).positions().await?.sent.get(&to).copied().unwrap_or(0);
-        if sent <= received.number {
+        let forgot = || Fault::Corrupt {
+            detail: format!(
+                "shard {to} took message {} of shard {from} from its entry {}, which is not there: shard {from} was \
+                 restored to an earlier state and has lost what it answered",
+                received.number, received.sequence
+            ),
+        };
+        if sent < received.number {
+            return Err(forgot());
+        }
+        if sent == received.number {
             return Ok(false);
+        }
+        if 0 < received.number {
+            let query = EntryQuery { after: received.sequence.saturating_sub(1), limit: 1 };
+            let taken = self.store(from).entries(query).await?;
+            let is_it = |envelope: &Envelope| envelope.to == to && envelope.position == received;
+            if !taken.iter().flat_map(|entry| messages(from, entry)).any(|envelope| is_it(&envelope)) {
+                return Err(forgot());
+            }
         }
         let mut after = received.sequence;
         let mut missing = Vec::new();

@@ -2,6 +2,7 @@
 
 use crate::Bank;
 use ledger::ids::{SLOTS, Sequence, ShardId};
+use std::collections::BTreeMap;
 use store::Fault;
 
 /// A shard as an operator sees it.
@@ -28,8 +29,8 @@ pub struct MovingSlot {
     pub slot: u16,
     /// The shard it leaves.
     pub from: ShardId,
-    /// The shard it goes to; none where the move stopped before the slot was given up.
-    pub to: Option<ShardId>,
+    /// The shard it goes to.
+    pub to: ShardId,
 }
 
 /// All shards at one time.
@@ -51,26 +52,21 @@ impl Bank {
     pub async fn shards_summary(&self) -> Result<ShardsSummary, Fault> {
         self.reload_placement().await?;
         let placement = self.placement();
-        let (mut shards, mut fenced) = (Vec::with_capacity(self.shards().len()), [false; SLOTS as usize]);
+        let (mut shards, mut fenced) = (Vec::with_capacity(self.shards().len()), BTreeMap::new());
         for store in self.shards() {
             let (slots, stats) = (store.slots().await?, store.stats());
-            slots.fenced.iter().for_each(|slot| fenced[usize::from(*slot)] = true);
+            fenced.extend(slots.fenced);
             shards.push(ShardSummary {
                 shard: store.shard(),
                 slots: (0..SLOTS).filter(|slot| placement.owner(*slot) == store.shard()).collect(),
-                given_up: slots.released.keys().copied().collect(),
+                given_up: slots.released.into_keys().collect(),
                 accounts: stats.accounts,
                 head: store.head(),
                 sagas_open: stats.sagas_open,
             });
         }
-        let moving = (0..SLOTS).filter(|slot| fenced[usize::from(*slot)]).map(|slot| {
-            let owner = placement.owner(slot);
-            match placement.moving_from(slot) {
-                Some(from) => MovingSlot { slot, from, to: Some(owner) },
-                None => MovingSlot { slot, from: owner, to: None },
-            }
-        });
+        let from = |slot| placement.moving_from(slot).unwrap_or_else(|| placement.owner(slot));
+        let moving = fenced.into_iter().map(|(slot, to)| MovingSlot { slot, from: from(slot), to });
         Ok(ShardsSummary { version: placement.version(), moving: moving.collect(), shards })
     }
 }

@@ -8,7 +8,7 @@ use crate::error::BankError;
 use crate::moving::{Patience, elsewhere};
 use crate::{Bank, Caller};
 use futures_util::future::join_all;
-use ledger::command::{Command, OpenAccount, UpdateCustomer};
+use ledger::command::{AtHome, Command, OpenAccount, UpdateCustomer};
 use ledger::event::{Context, Key};
 use ledger::ids::{AccountId, HoldId, ShardId, TransferId, slot};
 use ledger::token::Role;
@@ -33,6 +33,14 @@ pub type ItemAnswer = Result<Answer, BankError>;
 pub(crate) struct Home {
     pub(crate) shard: ShardId,
     pub(crate) scope: Scope,
+    /// The slot that the deciding shard must own, where nothing that the command names says so.
+    slot: Option<u16>,
+}
+
+impl Home {
+    fn new(shard: ShardId, scope: Scope) -> Home {
+        Home { shard, scope, slot: None }
+    }
 }
 
 impl Bank {
@@ -65,20 +73,46 @@ impl Bank {
             let (shard, request) = self.request(caller, key, command).await?;
             return self.submit_one(caller.context(), shard, request, dry_run).await;
         }
-        let mut patience = Patience::new();
+        self.submit_patiently(caller, key, command, dry_run, &mut Patience::new()).await
+    }
+
+    async fn submit_patiently(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        command: Command,
+        dry_run: bool,
+        patience: &mut Patience,
+    ) -> Result<Answer, BankError> {
         loop {
             let (shard, request) = self.request(caller, key, command.clone()).await?;
-            if let Some(answer) = self.answer_of_earlier_shard(&request, shard).await? {
-                return Ok(answer);
+            match self.submit_at(&caller.context(), shard, request, dry_run, patience).await? {
+                Some(answer) if dry_run => return self.dry_run_parts(&caller.context(), answer).await,
+                Some(answer) => return Ok(answer),
+                None => {}
             }
-            let answer = self.submit_one(caller.context(), shard, request, dry_run).await?;
-            match elsewhere(&answer) {
-                None if dry_run => return self.dry_run_parts(&caller.context(), answer).await,
-                None => return Ok(answer),
-                Some(id) => self.find_again(id).await?,
-            }
-            patience.wait(self).await?;
         }
+    }
+
+    /// Submits to the shard that should decide, after a look at where the key may have been used before. Nothing where that
+    /// shard says that what is named is elsewhere: then this node knows better where it is, and the request is to be made
+    /// anew. Every request whose home can move goes this way.
+    pub(crate) async fn submit_at(
+        &self,
+        context: &Arc<Context>,
+        shard: ShardId,
+        request: Request,
+        dry_run: bool,
+        patience: &mut Patience,
+    ) -> Result<Option<Answer>, BankError> {
+        if let Some(answer) = self.answer_of_earlier_shard(&request, shard).await? {
+            return Ok(Some(answer));
+        }
+        let answer = self.submit_one(context.clone(), shard, request, dry_run).await?;
+        let Some(id) = elsewhere(&answer) else { return Ok(Some(answer)) };
+        self.find_again(id).await?;
+        patience.wait(self).await?;
+        Ok(None)
     }
 
     /// Keys stay where they were written. So a key that a moved account may have used on an earlier shard is looked up
@@ -124,10 +158,13 @@ impl Bank {
         let keys = self.keys_of(caller);
         let mut answers: Vec<Option<ItemAnswer>> = Vec::new();
         answers.resize_with(items.len(), || None);
+        // All of them together wait no longer than one would.
+        let mut patience = Patience::new();
         if !self.placement().is_as_dealt() {
             // A moved account's keys are on several shards: each item is looked up by itself.
             for (answer, (key, command)) in answers.iter_mut().zip(items) {
-                *answer = Some(self.submit(caller, key, command, dry_run).await);
+                let key = key.filter(|_| !dry_run);
+                *answer = Some(self.submit_patiently(caller, key, command, dry_run, &mut patience).await);
             }
             return answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered().into()))).collect();
         }
@@ -154,7 +191,8 @@ impl Bank {
         }
         for (answer, (key, command)) in answers.iter_mut().zip(again) {
             if matches!(answer, Some(Ok(given)) if elsewhere(given).is_some()) {
-                *answer = Some(self.submit(caller, key, command, dry_run).await);
+                let key = key.filter(|_| !dry_run);
+                *answer = Some(self.submit_patiently(caller, key, command, dry_run, &mut patience).await);
             }
         }
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered().into()))).collect()
@@ -170,6 +208,10 @@ impl Bank {
         let home = self.home(caller, key, &command).await?;
         let command = self.with_known_customer(command, home.shard).await?;
         let command = self.between(command, home.shard).await?;
+        let command = match home.slot {
+            Some(slot) if 1 < self.shards().len() => Command::AtHome(Box::new(AtHome { slot, command })),
+            Some(_) | None => command,
+        };
         Ok(request_at(&self.keys_of(caller), key, command, home))
     }
 
@@ -198,56 +240,53 @@ impl Bank {
             Command::Reverse(reverse) => Ok(self.home_of_reversed(reverse.transfer).await?),
             Command::PlaceHold(hold) => Ok(self.home_of_account(hold.from)),
             Command::CaptureHold(capture) => Ok(self.home_of_hold(capture.hold).await?),
-            Command::CancelSaga(id) => {
-                Ok(Home { shard: self.shard_of_generated(id.number()), scope: Scope::Transfer(*id) })
-            }
+            Command::CancelSaga(id) => Ok(Home::new(self.shard_of_generated(id.number()), Scope::Transfer(*id))),
             Command::VoidHold(hold) | Command::ExpireHold(hold) => Ok(self.home_of_hold(*hold).await?),
             Command::RegisterCustomer(register) => Ok(match register.id {
-                Some(id) => Home { shard: self.home_of_user(id).await?, scope: Scope::User(id) },
-                None => Home { shard: self.drawn_shard(caller, key), scope: Scope::Text },
+                Some(id) => Home::new(self.home_of_user(id).await?, Scope::User(id)),
+                None => self.drawn_home(caller, key),
             }),
             Command::UpdateCustomer(update) => {
-                Ok(Home { shard: self.home_of_user(update.id).await?, scope: Scope::User(update.id) })
+                Ok(Home::new(self.home_of_user(update.id).await?, Scope::User(update.id)))
             }
             Command::OpenAccount(open) => Ok(self.home_of_opening(open)),
             Command::ChangeTerms(change) => Ok(self.home_of_account(change.account)),
             Command::Freeze(freeze) => Ok(self.home_of_account(freeze.account)),
             Command::Unfreeze(account) | Command::Close(account) => Ok(self.home_of_account(*account)),
-            Command::ChangeSlots(_) | Command::MoveAccount(_) => {
-                Ok(Home { shard: ShardId::default(), scope: Scope::Text })
-            }
+            Command::ChangeSlots(_) | Command::MoveAccount(_) => Ok(Home::new(ShardId::default(), Scope::Text)),
             Command::BeginRedrive(redrive) => Ok(self.home_of_letter(redrive.dead_letter)),
             Command::FinishRedrive(redrive) => Ok(self.home_of_letter(redrive.dead_letter)),
             Command::DiscardDeadLetter(discard) => Ok(self.home_of_letter(discard.dead_letter)),
-            Command::RevokeToken(token) => Ok(Home { shard: ShardId::default(), scope: Scope::Token(*token) }),
+            Command::RevokeToken(token) => Ok(Home::new(ShardId::default(), Scope::Token(*token))),
             Command::OpenSystemAccount(_)
             | Command::CreateToken(_)
             | Command::RecordDeadLetter(_)
             | Command::Between(_)
             | Command::Receive(_)
             | Command::Refuse(_)
-            | Command::Ingest(_) => Ok(Home { shard: ShardId::default(), scope: Scope::Text }),
+            | Command::AtHome(_)
+            | Command::Ingest(_) => Ok(Home::new(ShardId::default(), Scope::Text)),
         }
     }
 
     /// Of transfers the first account debited counts; for a deposit the one credited.
     pub(crate) fn home_of_transfers(&self, transfers: &[Transfer]) -> Home {
         let Some((first, leg)) = transfers.first().and_then(|first| Some((first, first.legs.first()?))) else {
-            return Home { shard: ShardId::default(), scope: Scope::Text };
+            return Home::new(ShardId::default(), Scope::Text);
         };
         self.home_of_account(if first.kind == TransferKind::Deposit { leg.to } else { leg.from })
     }
 
     fn home_of_account(&self, id: AccountId) -> Home {
-        Home { shard: self.shard_of_account(id), scope: Scope::Account(id) }
+        Home::new(self.shard_of_account(id), Scope::Account(id))
     }
 
     /// A hold is where its account is, whatever shard gave out its id.
     async fn home_of_hold(&self, id: HoldId) -> Result<Home, Fault> {
         let shard = self.shard_of_generated(id.number());
         match self.store(shard).hold(id, self.now()).await? {
-            Some(hold) => Ok(Home { shard: self.home_of(hold.from).await?, scope: Scope::Account(hold.from) }),
-            None => Ok(Home { shard, scope: Scope::Hold(id) }),
+            Some(hold) => Ok(Home::new(self.home_of(hold.from).await?, Scope::Account(hold.from))),
+            None => Ok(Home::new(shard, Scope::Hold(id))),
         }
     }
 
@@ -255,22 +294,25 @@ impl Bank {
         let shard = self.shard_of_generated(id.number());
         let original = self.store(shard).transfer(id).await?;
         let debited = original.and_then(|view| Some(view.transfer.transferred()?.postings.first()?.account));
-        Ok(Home { shard, scope: debited.map_or(Scope::Transfer(id), Scope::Account) })
+        Ok(Home::new(shard, debited.map_or(Scope::Transfer(id), Scope::Account)))
     }
 
     fn home_of_opening(&self, open: &OpenAccount) -> Home {
         match open.id {
             Some(id) => self.home_of_account(id),
-            None => Home { shard: self.shard_of_user(open.customer), scope: Scope::User(open.customer) },
+            None => Home {
+                slot: Some(slot(open.customer.number())),
+                ..Home::new(self.shard_of_user(open.customer), Scope::User(open.customer))
+            },
         }
     }
 
     fn home_of_letter(&self, id: ledger::ids::DeadLetterId) -> Home {
-        Home { shard: self.shard_of_generated(id.number()), scope: Scope::DeadLetter(id) }
+        Home::new(self.shard_of_generated(id.number()), Scope::DeadLetter(id))
     }
 
-    /// The shard for something new whose id the bank chooses: that of its key, so that a retry finds it, else any.
-    fn drawn_shard(&self, caller: &Caller, key: Option<ClientKey<'_>>) -> ShardId {
+    /// The home of something new whose id the bank chooses: that of its key, so that a retry finds it, else any.
+    fn drawn_home(&self, caller: &Caller, key: Option<ClientKey<'_>>) -> Home {
         let mut low = [0; 8];
         match key {
             Some(key) => {
@@ -279,7 +321,8 @@ impl Bank {
             None if self.shards.len() == 1 => {}
             None => self.env.fill(&mut low),
         }
-        self.placement().owner(slot(u64::from_le_bytes(low)))
+        let slot = slot(u64::from_le_bytes(low));
+        Home { slot: Some(slot), ..Home::new(self.placement().owner(slot), Scope::Text) }
     }
 
     /// An account's customer may live on another shard, whose rows the deciding shard cannot see. When there is no such

@@ -45,6 +45,8 @@ pub enum Command {
     Unfreeze(AccountId),
     /// Close an account for good.
     Close(AccountId),
+    /// Decide something that names no account of the shard, on the shard of its key only.
+    AtHome(Box<AtHome>),
     /// Do what an event says, or make a dead letter of it.
     Ingest(Box<Ingest>),
     /// Keep an input that no command could be made of.
@@ -229,6 +231,15 @@ pub struct Freeze {
     pub reason: Option<Box<str>>,
 }
 
+/// See [`Command::AtHome`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtHome {
+    /// The slot of what the key belongs to. Only the shard that owns it may decide: another would not know the key.
+    pub slot: u16,
+    /// What is to be decided.
+    pub command: Command,
+}
+
 /// See [`Command::Ingest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ingest {
@@ -339,6 +350,7 @@ fn add(footprint: &mut Footprint, command: &Command) {
         Command::ChangeTerms(change) => footprint.accounts.push(change.account),
         Command::Freeze(freeze) => footprint.accounts.push(freeze.account),
         Command::Unfreeze(account) | Command::Close(account) => footprint.accounts.push(*account),
+        Command::AtHome(at_home) => add(footprint, &at_home.command),
         Command::Ingest(ingest) => add(footprint, &ingest.command),
         Command::BeginRedrive(redrive) => footprint.dead_letters.push(redrive.dead_letter),
         Command::FinishRedrive(redrive) => footprint.dead_letters.push(redrive.dead_letter),

@@ -53,6 +53,10 @@ fn decide_one(set: &mut WorkingSet, header: &Header, command: &Command) -> Decid
         Command::CaptureHold(capture) => decide_capture(set, header, capture),
         Command::VoidHold(hold) => decide_void(set, header, *hold),
         Command::ExpireHold(hold) => decide_expire(set, header, *hold),
+        Command::AtHome(at_home) if !set.slots.contains(at_home.slot) => {
+            Err(Rejection::WrongShard(u64::from(at_home.slot)))
+        }
+        Command::AtHome(at_home) => decide_one(set, header, &at_home.command),
         Command::Ingest(ingest) => register::ingest(set, header, ingest),
         Command::ChangeSlots(asked) => slots::change(set, asked),
         Command::MoveAccount(asked) => slots::move_out(set, header, asked),
@@ -100,6 +104,7 @@ fn ensure_standard_accounts(set: &mut WorkingSet, command: &Command) {
             ensure_named(set, capture.to.into_iter().chain(cash));
         }
         Command::PlaceHold(hold) => ensure_named(set, hold.to.into_iter()),
+        Command::AtHome(at_home) => ensure_standard_accounts(set, &at_home.command),
         Command::Ingest(ingest) => ensure_standard_accounts(set, &ingest.command),
         Command::Between(between) => ensure_standard_accounts(set, &between.command),
         Command::Batch(transfers) => {
@@ -399,7 +404,8 @@ fn reversal_of(set: &WorkingSet, reverse: &Reverse) -> Decided<(Transfer, Revers
     let id = reverse.transfer;
     let row = set.transfers.get(&id).ok_or(Rejection::TransferNotFound(id))?;
     let original = &row.transferred;
-    if original.reverses.is_some() {
+    // What an account took along to another shard is no transfer of anybody's.
+    if original.reverses.is_some() || original.kind == TransferKind::Move {
         return Err(Rejection::AlreadyReversed { transfer: id, by: None });
     }
     if let Some(by) = set.reversal(id) {
@@ -488,7 +494,7 @@ fn check_currency(accounts: &[Option<&Account>], currency: Currency) -> Decided<
 /// account since, and it was counted against the limits when the hold was placed.
 fn decide_capture(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided {
     capture.to.map(|to| find_named(set, to)).transpose()?;
-    let found = set.hold(capture.hold).ok_or(Rejection::HoldNotFound(capture.hold))?;
+    let found = find_hold(set, capture.hold)?;
     let transfer = capturing(set, header, capture, found)?;
     let terms = Terms {
         kind: TransferKind::Capture,
@@ -504,7 +510,7 @@ fn decide_capture(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> D
 
 /// What a capture moves, and the hold after it: for one whose target is on another shard.
 fn capture_of(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided<(Transfer, Hold)> {
-    let hold = set.hold(capture.hold).ok_or(Rejection::HoldNotFound(capture.hold))?;
+    let hold = find_hold(set, capture.hold)?;
     let transfer = capturing(set, header, capture, hold)?;
     check_remaining(hold, &transfer.legs)?;
     let hold = captured(hold, capture, &transfer);
@@ -537,8 +543,15 @@ fn capturing(set: &WorkingSet, header: &Header, capture: &CaptureHold, hold: &Ho
     })
 }
 
-fn decide_void(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
+/// A hold goes where its account goes. What is left behind says nothing.
+fn find_hold(set: &WorkingSet, id: HoldId) -> Decided<&Hold> {
     let hold = set.hold(id).ok_or(Rejection::HoldNotFound(id))?;
+    find(set, hold.from)?;
+    Ok(hold)
+}
+
+fn decide_void(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
+    let hold = find_hold(set, id)?;
     match hold.seen_at(header.time).status {
         HoldStatus::Held => Ok(hold_changed(HoldChange::Voided, Hold { status: HoldStatus::Voided, ..hold.clone() })),
         HoldStatus::Voided => Ok(hold_changed(HoldChange::Nothing, hold.clone())),
@@ -547,7 +560,7 @@ fn decide_void(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
 }
 
 fn decide_expire(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
-    let hold = set.hold(id).ok_or(Rejection::HoldNotFound(id))?;
+    let hold = find_hold(set, id)?;
     if !hold.is_due(header.time) {
         return Err(Rejection::HoldNotOpen(id));
     }

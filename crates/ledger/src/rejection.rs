@@ -160,7 +160,10 @@ impl fmt::Display for Rejection {
                 write!(f, "transfer {transfer} was reversed by transfer {by}")
             }
             Rejection::AlreadyReversed { transfer, by: None } => {
-                write!(f, "transfer {transfer} is a reversal, which cannot be reversed; make a new transfer instead")
+                write!(
+                    f,
+                    "transfer {transfer} is a reversal or a move, which cannot be reversed; make a new transfer instead"
+                )
             }
             Rejection::ReversalPending(id) => write!(f, "a reversal of transfer {id} is under way; ask for its status"),
             Rejection::HoldNotOpen(id) => write!(f, "hold {id} is captured, voided or expired; place a new one"),

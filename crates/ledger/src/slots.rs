@@ -5,7 +5,7 @@
 //! one by one; then every shard opens the fence. What the old shard recorded, keys and history among it, stays there.
 
 use crate::ids::{SLOTS, ShardId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A set of slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,10 @@ impl SlotSet {
 /// What happens to slots on a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SlotChange {
-    /// No new saga may name an account of them, until they are opened again.
-    Fenced,
-    /// Sagas may name their accounts again, which are on this shard from now on.
+    /// They go to this shard: no new saga may name an account of them, until they are opened again.
+    Fenced(ShardId),
+    /// They have come to this shard: sagas may name their accounts again. Does nothing for those that go elsewhere, since a
+    /// slot never goes to a shard twice: whoever says so was away for a whole move.
     Opened(ShardId),
     /// The shard gives them up to another: it opens no account in them any more, and its accounts in them may move there.
     Released(ShardId),
@@ -55,8 +56,8 @@ pub struct Slots {
     pub dealt: SlotSet,
     /// Those it owns.
     pub owned: SlotSet,
-    /// Those that are fenced; others' slots too.
-    pub fenced: BTreeSet<u16>,
+    /// Those that are fenced, and where they go; others' slots too.
+    pub fenced: BTreeMap<u16, ShardId>,
     /// Those it gave up, and to whom it did so last.
     pub released: BTreeMap<u16, ShardId>,
     /// Where the slots are that were ever fenced and opened again, whoever owns them: a saga begins only if whoever asked
@@ -79,10 +80,10 @@ impl Slots {
     }
 
     /// Whether a change does anything to this slot.
-    pub(crate) fn would_change(&self, slot: u16, change: SlotChange) -> bool {
+    pub fn would_change(&self, slot: u16, change: SlotChange) -> bool {
         match change {
-            SlotChange::Fenced => !self.fenced.contains(&slot),
-            SlotChange::Opened(_) => self.fenced.contains(&slot),
+            SlotChange::Fenced(to) => self.fenced.get(&slot) != Some(&to),
+            SlotChange::Opened(to) => self.fenced.get(&slot) == Some(&to),
             SlotChange::Released(_) => self.contains(slot),
             SlotChange::Acquired(_) => !self.contains(slot),
         }
@@ -92,7 +93,7 @@ impl Slots {
         self.epoch += 1;
         for slot in slots.iter().copied() {
             match change {
-                SlotChange::Fenced => drop(self.fenced.insert(slot)),
+                SlotChange::Fenced(to) => drop(self.fenced.insert(slot, to)),
                 SlotChange::Opened(owner) => {
                     self.fenced.remove(&slot);
                     self.placed.insert(slot, owner);

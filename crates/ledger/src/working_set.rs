@@ -278,9 +278,14 @@ impl WorkingSet {
         sums.into_iter().collect()
     }
 
-    /// Whether an account with this id would be on this shard.
+    /// Whether an account with this id would be on this shard. While a slot comes from another shard, nobody can say so
+    /// of an account that is not here: it may be there yet.
     pub(crate) fn is_of_shard(&self, id: AccountId) -> bool {
-        SystemAccount::from_id(id).map_or_else(|| self.owns(id.number()), |system| system.shard == self.shard)
+        let is_settled = || {
+            let slot = slot(id.number());
+            self.owns(id.number()) && (self.slots.dealt.contains(slot) || !self.slots.fenced.contains_key(&slot))
+        };
+        SystemAccount::from_id(id).map_or_else(is_settled, |system| system.shard == self.shard)
     }
 
     /// Whether the slot of an id is on this shard.

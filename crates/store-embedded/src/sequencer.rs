@@ -429,6 +429,7 @@ fn for_each_account(set: &mut WorkingSet, command: &Command, mut visit: impl FnM
         Command::Freeze(freeze) => visit(set, freeze.account),
         Command::MoveAccount(moving) => visit(set, moving.account),
         Command::Unfreeze(account) | Command::Close(account) => visit(set, *account),
+        Command::AtHome(at_home) => for_each_account(set, &at_home.command, visit),
         Command::Ingest(ingest) => for_each_account(set, &ingest.command, visit),
         Command::Between(between) => for_each_account(set, &between.command, visit),
         _ => {}
@@ -470,6 +471,7 @@ fn bytes_of_command(command: &Command) -> u64 {
         Command::CaptureHold(capture) => ROW_BYTES_MAX + bytes_of_note(capture.note.as_deref()),
         Command::RegisterCustomer(register) => ROW_BYTES_MAX + bytes_of_profile(&register.profile),
         Command::UpdateCustomer(update) => 16 * ROW_BYTES_MAX + bytes_of_profile(&update.changes),
+        Command::AtHome(at_home) => bytes_of_command(&at_home.command),
         Command::Ingest(ingest) => bytes_of_command(&ingest.command) + ingest.payload.len() as u64 + ROW_BYTES_MAX,
         Command::RecordDeadLetter(record) => {
             (record.payload.len() + record.detail.len() + record.code.len()) as u64 + ROW_BYTES_MAX

@@ -429,6 +429,7 @@ fn weight_of(command: &Command) -> usize {
     match command {
         Command::Transfer(transfer) => transfer.legs.len(),
         Command::Batch(transfers) => transfers.iter().map(|transfer| transfer.legs.len()).sum(),
+        Command::AtHome(at_home) => weight_of(&at_home.command),
         Command::Ingest(ingest) => weight_of(&ingest.command),
         Command::Between(between) => weight_of(&between.command),
         _ => 1,

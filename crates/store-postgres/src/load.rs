@@ -158,6 +158,7 @@ pub(crate) fn chosen_ids(jobs: &[Job]) -> u64 {
         match command {
             Command::RegisterCustomer(register) => register.id.is_none(),
             Command::OpenAccount(open) => open.id.is_none(),
+            Command::AtHome(at_home) => chooses(&at_home.command),
             Command::Ingest(ingest) => chooses(&ingest.command),
             _ => false,
         }
@@ -169,6 +170,7 @@ pub(crate) fn chosen_ids(jobs: &[Job]) -> u64 {
 fn opens_system_account(command: &Command) -> bool {
     match command {
         Command::OpenSystemAccount(_) => true,
+        Command::AtHome(at_home) => opens_system_account(&at_home.command),
         Command::Ingest(ingest) => opens_system_account(&ingest.command),
         _ => false,
     }

@@ -123,7 +123,8 @@ statements! {
     put_holds: "insert into florin.holds (id, account, to_account, amount, captured, created_at, expires_at, day, \
         currency, status) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
         $6::bigint[], $7::bigint[], $8::integer[], $9::smallint[], $10::smallint[]) \
-        on conflict (id) do update set captured = excluded.captured, status = excluded.status";
+        on conflict (id) do update set amount = excluded.amount, captured = excluded.captured, \
+        status = excluded.status";
     put_customers: "insert into florin.customers (id, registered_by, created_at, revision, encoded) \
         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
         on conflict (id) do update set revision = excluded.revision, encoded = excluded.encoded";

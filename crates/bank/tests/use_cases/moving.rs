@@ -197,7 +197,7 @@ fn a_fence_that_a_stopped_move_left_is_opened_by_asking_again() {
     let (id, payer) = (world.id_on(0, 0), world.id_on(1, 0));
     world.open(id);
     world.open_with(payer, 500);
-    change_slot(&world, 1, slot(id), SlotChange::Fenced);
+    change_slot(&world, 1, slot(id), SlotChange::Fenced(shard(2)));
     assert_eq!(now(world.bank.shards_summary()).expect("read").moving.len(), 1, "an operator sees it");
     now(world.bank.move_slots(&local(), &[slot(id)], shard(0))).expect("it stays where it is");
     world.submit(None, Command::Transfer(transfer(payer, id, 100))).expect("begun");

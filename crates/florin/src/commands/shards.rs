@@ -60,9 +60,8 @@ fn list(output: Output, door: &mut Door) -> Result<(), Failure> {
         ))?;
     }
     for moving in items(&shards, "moving") {
-        let to =
-            moving["to"].as_u64().map_or_else(|| "a shard that is not said yet".into(), |to| format!("shard {to}"));
-        output.line(format!("slot {} is moving from shard {} to {to}", moving["slot"], moving["from"]))?;
+        let (slot, from, to) = (&moving["slot"], &moving["from"], &moving["to"]);
+        output.line(format!("slot {slot} is moving from shard {from} to shard {to}"))?;
     }
     output.object(&shards)
 }

@@ -11,7 +11,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterStatus};
 use crate::event::{
     AccountChange, AccountChanged, CustomerChange, CustomerChanged, DeadLetterChange, DeadLetterChanged, Event, Header,
 };
-use crate::ids::{AccountId, CLIENT_ID_END, CustomerId, DeadLetterId, TokenId, slot};
+use crate::ids::{AccountId, CLIENT_ID_END, CustomerId, DeadLetterId, SLOTS, TokenId, slot};
 use crate::limit::Limits;
 use crate::rejection::Rejection;
 use crate::token::Token;
@@ -46,13 +46,17 @@ pub(super) fn ingest(set: &mut WorkingSet, header: &Header, ingest: &Ingest) -> 
     }
 }
 
-/// An id for something that hashes to a slot: one the shard owns and nothing has yet.
-fn free_id(set: &WorkingSet, header: &Header, is_taken: impl Fn(u64) -> bool) -> u64 {
+/// An id for something that hashes to a slot: one the shard owns and nothing has yet, nor will get while the slot moves.
+fn free_id(set: &WorkingSet, header: &Header, is_taken: impl Fn(u64) -> bool) -> Decided<u64> {
+    let may_give_out = |slot| set.slots.contains(slot) && !set.slots.fenced.contains_key(&slot);
+    if !set.slots.fenced.is_empty() && !(0..SLOTS).any(may_give_out) {
+        return Err(Rejection::WrongShard(0)); // all that it has is moving
+    }
     let mut ids = set.ids;
     loop {
         let id = ids.next(header.time);
-        if set.owns(id) && !is_taken(id) {
-            return id;
+        if may_give_out(slot(id)) && !is_taken(id) {
+            return Ok(id);
         }
     }
 }
@@ -66,7 +70,7 @@ fn register_customer(set: &WorkingSet, header: &Header, register: &RegisterCusto
     let id = match register.id {
         Some(id) => id,
         None => {
-            let id = free_id(set, header, |id| set.customers.get(id).is_some());
+            let id = free_id(set, header, |id| set.customers.get(id).is_some())?;
             CustomerId::new(id).expect("generated ids are ids")
         }
     };
@@ -107,7 +111,7 @@ fn open_account(set: &WorkingSet, header: &Header, open: &OpenAccount) -> Decide
     let id = match open.id {
         Some(id) => id,
         None => {
-            let id = free_id(set, header, |id| set.accounts.get(id).is_some());
+            let id = free_id(set, header, |id| set.accounts.get(id).is_some())?;
             AccountId::new(id).expect("generated ids are ids")
         }
     };
@@ -115,7 +119,7 @@ fn open_account(set: &WorkingSet, header: &Header, open: &OpenAccount) -> Decide
         return Err(Rejection::IdTaken(id.number()));
     }
     let moved = set.account(id).map(|known| known.moved_to.is_some());
-    if moved.unwrap_or(!set.owns(id.number())) {
+    if moved.unwrap_or(!set.is_of_shard(id)) {
         return Err(Rejection::WrongShard(id.number()));
     }
     if let Some(known) = set.account(id) {

@@ -113,7 +113,7 @@ fn check_fences(set: &WorkingSet, between: &Between, transfers: &[Transfer]) -> 
         return Ok(());
     }
     let is_customers = |id: &AccountId| id.number() < SYSTEM_ID_START;
-    let is_fenced = |id: &AccountId| is_customers(id) && set.slots.fenced.contains(&slot(id.number()));
+    let is_fenced = |id: &AccountId| is_customers(id) && set.slots.fenced.contains_key(&slot(id.number()));
     let is_old = |route: &&Route| {
         let placed = set.slots.placed.get(&slot(route.account.number())).filter(|_| is_customers(&route.account));
         placed.is_some_and(|shard| *shard != route.shard)

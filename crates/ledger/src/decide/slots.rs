@@ -19,10 +19,16 @@ use std::sync::Arc;
 pub(super) fn change(set: &WorkingSet, asked: &ChangeSlots) -> Decided {
     let is_untimely = |slot: &&u16| match asked.change {
         // It is fenced first.
-        SlotChange::Released(_) => set.slots.contains(**slot) && !set.slots.fenced.contains(*slot),
+        SlotChange::Released(_) => set.slots.contains(**slot) && !set.slots.fenced.contains_key(*slot),
         // A slot never returns: whoever asks for that was away while others carried the move on, and further.
         SlotChange::Acquired(_) => set.slots.released.contains_key(*slot),
-        SlotChange::Fenced | SlotChange::Opened(_) => false,
+        // One that this shard has given up, or taken over, goes nowhere else before all of it has arrived.
+        SlotChange::Fenced(to) | SlotChange::Opened(to) => {
+            let (is_owned, was_dealt) = (set.slots.contains(**slot), set.slots.dealt.contains(**slot));
+            let given = set.slots.released.get(*slot).filter(|_| !is_owned).copied();
+            let goes = given.or((is_owned && !was_dealt).then_some(set.shard));
+            goes.is_some_and(|goes| goes != to && set.slots.placed.get(*slot) != Some(&goes))
+        }
     };
     if let Some(slot) = asked.slots.iter().find(is_untimely) {
         return Err(Rejection::WrongShard(u64::from(*slot)));

@@ -284,9 +284,7 @@ pub fn encode_slots(slots: &Slots, out: &mut Vec<u8>) {
     let owned: Vec<u16> = (0..SLOTS).filter(|slot| slots.contains(*slot)).collect();
     put_count(out, owned.len());
     owned.iter().for_each(|slot| put_varint(out, u64::from(*slot)));
-    put_count(out, slots.fenced.len());
-    slots.fenced.iter().for_each(|slot| put_varint(out, u64::from(*slot)));
-    for places in [&slots.released, &slots.placed] {
+    for places in [&slots.fenced, &slots.released, &slots.placed] {
         put_count(out, places.len());
         for (slot, shard) in places {
             put_varint(out, u64::from(*slot));
@@ -303,19 +301,18 @@ pub fn decode_slots(reader: &mut Reader<'_>, dealt: SlotSet) -> Result<Slots, De
     let epoch = reader.varint("epoch of slots")?;
     let count = reader.count(1, "slots owned")?;
     let owned = (0..count).map(|_| reader.slot()).collect::<Read<Vec<u16>>>()?;
-    let count = reader.count(1, "slots fenced")?;
-    let fenced = (0..count).map(|_| reader.slot()).collect::<Read<_>>()?;
     let mut places = |name| -> Read<_> {
         let count = reader.count(SENT_BYTES, name)?;
         (0..count).map(|_| Ok((reader.slot()?, reader.shard_id()?))).collect()
     };
-    let (released, placed) = (places("slots given up")?, places("slots that moved")?);
+    let (fenced, released) = (places("slots fenced")?, places("slots given up")?);
+    let placed = places("slots that moved")?;
     Ok(Slots { dealt, owned: SlotSet::of(|slot| owned.contains(&slot)), fenced, released, placed, epoch })
 }
 
 pub(super) fn encode_slots_changed(changed: &SlotsChanged, out: &mut Vec<u8>) {
     let (tag, other) = match changed.change {
-        SlotChange::Fenced => (0, None),
+        SlotChange::Fenced(to) => (0, Some(to)),
         SlotChange::Opened(owner) => (1, Some(owner)),
         SlotChange::Released(to) => (2, Some(to)),
         SlotChange::Acquired(from) => (3, Some(from)),
@@ -331,7 +328,7 @@ pub(super) fn encode_slots_changed(changed: &SlotsChanged, out: &mut Vec<u8>) {
 pub(super) fn decode_slots_changed(reader: &mut Reader<'_>) -> Read<SlotsChanged> {
     let at = reader.clone();
     let change = match reader.byte("change of slots")? {
-        0 => SlotChange::Fenced,
+        0 => SlotChange::Fenced(reader.shard_id()?),
         1 => SlotChange::Opened(reader.shard_id()?),
         2 => SlotChange::Released(reader.shard_id()?),
         3 => SlotChange::Acquired(reader.shard_id()?),

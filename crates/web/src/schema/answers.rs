@@ -311,9 +311,7 @@ pub(crate) struct Shard {
 pub(crate) struct MovingSlot {
     pub(crate) slot: u16,
     pub(crate) from: u16,
-    /// `null` where the move stopped before the slot was given up.
-    #[schema(required)]
-    pub(crate) to: Option<u16>,
+    pub(crate) to: u16,
 }
 
 /// All shards.

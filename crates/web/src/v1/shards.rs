@@ -21,7 +21,7 @@ pub(crate) async fn list(call: Read) -> Reply {
     let moving = summary.moving.iter().map(|moving| answers::MovingSlot {
         slot: moving.slot,
         from: moving.from.number(),
-        to: moving.to.map(ShardId::number),
+        to: moving.to.number(),
     });
     let moving = moving.collect();
     let items = summary.shards.into_iter().map(shown).collect();
