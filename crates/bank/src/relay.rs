@@ -46,6 +46,9 @@ pub enum Delivered {
     Gap(u64),
 }
 
+/// The number of the last message of each pair of shards, as a sweep saw it.
+pub type Sent = BTreeMap<(ShardId, ShardId), u64>;
+
 /// Who asks, where one shard tells another.
 static SAGA: LazyLock<Arc<Context>> = LazyLock::new(|| {
     Arc::new(Context { principal: "florin".into(), channel: Channel::Saga, correlation: "".into(), cause: None })
@@ -98,6 +101,14 @@ impl Bank {
     /// A fault of either shard: take it again, or leave it to the sweeper. `Corrupt` for bytes that are no parcel.
     pub async fn take_parcel(&self, parcel: &[u8]) -> Result<(), Fault> {
         let envelopes = codec::decode_parcel(parcel).map_err(|error| Fault::Corrupt { detail: error.to_string() })?;
+        self.take_envelopes(envelopes).await
+    }
+
+    /// As [`Bank::take_parcel`], for what is unpacked already: what one shard tells one other, from one parcel or more.
+    ///
+    /// # Errors
+    /// As [`Bank::take_parcel`].
+    pub async fn take_envelopes(&self, envelopes: Vec<Envelope>) -> Result<(), Fault> {
         let Some((from, to)) = envelopes.first().map(|first| (first.from, first.to)) else { return Ok(()) };
         let is_known = |shard: ShardId| usize::from(shard.number()) < self.shards().len();
         if !is_known(from) || !is_known(to) {
@@ -161,6 +172,33 @@ impl Bank {
         let mut result = Ok(false);
         for from in &shards {
             for to in shards.iter().filter(|to| *to != from) {
+                match self.pull(*from, *to).await {
+                    Ok(moved) => result = result.map(|moved_before| moved_before || moved),
+                    Err(fault) => result = result.and(Err(fault)),
+                }
+            }
+        }
+        result
+    }
+
+    /// As [`Bank::sweep`], but leaves what is on its way to whoever carries it: brings only what had been sent when this was
+    /// called the last time, and has still not arrived. `sent` is for the next call; it begins empty.
+    ///
+    /// # Errors
+    /// As [`Bank::sweep`].
+    pub async fn sweep_late(&self, sent: &mut Sent) -> Result<bool, Fault> {
+        let mut known = BTreeMap::new();
+        for store in self.shards() {
+            known.insert(store.shard(), store.positions().await?);
+        }
+        let mut result = Ok(false);
+        for (from, positions) in &known {
+            for (to, number) in &positions.sent {
+                let before = sent.insert((*from, *to), *number).unwrap_or(0);
+                let received = known.get(to).and_then(|there| there.received.get(from)).map_or(0, |last| last.number);
+                if before <= received {
+                    continue;
+                }
                 match self.pull(*from, *to).await {
                     Ok(moved) => result = result.map(|moved_before| moved_before || moved),
                     Err(fault) => result = result.and(Err(fault)),
@@ -323,7 +361,7 @@ impl Relay {
         let store = self.bank.store(self.shard).clone();
         let mut has_read = false;
         for _ in 0..SUBMISSION_MAX.div_ceil(PAGE_MAX) {
-            let entries = store.entries(EntryQuery { after: self.read, limit: PAGE_MAX }).await?;
+            let entries = store.follow(EntryQuery { after: self.read, limit: PAGE_MAX }).await?;
             let Some(last) = entries.last() else { break };
             self.read = last.header.sequence;
             has_read = true;

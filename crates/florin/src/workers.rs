@@ -4,7 +4,7 @@
 use crate::config;
 use bank::Bank;
 use bank::ports::Bus;
-use bank::relay::{Relay, RelaySettings};
+use bank::relay::{Relay, RelaySettings, Sent};
 use ledger::ids::ShardId;
 use ledger::time::Timestamp;
 use std::sync::Arc;
@@ -57,9 +57,10 @@ fn tell(shard: ShardId, fault: &Fault) {
 
 /// Brings, again and again, what no relay brought.
 async fn sweep(bank: Arc<Bank>, interval_ms: u64) {
+    let mut sent = Sent::new();
     loop {
         bank.env().sleep(interval_ms.max(10) * 1000).await;
-        match bank.sweep().await {
+        match bank.sweep_late(&mut sent).await {
             Ok(_) => {}
             Err(fault) => tracing::warn!("messages between shards could not be compared: {fault}"),
         }

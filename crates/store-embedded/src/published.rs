@@ -11,6 +11,7 @@ use crate::tail::Tails;
 use ledger::ids::{Sequence, TransferId};
 use ledger::working_set::WorkingSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use store::recent::Recent;
 use store::{EntryRef, TransferRef};
 
 /// The state at a block boundary.
@@ -36,12 +37,14 @@ pub struct Published {
     state: RwLock<State>,
     runs: SharedRuns,
     journal: JournalReader,
+    /// The last blocks, for whoever follows the journal.
+    pub recent: Recent,
 }
 
 impl Published {
     /// The first state, as recovery left it.
     pub fn new(state: State, runs: Runs, journal: JournalReader) -> Published {
-        Published { state: RwLock::new(state), runs: RwLock::new(Arc::new(runs)), journal }
+        Published { state: RwLock::new(state), runs: RwLock::new(Arc::new(runs)), journal, recent: Recent::default() }
     }
 
     /// The state, to be read for a short time: publishing waits.

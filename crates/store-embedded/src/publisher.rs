@@ -62,6 +62,7 @@ impl Publisher {
             if self.health.poisoned().is_some() {
                 continue;
             }
+            self.published.recent.keep(&block);
             self.health.published(self.published.head());
             if work.ends_run {
                 let frozen = self.published.state_mut().tails.freeze();

@@ -406,6 +406,14 @@ impl Store for Shard {
         })
     }
 
+    fn follow(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
+        match self.intake.published.recent.after(query.after, query.limit) {
+            Some(entries) if entries.is_empty() && query.after < self.head() => self.entries(query),
+            Some(entries) => Box::pin(std::future::ready(Ok(entries))),
+            None => self.entries(query),
+        }
+    }
+
     fn head(&self) -> Sequence {
         self.intake.published.head()
     }

@@ -18,7 +18,7 @@ use crate::load::{Cache, Head, Wanted, Window, chosen_ids, reversed};
 use crate::read::Reads;
 use crate::session::{Session, is_refusal};
 use ledger::command::Command;
-use ledger::event::{Entry, Event, Outcome};
+use ledger::event::{Event, Outcome};
 use ledger::ids::{IdGenerator, ShardId};
 use ledger::time::Timestamp;
 use ledger::transfer::TransferRow;
@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::model::Clock;
+use store::recent::Recent;
 use store::{Answer, Block, EntryRef, Fault, transfers_of};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -46,6 +47,7 @@ pub(crate) struct Committer {
     pub(crate) health: Arc<Health>,
     pub(crate) clock: Clock,
     pub(crate) reads: Arc<Reads>,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) before_apply: Option<BeforeApply>,
     pub(crate) cache: Cache,
     pub(crate) cache_rows_max: usize,
@@ -86,8 +88,14 @@ impl CommitIds {
 /// A batch that is committed, or needed no commit.
 #[derive(Debug)]
 struct Done {
-    entries: Vec<Entry>,
+    block: Arc<Block>,
     planned: Vec<Vec<Planned>>,
+}
+
+impl Done {
+    fn of(decided: Decided) -> Done {
+        Done { block: Arc::new(Block { entries: decided.entries }), planned: decided.planned }
+    }
 }
 
 /// Why a batch was not committed, or is not known to be.
@@ -325,11 +333,11 @@ impl Committer {
         if decided.entries.is_empty() {
             self.end_without_entries(session).await?;
             self.cache.committed(head.commit_id, 0);
-            return Ok(Done { entries: decided.entries, planned: decided.planned });
+            return Ok(Done::of(decided));
         }
         let commit_id = self.commit_ids.next();
         let changes = Changes::of(&decided, head, &self.cache, commit_id);
-        let done = Done { entries: decided.entries, planned: decided.planned };
+        let done = Done::of(decided);
         let begun = Instant::now();
         let first_sequence = crate::value::big(head.sequence + 1);
         let fault = match within(changes.commit(session)).await {
@@ -338,8 +346,10 @@ impl Committer {
                 changes.note_in(&mut self.cache);
                 self.cache.committed(commit_id, changes.keys());
                 let commit_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-                let transfers = done.entries.iter().map(|entry| transfers_of(&entry.outcome).len() as u64).sum();
-                self.health.observe_block(done.entries.len() as u64, transfers, commit_us);
+                let entries = &done.block.entries;
+                let transfers = entries.iter().map(|entry| transfers_of(&entry.outcome).len() as u64).sum();
+                self.health.observe_block(entries.len() as u64, transfers, commit_us);
+                self.recent.keep(&done.block); // before anybody is woken to read it
                 self.health.saw(self.cache.set.sequence);
                 self.state.is_doubtful = false;
                 return Ok(done);
@@ -372,7 +382,7 @@ impl Committer {
     }
 
     fn answer(&self, jobs: Vec<Job>, done: Done) {
-        let block = Arc::new(Block { entries: done.entries });
+        let block = done.block;
         for (job, planned) in jobs.into_iter().zip(done.planned) {
             let older = older_entries(&block, &planned);
             if older.is_empty() {

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::Store;
 use store::model::Clock;
+use store::recent::Recent;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
@@ -161,6 +162,7 @@ impl Engine {
         let reads = Arc::new(Reads::new(&place, options.read_connections.max(1))?);
         health
             .saw(watch::head(&place.connect(Purpose::Read).await?.client).await.map_err(|error| place.failed(&error))?);
+        let recent = Arc::new(Recent::default());
         let (jobs, receiver) = unbounded_channel();
         let committer = Committer {
             place: place.clone(),
@@ -168,6 +170,7 @@ impl Engine {
             health: health.clone(),
             clock: options.clock.clone(),
             reads: reads.clone(),
+            recent: recent.clone(),
             before_apply: options.before_apply.clone(),
             cache: Cache::new(identity.clone()),
             cache_rows_max: options.cache_rows_max,
@@ -184,6 +187,7 @@ impl Engine {
             jobs: Mutex::new(Some(jobs)),
             health,
             reads,
+            recent,
             runtime: handle.clone(),
             verifier: Verifier { place, identity },
         }));

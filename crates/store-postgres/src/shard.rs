@@ -28,6 +28,7 @@ use store::query::{
     BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
     TransferView,
 };
+use store::recent::Recent;
 use store::report::{Progress, Stats, VerifyReport};
 use store::{Answer, EntryRef, Fault, Reply, Store, Submission};
 use tokio::runtime::Handle;
@@ -48,6 +49,7 @@ pub(crate) struct Shard {
     pub(crate) jobs: Mutex<Option<UnboundedSender<Job>>>,
     pub(crate) health: Arc<Health>,
     pub(crate) reads: Arc<Reads>,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) runtime: Handle,
     pub(crate) verifier: crate::verify::Verifier,
 }
@@ -257,6 +259,16 @@ impl Store for Shard {
     fn entries(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
         let most = query.limit.clamp(1, store::query::PAGE_MAX);
         self.read(move |reads| async move { query::entries(&reads, query.after, most).await })
+    }
+
+    fn follow(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
+        let most = query.limit.clamp(1, store::query::PAGE_MAX);
+        match self.recent.after(query.after, most) {
+            // None after the last that this node committed, and another node may have gone on.
+            Some(entries) if entries.is_empty() && query.after < self.health.head() => self.entries(query),
+            Some(entries) => Box::pin(std::future::ready(Ok(entries))),
+            None => self.entries(query),
+        }
     }
 
     fn head(&self) -> Sequence {

@@ -26,6 +26,7 @@ pub mod conformance;
 pub mod faulty;
 pub mod model;
 pub mod query;
+pub mod recent;
 pub mod report;
 
 use ledger::account::Account;
@@ -268,6 +269,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Entries in order.
     fn entries(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>>;
+
+    /// Entries in order, as [`Store::entries`] gives them, for whoever asks again and again: those that this process
+    /// committed last need not be read again, and a page may end before the journal does. None only when there are none.
+    fn follow(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
+        self.entries(query)
+    }
 
     /// The entry published last; 0 in a new journal.
     fn head(&self) -> Sequence;

@@ -12,6 +12,7 @@ mod reads;
 mod redriving;
 mod restored;
 mod submitting;
+mod telling;
 mod timers;
 mod tokens;
 mod world;

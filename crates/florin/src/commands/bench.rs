@@ -179,7 +179,7 @@ fn mixed(index: u64) -> u64 {
 
 /// Two different accounts of 1 to `accounts`, and an amount of minor units.
 fn random_transfer(index: u64, accounts: u64) -> (u64, u64, u64) {
-    let (first, second) = (mixed(2 * index), mixed(2 * index + 1));
+    let (first, second) = (mixed(index.wrapping_mul(2)), mixed(index.wrapping_mul(2).wrapping_add(1)));
     let from = first % accounts;
     let to = (from + 1 + second % (accounts - 1)) % accounts;
     (from + 1, to + 1, 1 + (first >> 32) % 10_000)

@@ -13,6 +13,7 @@ use crate::config;
 use bank::error::BankError;
 use bank::ports::{Boxed, Bus};
 use ledger::ids::ShardId;
+use ledger::saga::Envelope;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
@@ -79,13 +80,19 @@ impl Purpose for Receiver {
         false
     }
 
-    /// Parcels of one sender in order, those of different senders side by side.
+    /// What several parcels of one sender say is submitted together, that of different senders side by side.
     fn take(self: Arc<Self>, batch: Batch) -> Boxed<'static, Result<(), BankError>> {
         Box::pin(async move {
             let mut taking = JoinSet::new();
-            for places in by_sender(&batch).into_values() {
-                let (receiver, batch) = (Arc::clone(&self), Arc::clone(&batch));
-                taking.spawn(async move { receiver.take_in_order(&batch, &places).await });
+            for envelopes in by_pair(&batch).into_values() {
+                let receiver = Arc::clone(&self);
+                taking.spawn(async move {
+                    match receiver.context.bank.take_envelopes(envelopes).await {
+                        Err(Fault::Corrupt { detail }) => tracing::error!("a parcel could not be taken: {detail}"),
+                        result => result?,
+                    }
+                    Ok::<(), Fault>(())
+                });
             }
             while let Some(taken) = taking.join_next().await {
                 taken.map_err(|error| Fault::Unavailable { reason: format!("a parcel was not taken: {error}") })??;
@@ -95,27 +102,17 @@ impl Purpose for Receiver {
     }
 }
 
-impl Receiver {
-    async fn take_in_order(&self, batch: &Batch, places: &[usize]) -> Result<(), Fault> {
-        for place in places {
-            match self.context.bank.take_parcel(&batch[*place].bytes).await {
-                Err(Fault::Corrupt { detail }) => tracing::error!("a parcel could not be taken: {detail}"),
-                result => result?,
+/// What the parcels say, for each pair of shards in the order of its parcels.
+fn by_pair(batch: &Batch) -> BTreeMap<(ShardId, ShardId), Vec<Envelope>> {
+    let mut said: BTreeMap<(ShardId, ShardId), Vec<Envelope>> = BTreeMap::new();
+    for parcel in batch.iter() {
+        match decode_parcel(&parcel.bytes) {
+            Ok(envelopes) => {
+                let Some(first) = envelopes.first() else { continue };
+                said.entry((first.from, first.to)).or_default().extend(envelopes);
             }
-        }
-        Ok(())
-    }
-}
-
-/// The places of each sender's parcels.
-fn by_sender(batch: &Batch) -> BTreeMap<ShardId, Vec<usize>> {
-    let mut places: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
-    for (place, parcel) in batch.iter().enumerate() {
-        match decode_parcel(&parcel.bytes).as_deref() {
-            Ok([first, ..]) => places.entry(first.from).or_default().push(place),
-            Ok([]) => {}
             Err(error) => tracing::error!("what came for a shard is no parcel; it is pulled from the journal: {error}"),
         }
     }
-    places
+    said
 }

@@ -69,6 +69,7 @@ async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> R
     let transfers = command.transfers.get();
     let bar = program.output.progress("opening accounts", command.accounts);
     load.open_accounts(|opened| bar.set_position(opened)).await?;
+    load.warm_up().await?;
     bar.set_message("moving money");
     bar.set_length(transfers);
     bar.set_position(0);

@@ -1,7 +1,7 @@
 //! What is submitted: accounts on the shards that their ids hash to, and random transfers between them, each with an
 //! idempotency key.
 
-use super::super::{mixed, random_transfer};
+use super::super::{mixed, now, random_transfer};
 use crate::cli::Shape;
 use crate::failure::Failure;
 use crate::program::OpenBank;
@@ -16,6 +16,7 @@ use ledger::ids::{AccountId, CustomerId, ShardId, TransferId};
 use ledger::saga::Route;
 use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
 use std::sync::Arc;
+use std::time::Duration;
 use store::query::TransferStatus;
 use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
 
@@ -23,6 +24,9 @@ use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
 const PAUSE_US: u64 = 1000;
 /// Pause between looks at a transfer between shards: each look is a read of its shard.
 const LOOK_US: u64 = 10_000;
+/// How quick a single transfer between shards is when the way is found, and how often that is tried.
+const WARM_UP_QUICK: Duration = Duration::from_millis(250);
+const WARM_UP_TRIES: u64 = 20;
 
 /// Where the load goes.
 pub(super) struct Load {
@@ -95,6 +99,32 @@ impl Load {
                 self.submit(store.shard(), requests).await?;
                 opened += some.len() as u64;
                 told(opened);
+            }
+        }
+        Ok(())
+    }
+
+    /// The way between shards may have to be found first: a group of consumers forms within seconds, and what is sent
+    /// before comes by the sweeper. So single transfers go from each shard until one has been quick.
+    ///
+    /// # Errors
+    /// What refused one.
+    pub(super) async fn warm_up(&self) -> Result<(), Failure> {
+        if self.shape != Shape::Between {
+            return Ok(());
+        }
+        for home in 0..self.accounts.len() as u64 {
+            for try_number in 0..WARM_UP_TRIES {
+                // From the end, so that their keys are no other transfer's.
+                let index = u64::MAX - (home * WARM_UP_TRIES + try_number) - 1;
+                let pending = self.transfer_all(home, index..index + 1).await?;
+                let begun = now();
+                if let Some(last) = pending.last {
+                    self.success_of(pending.shard, last).await?;
+                }
+                if begun.elapsed() < WARM_UP_QUICK {
+                    break;
+                }
             }
         }
         Ok(())
@@ -189,7 +219,7 @@ impl Load {
             Shape::Spread => (own[place(from - 1)], own[place(to - 1)], home),
             Shape::Hot => {
                 let other = own[1 + place(from - 1) % (own.len() - 1)];
-                if index % 2 == 0 { (own[0], other, home) } else { (other, own[0], home) }
+                if index.is_multiple_of(2) { (own[0], other, home) } else { (other, own[0], home) }
             }
             Shape::Between => {
                 let others = self.accounts.len() as u64 - 1;
