@@ -285,24 +285,8 @@ impl Changes {
     pub(crate) async fn commit(&self, session: &Session) -> Result<Option<u64>, Error> {
         let statements = &session.statements;
         let mut pipeline = session.pipeline();
-        let (chunks, facts) = (&self.chunks, &self.facts);
-        pipeline.ask(
-            &statements.insert_block,
-            vec![&self.first_sequence, &self.last_sequence, &self.previous_hash, &self.hash, &self.commit_id],
-        );
-        pipeline.ask(
-            &statements.insert_chunks,
-            vec![&chunks.first_sequence, &chunks.entries, &chunks.first_time, &chunks.ids_before, &chunks.payload],
-        );
-        if !facts.key_digest.is_empty() {
-            pipeline.ask(&statements.insert_keys, facts.keys());
-        }
-        if !facts.id.is_empty() {
-            pipeline.ask(&statements.insert_transfers, facts.transfers());
-        }
-        if !facts.posting_account.is_empty() {
-            pipeline.ask(&statements.insert_postings, facts.postings());
-        }
+        let facts = &self.facts;
+        pipeline.ask(&statements.write_block, self.block_parameters());
         if !facts.metadata_key.is_empty() {
             pipeline.ask(&statements.insert_metadata, facts.metadata());
         }
@@ -313,10 +297,6 @@ impl Changes {
             pipeline.ask(&statements.insert_reversals, self.reversals.parameters());
         }
         self.ask_state(session, &mut pipeline);
-        pipeline.ask(
-            &statements.advance_head,
-            vec![&self.last_sequence, &self.time, &self.last_id, &self.hash, &self.commit_id, &self.sequence_before],
-        );
         let waiting = (!self.encoded.letter_id.is_empty()).then(|| pipeline.ask(&statements.waiting_letters, vec![]));
         pipeline.say("commit");
         let answers = pipeline.run().await?;
@@ -324,15 +304,25 @@ impl Changes {
         Ok(count.map(unbig))
     }
 
+    /// The block with its journal, keys, transfers and postings, the money of accounts, and the head.
+    fn block_parameters(&self) -> Parameters<'_> {
+        let (chunks, facts) = (&self.chunks, &self.facts);
+        let mut parameters: Parameters<'_> =
+            vec![&self.first_sequence, &self.last_sequence, &self.previous_hash, &self.hash, &self.commit_id];
+        let journal: Parameters<'_> =
+            vec![&chunks.first_sequence, &chunks.entries, &chunks.first_time, &chunks.ids_before, &chunks.payload];
+        let mut money = money_parameters(&self.money);
+        money.insert(1, &self.money.before);
+        let head: Parameters<'_> = vec![&self.money_count, &self.time, &self.last_id, &self.sequence_before];
+        for more in [journal, facts.keys(), facts.transfers(), facts.postings(), money, head] {
+            parameters.extend(more);
+        }
+        parameters
+    }
+
     /// The statements that bring the state to what the block says.
     fn ask_state<'a>(&'a self, session: &'a Session, pipeline: &mut Pipeline<'a>) {
         let statements = &session.statements;
-        if !self.money.id.is_empty() {
-            let mut parameters = money_parameters(&self.money);
-            parameters.insert(1, &self.money.before);
-            parameters.push(&self.money_count);
-            pipeline.ask(&statements.update_money, parameters);
-        }
         if !self.terms_id.is_empty() {
             let terms = &self.terms;
             pipeline.ask(

@@ -6,7 +6,7 @@ mod load;
 use super::{Latencies, Measured, folder_bytes, now, per_second, resident_bytes};
 #[cfg(feature = "kafka")]
 use crate::adapters::kafka::Kafka;
-use crate::cli::BenchEngine;
+use crate::cli::{BenchEngine, Shape};
 use crate::config::EngineKind;
 use crate::failure::Failure;
 use crate::program::{OpenBank, Program};
@@ -16,6 +16,7 @@ use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::Store;
 use tokio::task::JoinHandle;
 
 /// Submissions on their way at a time, however small.
@@ -69,6 +70,11 @@ async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> R
     let transfers = command.transfers.get();
     let bar = program.output.progress("opening accounts", command.accounts);
     load.open_accounts(|opened| bar.set_position(opened)).await?;
+    let follow = |store: &Arc<dyn Store>| tokio::spawn(load.clone().follow(store.shard()));
+    let followers: Vec<_> = match command.shape {
+        Shape::Between => load.shards().iter().map(follow).collect(),
+        Shape::Spread | Shape::Hot => Vec::new(),
+    };
     load.warm_up().await?;
     bar.set_message("moving money");
     bar.set_length(transfers);
@@ -77,6 +83,7 @@ async fn measure(program: &Program, open: &OpenBank, command: &BenchEngine) -> R
     let ran = run_all(&load, command, &bar).await?;
     load.all_succeeded().await?;
     let durable = start.elapsed();
+    followers.iter().for_each(JoinHandle::abort);
     bar.set_message("indexing");
     load.all_indexed().await;
     let indexed = start.elapsed();
@@ -156,7 +163,7 @@ async fn run_all(load: &Arc<Load>, command: &BenchEngine, bar: &ProgressBar) -> 
             bar.set_position(done);
         }
     }
-    let is_long = BATCHES_FOR_TENTHS * batch as u64 <= count;
+    let is_long = command.rate.is_none() && BATCHES_FOR_TENTHS * batch as u64 <= count;
     Ok(Ran { latencies, succeeded, tenths: if is_long { tenths.rates } else { Vec::new() } })
 }
 

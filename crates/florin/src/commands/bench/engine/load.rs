@@ -13,16 +13,18 @@ use ledger::command::{Between, Command, OpenAccount, RegisterCustomer};
 use ledger::currency::Currency;
 use ledger::event::{Channel, Context, Event, Key, Outcome};
 use ledger::ids::{AccountId, CustomerId, ShardId, TransferId};
-use ledger::saga::Route;
+use ledger::saga::{Route, StepKind};
 use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::query::TransferStatus;
+use store::query::{EntryQuery, PAGE_MAX, TransferStatus};
 use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
+use tokio::sync::oneshot;
 
 /// Pause before something refused for now is submitted again, and between looks at what has to end.
 const PAUSE_US: u64 = 1000;
-/// Pause between looks at a transfer between shards: each look is a read of its shard.
+/// Pause between looks at what is still open between shards: each look is a read of every shard.
 const LOOK_US: u64 = 10_000;
 /// How quick a single transfer between shards is when the way is found, and how often that is tried.
 const WARM_UP_QUICK: Duration = Duration::from_millis(250);
@@ -37,6 +39,8 @@ pub(super) struct Load {
     shape: Shape,
     /// The accounts of each shard.
     accounts: Vec<Vec<AccountId>>,
+    /// Who waits for the end of a transfer between shards.
+    waiting: Mutex<BTreeMap<TransferId, oneshot::Sender<bool>>>,
 }
 
 /// Why something was not done.
@@ -75,7 +79,15 @@ impl Load {
         let context =
             Context { principal: "bench".into(), channel: Channel::File, correlation: "".into(), cause: None };
         let currency = "EUR".parse::<Currency>().map_err(|_| Failure::fault("there is no EUR", ""))?;
-        Ok(Load { bank, env: open.env.clone(), context: Arc::new(context), currency, shape, accounts: placed })
+        Ok(Load {
+            bank,
+            env: open.env.clone(),
+            context: Arc::new(context),
+            currency,
+            shape,
+            accounts: placed,
+            waiting: Mutex::default(),
+        })
     }
 
     /// Its shards.
@@ -151,14 +163,48 @@ impl Load {
     /// # Errors
     /// A fault of its shard, or it has failed.
     pub(super) async fn success_of(&self, shard: ShardId, transfer: TransferId) -> Result<(), Failure> {
+        let (done, ended) = oneshot::channel();
+        self.waiting().insert(transfer, done);
+        // It may have ended before anybody waited for it.
+        let view = self.bank.store(shard).transfer(transfer).await?;
+        let is_success = match view.map(|view| view.status()) {
+            Some(TransferStatus::Succeeded) => true,
+            Some(TransferStatus::Pending) => ended.await.unwrap_or(false),
+            _ => false,
+        };
+        self.waiting().remove(&transfer);
+        let failure = || Failure::fault(format!("transfer {transfer} did not succeed"), "");
+        is_success.then_some(()).ok_or_else(failure)
+    }
+
+    /// Reads a shard's journal for ever, and tells whoever waits for a transfer that it has ended. After a fault nobody
+    /// waits any more.
+    pub(super) async fn follow(self: Arc<Self>, shard: ShardId) {
+        if let Err(fault) = self.follow_until_fault(shard).await {
+            tracing::error!("the journal of shard {shard} could not be followed: {fault}");
+        }
+        self.waiting().clear();
+    }
+
+    async fn follow_until_fault(&self, shard: ShardId) -> Result<(), Fault> {
+        let store = self.bank.store(shard);
+        let mut after = store.head();
         loop {
-            let view = self.bank.store(shard).transfer(transfer).await?;
-            match view.map(|view| view.status()) {
-                Some(TransferStatus::Succeeded) => return Ok(()),
-                Some(TransferStatus::Pending) => self.env.sleep(LOOK_US).await,
-                other => return Err(Failure::fault(format!("a transfer did not succeed: {other:?}"), "")),
+            store.head_after(after).await?;
+            for entry in store.follow(EntryQuery { after, limit: PAGE_MAX }).await? {
+                after = entry.header.sequence;
+                let Outcome::Event(Event::Saga(step)) = &entry.outcome else { continue };
+                if matches!(step.kind, StepKind::Completed | StepKind::Failed)
+                    && let Some(waiting) = self.waiting().remove(&step.saga)
+                {
+                    let _gone = waiting.send(step.kind == StepKind::Completed);
+                }
             }
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<TransferId, oneshot::Sender<bool>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until nothing is open between shards.
