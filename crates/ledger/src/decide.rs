@@ -444,8 +444,9 @@ fn reversal_of(set: &WorkingSet, reverse: &Reverse) -> Decided<(Transfer, Revers
 
 fn decide_hold(set: &WorkingSet, header: &Header, asked: &PlaceHold) -> Decided {
     let from = find_customers(set, asked.from)?;
-    // An account of another shard was looked up there.
-    let to = asked.to.filter(|to| set.account(*to).is_some() || set.is_of_shard(*to));
+    // An account of another shard was looked up there; one that moved away has left its row behind.
+    let is_here = |to: &AccountId| set.account(*to).map_or(set.is_of_shard(*to), |row| row.moved_to.is_none());
+    let to = asked.to.filter(is_here);
     let to = to.map(|to| find_named(set, to)).transpose()?;
     if asked.to == Some(asked.from) {
         return Err(Rejection::SameAccount(asked.from));

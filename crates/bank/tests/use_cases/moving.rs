@@ -88,6 +88,29 @@ fn an_account_that_moved_goes_on_with_its_balance_its_history_and_its_versions()
 }
 
 #[test]
+fn a_hold_for_an_account_that_moved_away_is_placed_where_the_money_is_and_captured_to_it() {
+    let world = World::new(3);
+    let (id, gone) = (world.id_on(0, 0), world.id_on(0, 1));
+    world.open_with(id, 500);
+    world.open(gone);
+    move_account(&world, gone, 1);
+    let hold = PlaceHold {
+        from: account(id),
+        to: Some(account(gone)),
+        amount: amount(50),
+        currency: euro(),
+        expires_at: None,
+    };
+    let placed = world.submit(Some(("hold", 1)), Command::PlaceHold(hold)).expect("answered");
+    let Event::HoldChanged(placed) = event_of(&placed) else { panic!("{placed:?}") };
+    let capture = CaptureHold { hold: placed.hold.id, amount: None, to: None, is_final: true, note: None };
+    world.submit(Some(("capture", 1)), Command::CaptureHold(Box::new(capture))).expect("answered");
+    now(world.bank.finish_sagas()).expect("carried");
+    assert_eq!((world.balance(id), world.balance(gone)), (450, 50));
+    world.assert_sums_are_zero();
+}
+
+#[test]
 fn a_key_that_was_used_before_the_move_replays_after_it() {
     let world = World::new(3);
     let (id, other) = (world.id_on(0, 0), world.id_on(0, 1));
