@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Fault;
 use store::report::Stats;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Statement};
 
 /// How often the head is looked at: so late another node's entries are seen by whoever follows the journal.
 const HEAD_EVERY: Duration = Duration::from_millis(25);
-/// What is open between shards is counted once in so many looks at the head.
+/// What is open between shards is counted when the journal has gone on; once in so many looks at the head where it is much.
 const LOOKS_PER_COUNT: u32 = 20;
+/// More than this is much.
+const FEW_OPEN: u64 = 100;
 /// How often the figures are counted, unless that takes long.
 const FIGURES_EVERY: Duration = Duration::from_secs(30);
 
@@ -45,16 +47,27 @@ async fn follow(client: &Client, health: &Health) -> Result<(), tokio_postgres::
     let head = client.prepare("select sequence from florin.head").await?;
     let open = "select count(*), min(started_at), (select count(*) from florin.parts) from florin.sagas";
     let open = client.prepare(open).await?;
+    let (mut counted_at, mut looks_left) = (None, 0u32);
     loop {
-        let row = client.query_one(&open, &[]).await?;
-        let oldest: Option<i64> = row.try_get(1)?;
-        let oldest = oldest.and_then(|time| Timestamp::from_microseconds(unbig(time)));
-        health.note_open(unbig(row.try_get(0)?), oldest, unbig(row.try_get(2)?));
-        for _ in 0..LOOKS_PER_COUNT {
-            health.saw(client.query_one(&head, &[]).await?.try_get(0).map(unbig)?);
-            wait(HEAD_EVERY).await;
+        let sequence: Sequence = client.query_one(&head, &[]).await?.try_get(0).map(unbig)?;
+        health.saw(sequence);
+        looks_left = looks_left.saturating_sub(1);
+        if looks_left == 0 && counted_at != Some(sequence) {
+            let is_much = FEW_OPEN < count_open(client, &open, health).await?;
+            (counted_at, looks_left) = (Some(sequence), if is_much { LOOKS_PER_COUNT } else { 1 });
         }
+        wait(HEAD_EVERY).await;
     }
+}
+
+/// How many rows there are.
+async fn count_open(client: &Client, open: &Statement, health: &Health) -> Result<u64, tokio_postgres::Error> {
+    let row = client.query_one(open, &[]).await?;
+    let (sagas, parts) = (unbig(row.try_get(0)?), unbig(row.try_get(2)?));
+    let oldest: Option<i64> = row.try_get(1)?;
+    let oldest = oldest.and_then(|time| Timestamp::from_microseconds(unbig(time)));
+    health.note_open(sagas, oldest, parts);
+    Ok(sagas + parts)
 }
 
 /// Counts figures until it is ended. They walk all accounts, so the longer that takes the rarer it is done.

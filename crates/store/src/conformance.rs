@@ -23,11 +23,15 @@ pub mod holds;
 pub mod keys;
 pub mod kinds;
 pub mod money;
+pub mod moves;
 pub mod net;
 pub mod oracle;
 pub mod paging;
 pub mod queries;
 pub mod reopening;
+pub mod saga_claims;
+pub mod saga_ends;
+pub mod saga_reads;
 pub mod sagas;
 pub mod sharding;
 pub mod tokens;
@@ -159,6 +163,47 @@ macro_rules! conformance_suite {
                 a_refused_saga_leaves_a_clean_world_and_one_refund,
                 a_saga_that_everybody_refuses_fails_once,
                 a_reopened_shard_goes_on_with_its_sagas;
+            saga_claims:
+                a_hold_is_open_again_unless_its_time_is_over,
+                captures_that_fail_one_after_the_other_give_back_what_each_took,
+                a_reversal_under_way_is_the_only_one,
+                a_failed_transfer_is_not_reversed,
+                a_transfer_of_one_shard_is_reversed_between_two;
+            saga_ends:
+                a_message_from_beyond_a_gap_changes_nothing,
+                a_rejected_start_changes_nothing,
+                a_frozen_account_gets_its_refund,
+                an_account_that_may_not_be_credited_refuses,
+                a_promise_is_kept_and_keeps_its_account_open,
+                a_debited_account_is_not_closed_before_its_saga_ends,
+                a_refund_and_a_promised_credit_may_exceed_the_bound,
+                an_operator_gets_the_money_back_while_nothing_is_decided,
+                an_event_whose_saga_fails_becomes_a_dead_letter,
+                limits_hold_between_shards,
+                a_refund_gives_back_to_the_day_it_was_taken_on,
+                the_value_date_is_never_after_the_booking,
+                ids_of_other_shards_do_not_move_the_ids_of_this_one,
+                verification_finds_nothing_wrong_with_sagas;
+            moves:
+                an_account_moves_with_all_it_has,
+                a_moved_account_is_turned_away_and_nothing_is_recorded,
+                keys_and_history_stay_where_they_were_written,
+                an_account_arrives_once,
+                a_fenced_slot_turns_new_sagas_away,
+                an_account_leaves_when_nothing_of_it_is_under_way,
+                an_account_moves_on_with_what_happened_meanwhile,
+                accounts_move_whatever_their_balance_and_status,
+                a_shard_opens_no_account_in_a_slot_that_it_gave_up,
+                replay_and_verification_know_accounts_that_moved,
+                a_saga_by_an_old_map_is_turned_away;
+            saga_reads:
+                a_transfer_tells_how_far_it_is,
+                each_transfer_of_a_batch_tells_its_end,
+                lists_have_each_transfer_once,
+                notes_are_found_on_every_shard,
+                histories_between_shards_have_no_gaps,
+                open_sagas_are_paged,
+                a_replay_of_the_journal_leads_to_the_same_sagas;
         }
     };
     ($make:path, several) => {
@@ -177,6 +222,18 @@ macro_rules! conformance_suite {
                     a_refused_saga_leaves_a_clean_world_and_one_refund,
                     a_saga_that_everybody_refuses_fails_once,
                     a_reopened_shard_goes_on_with_its_sagas;
+                moves:
+                    an_account_moves_with_all_it_has,
+                    a_moved_account_is_turned_away_and_nothing_is_recorded,
+                    keys_and_history_stay_where_they_were_written,
+                    an_account_arrives_once,
+                    a_fenced_slot_turns_new_sagas_away,
+                    an_account_leaves_when_nothing_of_it_is_under_way,
+                    an_account_moves_on_with_what_happened_meanwhile,
+                    accounts_move_whatever_their_balance_and_status,
+                    a_shard_opens_no_account_in_a_slot_that_it_gave_up,
+                    replay_and_verification_know_accounts_that_moved,
+                    a_saga_by_an_old_map_is_turned_away;
             }
         }
     };

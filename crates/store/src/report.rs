@@ -79,7 +79,8 @@ pub struct Stats {
     pub accounts: u64,
     /// Keys in memory.
     pub keys_in_memory: u64,
-    /// Open sagas whose home this shard is.
+    /// Open sagas whose home this shard is. This and the next two are counted now and then where others commit too: they
+    /// may be a second old.
     pub sagas_open: u64,
     /// When the oldest of them began.
     pub oldest_saga: Option<Timestamp>,

@@ -4,7 +4,8 @@ use ledger::ids::ShardId;
 use ledger::working_set::SlotSet;
 use std::sync::Arc;
 use store::Store;
-use store::conformance::Fixture;
+use store::conformance::bench::Bench;
+use store::conformance::{Fixture, block_on, saga_ends};
 use store::model::{Clock, Identity};
 use store_postgres::engine::{Engine, Options};
 use test_servers::Postgres;
@@ -64,4 +65,10 @@ impl Fixture for Shard {
         engine.shut_down();
         self.open();
     }
+}
+
+#[test]
+fn the_largest_batch_fits_between_shards() {
+    let mut bench = Bench::new(fresh_shard);
+    block_on(saga_ends::the_largest_batch_fits_between_shards(&mut bench));
 }

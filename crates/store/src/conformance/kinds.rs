@@ -147,7 +147,9 @@ impl Kind {
                 let crossing = Kind::Transfer;
                 let command = movement(net, crossing, vec![leg(first, other, 300)]);
                 let original = transferred(&net.ask(0, command).await).id;
+                let refusing = std::mem::take(&mut net.refusing);
                 net.carry_all().await;
+                net.refusing = refusing;
                 net.between(ask::reverse(original), &[first, other])
             }
         }

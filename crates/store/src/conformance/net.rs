@@ -4,26 +4,29 @@
 use super::ask;
 use super::bench::{Bench, submit_to};
 use crate::model::{Identity, MemoryStore};
-use crate::query::{EntryQuery, PAGE_MAX, SagaQuery, TransferStatus, TransferView};
+use crate::query::{EntryQuery, PAGE_MAX, SagaQuery, TransferStatus, TransferView, saga_step};
 use crate::{Answer, EntryRef, Request, Store};
 use ledger::account::{Account, SystemAccount, SystemKind};
 use ledger::command::{Between, Command, Freeze, OpenSystemAccount, Receive};
 use ledger::currency::Currency;
 use ledger::event::{Event, Outcome};
-use ledger::ids::{AccountId, ShardId, TransferId, slot};
+use ledger::ids::{AccountId, Sequence, ShardId, TransferId, slot};
 use ledger::rejection::Rejection;
 use ledger::saga::{Envelope, Message, Route, SagaStep, StepKind, messages};
+use ledger::slots::{SlotSet, Slots};
 use ledger::time::Timestamp;
-use ledger::working_set::SlotSet;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many shards a net has: the home of its sagas is the first.
 pub const PLACES: usize = 3;
 /// How many accounts of customers each has.
-pub const ACCOUNTS: u64 = NUMBERS as u64;
-const NUMBERS: usize = 4;
+pub const ACCOUNTS: u64 = ACCOUNTS_EACH as u64;
+const ACCOUNTS_EACH: usize = 4;
 /// How many ids each net of a bench may choose from.
 const IDS_OF_NET: u64 = 1000;
+/// How often the counters are looked at until they are right.
+const LOOKS_AT_COUNTERS: u32 = 100_000;
 /// What each of them has at the start.
 pub const START_BALANCE: u64 = 1000;
 
@@ -36,9 +39,14 @@ pub struct Net<'a> {
     shards: [ShardId; PLACES],
     /// The customer of each place, and the numbers of the accounts that are there.
     owners: [u64; PLACES],
-    numbers: [[u64; NUMBERS]; PLACES],
+    numbers: [[u64; ACCOUNTS_EACH]; PLACES],
+    /// Accounts that moved, and where they are.
+    moved_to: BTreeMap<AccountId, usize>,
     /// A contra account of each place.
     contra: Vec<AccountId>,
+    /// How far the journals were before, and what was read of them since.
+    heads: [Sequence; PLACES],
+    entries: RefCell<[Vec<EntryRef>; PLACES]>,
     /// Parts that the claim refuses, as if the rule book failed on them.
     pub refusing: Vec<usize>,
 }
@@ -70,8 +78,11 @@ impl<'a> Net<'a> {
             (place, MemoryStore::new(Identity { shard: shards[place], slots, ..Identity::only_shard() }, bench.clock()))
         };
         let peers = (0..PLACES).filter(|place| *place != own).map(peer).collect();
-        let (owners, numbers) = ids_of_net(&identity.slots, own, number);
-        let mut net = Net { bench, peers, shards, owners, numbers, contra: Vec::new(), refusing: Vec::new() };
+        let slots = bench.store().slots().await.expect("the store answers");
+        let (owners, numbers) = ids_of_net(&slots, own, number);
+        let heads = std::array::from_fn(|place| if place == own { bench.store().head() } else { 0 });
+        let (moved_to, contra, refusing, entries) = Default::default();
+        let mut net = Net { bench, peers, shards, owners, numbers, moved_to, contra, heads, entries, refusing };
         net.open().await;
         net
     }
@@ -129,11 +140,17 @@ impl<'a> Net<'a> {
     fn place_of(&self, account: AccountId) -> usize {
         match SystemAccount::from_id(account) {
             Some(system) => self.shards.iter().position(|shard| *shard == system.shard).expect("a place of the net"),
+            None if self.moved_to.contains_key(&account) => self.moved_to[&account],
             None => {
-                let is_there = |numbers: &[u64; NUMBERS]| numbers.contains(&account.number());
+                let is_there = |numbers: &[u64; ACCOUNTS_EACH]| numbers.contains(&account.number());
                 self.numbers.iter().position(is_there).expect("an account of the net")
             }
         }
+    }
+
+    /// An account is at another place from now on.
+    pub fn note_move(&mut self, account: AccountId, to: usize) {
+        self.moved_to.insert(account, to);
     }
 
     /// Asks one thing of a place, with a new key.
@@ -160,9 +177,9 @@ impl<'a> Net<'a> {
         Command::Between(Box::new(Between { command, routes, payload: payload.map(Box::from) }))
     }
 
-    /// Every message that one place has for another, in order.
+    /// Every message that one place has had for another since the net is there, in order.
     pub async fn told(&self, from: usize, to: usize) -> Vec<Envelope> {
-        let journal = self.journal(from).await;
+        let journal = self.entries_of_net(from).await;
         let all = journal.iter().flat_map(|entry| messages(self.shards[from], entry));
         all.filter(|envelope| envelope.to == self.shards[to]).collect()
     }
@@ -238,18 +255,49 @@ impl<'a> Net<'a> {
         }
     }
 
+    /// The entries of a place since the net is there. Each is read once.
+    pub async fn entries_of_net(&self, place: usize) -> Vec<EntryRef> {
+        let mut entries = std::mem::take(&mut self.entries.borrow_mut()[place]);
+        let after = entries.last().map_or(self.heads[place], |entry| entry.header.sequence);
+        entries.extend(self.entries_after(place, after).await);
+        self.entries.borrow_mut()[place].clone_from(&entries);
+        entries
+    }
+
     /// The journal of a place.
     pub async fn journal(&self, place: usize) -> Vec<EntryRef> {
+        self.entries_after(place, 0).await
+    }
+
+    async fn entries_after(&self, place: usize, mut after: Sequence) -> Vec<EntryRef> {
         let mut entries: Vec<EntryRef> = Vec::new();
         loop {
-            let after = entries.last().map_or(0, |entry| entry.header.sequence);
             let query = EntryQuery { after, limit: PAGE_MAX };
             let more = self.store(place).entries(query).await.expect("the store answers");
-            if more.is_empty() {
-                return entries;
-            }
+            let Some(last) = more.last() else { return entries };
+            after = last.header.sequence;
             entries.extend(more);
         }
+    }
+
+    /// The counters tell what is open between shards: transfers whose home a place is, the oldest of them, and parts
+    /// that it prepared for others. An engine may count now and then only, so that this waits for it.
+    pub async fn assert_counters(&self, place: usize, what: &str) {
+        let query = SagaQuery { until: Timestamp::MAX, before: None, limit: PAGE_MAX };
+        let open = self.store(place).open_sagas(query).await.expect("the store answers").items;
+        let oldest = open.iter().map(|saga| saga.started_at).min();
+        let expected = (open.len() as u64, oldest, parts_after(&self.entries_of_net(place).await));
+        let mut counted = None;
+        for _ in 0..LOOKS_AT_COUNTERS {
+            let stats = self.store(place).stats();
+            counted = Some((stats.sagas_open, stats.oldest_saga, stats.parts_open));
+            if counted == Some(expected) {
+                return;
+            }
+            // Takes its time in an engine that counts in the background.
+            self.store(place).positions().await.expect("the store answers");
+        }
+        panic!("{what}: place {place} counts {counted:?} and has {expected:?}");
     }
 
     /// An account of a customer as it is now.
@@ -336,8 +384,8 @@ impl<'a> Net<'a> {
             let query = SagaQuery { until: Timestamp::MAX, before: None, limit: PAGE_MAX };
             let open = self.store(place).open_sagas(query).await.expect("the store answers");
             assert!(open.items.is_empty(), "{what}: place {place} has open sagas: {:?}", open.items);
-            let stats = self.store(place).stats();
-            assert_eq!((stats.sagas_open, stats.parts_open), (0, 0), "{what}: rows are left at place {place}");
+            assert_eq!(parts_after(&self.entries_of_net(place).await), 0, "{what}: parts are left at place {place}");
+            self.assert_counters(place, what).await;
             for account in 1..=ACCOUNTS {
                 assert_eq!(self.account(place, account).await.sagas_open, 0, "{what}: place {place}, {account}");
             }
@@ -365,17 +413,33 @@ impl<'a> Net<'a> {
 }
 
 /// Ids for each place's customer and accounts: in slots of the shard under test at its own place, in those of others
-/// elsewhere, unless it owns all. Nets of one bench have different ones.
-fn ids_of_net(slots: &SlotSet, own: usize, number: u64) -> ([u64; PLACES], [[u64; NUMBERS]; PLACES]) {
-    let owns_all = (0..ledger::ids::SLOTS).all(|slot| slots.contains(slot));
+/// elsewhere, unless it was dealt all. Nets of one bench have different ones.
+fn ids_of_net(slots: &Slots, own: usize, number: u64) -> ([u64; PLACES], [[u64; ACCOUNTS_EACH]; PLACES]) {
+    let has_all = (0..ledger::ids::SLOTS).all(|slot| slots.dealt.contains(slot));
     let mut candidates: Vec<u64> = (0..IDS_OF_NET).map(|more| IDS_OF_NET * (number + 1) + more).collect();
     let mut take = |place: usize| {
-        let fits = |id: &u64| owns_all || slots.contains(slot(*id)) == (place == own);
+        let fits = |id: &u64| {
+            let is_own = slots.contains(slot(*id)) == (place == own) || (has_all && place != own);
+            is_own && !slots.placed.contains_key(&slot(*id))
+        };
         let found = candidates.iter().position(fits).expect("there are ids of every shard among a thousand");
         candidates.remove(found)
     };
     let owners = std::array::from_fn(&mut take);
     (owners, std::array::from_fn(|place| std::array::from_fn(|_| take(place))))
+}
+
+/// How many parts of other shards' sagas these entries leave open.
+fn parts_after(entries: &[EntryRef]) -> u64 {
+    let mut open = BTreeSet::new();
+    for step in entries.iter().filter_map(saga_step) {
+        match step.kind {
+            StepKind::Prepared => drop(open.insert(step.saga)),
+            StepKind::Posted | StepKind::Released => drop(open.remove(&step.saga)),
+            _ => {}
+        }
+    }
+    open.len() as u64
 }
 
 fn euro() -> Currency {

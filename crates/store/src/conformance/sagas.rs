@@ -139,6 +139,6 @@ async fn seen_of_sagas(net: &Net<'_>, place: usize) -> String {
         crate::query::SagaQuery { until: ledger::time::Timestamp::MAX, before: None, limit: crate::query::PAGE_MAX };
     let open = store.open_sagas(query).await.expect("the store answers").items;
     let positions = store.positions().await.expect("the store answers");
-    let parts = store.stats().parts_open;
-    format!("{open:?} {positions:?} {parts} {:?}", net.figures().await)
+    net.assert_counters(place, "as long as it is under way").await;
+    format!("{open:?} {positions:?} {:?}", net.figures().await)
 }
