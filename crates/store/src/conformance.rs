@@ -165,6 +165,7 @@ macro_rules! conformance_suite {
                 a_reopened_shard_goes_on_with_its_sagas;
             saga_claims:
                 a_hold_is_open_again_unless_its_time_is_over,
+                a_hold_that_opens_again_reserves_no_more_than_there_is,
                 captures_that_fail_one_after_the_other_give_back_what_each_took,
                 a_reversal_under_way_is_the_only_one,
                 a_failed_transfer_is_not_reversed,

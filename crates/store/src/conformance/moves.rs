@@ -36,7 +36,7 @@ async fn change_everywhere(net: &mut Net<'_>, account: AccountId, change: SlotCh
 /// Fences the slot of an account, and hands it from one place to another.
 async fn hand_over_slot(net: &mut Net<'_>, from: usize, to: usize, account: AccountId) {
     let (old, new) = (net.shard(from), net.shard(to));
-    change_everywhere(net, account, SlotChange::Fenced).await;
+    change_everywhere(net, account, SlotChange::Fenced(new)).await;
     change_slot(net, from, account, SlotChange::Released(new)).await;
     change_slot(net, to, account, SlotChange::Acquired(old)).await;
 }
@@ -168,6 +168,7 @@ pub async fn a_moved_account_is_turned_away_and_nothing_is_recorded(bench: &mut 
     for own in PLACES_OF_TEST {
         let mut net = Net::new(bench, own, own as u64).await;
         let account = account_at(&net, (0, 1));
+        let hold = held(&net.ask(0, ask::hold(account.number(), None, 100, None)).await).id;
         move_account(&mut net, 0, 1, account).await;
         let (number, other) = (account.number(), net.number(0, 2));
         let commands = [
@@ -177,6 +178,8 @@ pub async fn a_moved_account_is_turned_away_and_nothing_is_recorded(bench: &mut 
             ask::legs(&[(other, number, 1), (other, net.number(0, 3), 1)]),
             ask::batch(&[(other, net.number(0, 3), 1), (other, number, 1)]),
             ask::hold(number, None, 1, None),
+            ask::capture(hold, None, true),
+            Command::VoidHold(hold),
             Command::Close(account),
             Command::Unfreeze(account),
             ask::open(Some(number), net.owner(0), "EUR", 0),
@@ -297,7 +300,8 @@ pub async fn a_fenced_slot_turns_new_sagas_away(bench: &mut Bench) {
         let three = [((0, 3), at, 5), ((0, 3), (1, 4), 5), ((0, 3), (2, 4), 5)];
         let three = three.map(|(from, to, amount)| leg(account_at(&net, from), account_at(&net, to), amount));
         let asked = movement(&net, Kind::LegsOverThree, three.to_vec());
-        change_everywhere(&mut net, account, SlotChange::Fenced).await;
+        let owner = net.shard(at.0);
+        change_everywhere(&mut net, account, SlotChange::Fenced(owner)).await;
         let ask = |command: &Command| vec![Request { command: command.clone(), ..request.clone() }];
         let heads = [net.store(0).head(), net.store(1).head(), net.store(2).head()];
         for is_dry in [true, false] {
@@ -308,7 +312,6 @@ pub async fn a_fenced_slot_turns_new_sagas_away(bench: &mut Bench) {
         let neighbour = net.number(at.0, 2);
         assert_done(&net.ask(at.0, ask::transfer(account.number(), neighbour, 1)).await);
         begin(&mut net, others).await;
-        let owner = net.shard(at.0);
         change_everywhere(&mut net, account, SlotChange::Opened(owner)).await;
         let answer = submit_to(net.store(0), ask(&asked), false).await.remove(0);
         assert_eq!(step_of(&answer).kind, StepKind::Started);
@@ -448,10 +451,10 @@ pub async fn a_shard_opens_no_account_in_a_slot_that_it_gave_up(bench: &mut Benc
             net.bench.settle();
             net.bench.reopen();
         }
-        let owner = net.owner(1);
+        // Until all has arrived, the new shard cannot know what is there; then it opens it.
+        let (owner, shard) = (net.owner(1), net.shard(1));
+        change_everywhere(&mut net, account, SlotChange::Opened(shard)).await;
         assert_done(&net.ask(1, ask::open(Some(id), owner, "EUR", 0)).await);
-        let owner = net.shard(1);
-        change_everywhere(&mut net, account, SlotChange::Opened(owner)).await;
         let slots = net.store(own).slots().await.expect("the store answers");
         assert!(slots.fenced.is_empty());
     }
