@@ -7,6 +7,7 @@ mod support;
 mod amounts;
 mod answers;
 mod batches;
+mod between_shards;
 mod expectations;
 mod history;
 mod holds;

@@ -1,6 +1,6 @@
-//! A bank of several shards: what stays on one shard works as ever, what would have to cross is refused honestly.
+//! A bank of several shards: lists gather from all, events find their place.
 
-use crate::support::bank::{Bank, transfer};
+use crate::support::bank::Bank;
 use crate::support::http::Request;
 use crate::support::program::run;
 use serde_json::{Value, json};
@@ -11,31 +11,6 @@ fn sharded_bank() -> (Bank, Vec<String>) {
     let bank = Bank::open_with(&["--no-auth", "--shards", "3"]);
     let accounts = (0..12).map(|_| bank.new_account("100.00")).collect();
     (bank, accounts)
-}
-
-/// Two accounts between which a transfer is answered with this status.
-fn pair_with_status(bank: &Bank, accounts: &[String], status: u16) -> (String, String) {
-    let pairs =
-        accounts.iter().flat_map(|from| accounts.iter().map(move |to| (from, to))).filter(|(from, to)| from != to);
-    let answered = |from: &str, to: &str| {
-        bank.send(Request::post("/api/v1/transfers?dry_run=true").json(&transfer(from, to, "1.00"))).status
-    };
-    let found = pairs.into_iter().find(|(from, to)| answered(from, to) == status);
-    let (from, to) = found.unwrap_or_else(|| panic!("no pair of accounts is answered with {status}"));
-    (from.clone(), to.clone())
-}
-
-#[test]
-fn transfers_on_one_shard_work_and_those_between_shards_are_not_available_yet() {
-    let (bank, accounts) = sharded_bank();
-    let (from, to) = pair_with_status(&bank, &accounts, 201);
-    bank.transfer(&from, &to, "10.00").expect(201);
-    assert_eq!((bank.ledger(&from), bank.ledger(&to)), ("90.00".into(), "110.00".into()));
-    let (from, to) = pair_with_status(&bank, &accounts, 501);
-    let before = (bank.ledger(&from), bank.ledger(&to));
-    bank.transfer(&from, &to, "10.00").expect_problem(501, "not_available_yet");
-    assert_eq!((bank.ledger(&from), bank.ledger(&to)), before);
-    bank.expect_sums_of_zero();
 }
 
 #[test]
