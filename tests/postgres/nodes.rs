@@ -1,9 +1,10 @@
-//! Several nodes of one bank: restarted one by one, and asked the same at the same moment.
+//! Several nodes of one bank: restarted one by one, asked the same at the same moment, with clocks that differ.
 
 use crate::support::book::Book;
 use crate::support::cluster::Cluster;
 use crate::support::program::{finish, florin};
 use crate::support::wait::{rounds, wait_for};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use test_servers::Postgres;
@@ -52,6 +53,56 @@ fn a_key_on_all_nodes_in_the_same_millisecond_has_one_effect() {
         book.ask_all_at_once(&cluster, AT_ONCE);
         book.expect_whole(&cluster);
     }
+}
+
+/// One node is two hours ahead, one an hour behind, and the third one's clock jumps under load.
+#[test]
+fn nodes_whose_clocks_differ_and_jump_give_times_and_ids_that_only_grow() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let clocks: Vec<PathBuf> = ["+7200", "-3600", "+0"].iter().map(|skew| clock(folder.path(), skew)).collect();
+    let jumping = clocks[2].clone();
+    let servers = (0..SHARDS).map(|_| Postgres::start("")).collect();
+    let cluster = Cluster::over(servers, NODES, 1, move |place, command| {
+        command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", &clocks[place]);
+        command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1");
+    });
+    Book::open(&cluster).survive(&cluster, rounds(ROUNDS), |_| {
+        for skew in ["+864000", "-864000", "+7", "+0"] {
+            std::fs::write(&jumping, skew).expect("a file to write");
+            wait_for(DRAINED);
+        }
+        cluster.kill_node(0);
+        cluster.start_node(0);
+    });
+    for shard in 0..SHARDS {
+        let back = format!(
+            "select count(*) from (select id, booked_at, lag(id) over here as before, lag(booked_at) over here as \
+             earlier from florin.transfers where (id >> 12) & 1023 = {shard} window here as (order by sequence)) as t \
+             where id <= before or booked_at < earlier"
+        );
+        assert_eq!(cluster.psql(shard, &back), "0", "shard {shard}: a time or an id went back");
+        let chunks = "select count(*) from (select first_time, lag(first_time) over (order by first_sequence) as \
+             earlier from florin.chunks) as t where first_time < earlier";
+        assert_eq!(cluster.psql(shard, chunks), "0", "shard {shard}: the time of an entry went back");
+        // The clocks did differ: somebody was two hours ahead.
+        let ahead = "select count(*) from florin.transfers where booked_at / 1e6 > extract(epoch from now()) + 3600";
+        assert_ne!(cluster.psql(shard, ahead), "0", "shard {shard}: no clock was ahead");
+    }
+}
+
+/// A file that says how far a clock is off.
+fn clock(folder: &Path, skew: &str) -> PathBuf {
+    let path = folder.join(format!("clock{skew}"));
+    std::fs::write(&path, skew).expect("a file to write");
+    path
+}
+
+/// The library that tells a program another time.
+fn faketime() -> PathBuf {
+    let name = "faketime/libfaketimeMT.so.1";
+    let folders = std::fs::read_dir("/usr/lib").expect("a folder of libraries").flatten();
+    let mut found = folders.map(|folder| folder.path().join(name)).filter(|path| path.exists());
+    found.next().expect("this test needs libfaketime: run xtask/install-test-tools.sh")
 }
 
 #[test]

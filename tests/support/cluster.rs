@@ -25,10 +25,11 @@ type Configure = Box<dyn Fn(usize, &mut Command) + Send + Sync>;
 
 /// See the module.
 pub(crate) struct Cluster {
+    /// They end before what they use.
+    nodes: Vec<RwLock<Option<Server>>>,
     shards: Vec<Shard>,
     /// By node, shard and host: where each node finds each database.
     ways: Vec<Vec<Vec<Proxy>>>,
-    nodes: Vec<RwLock<Option<Server>>>,
     configure: Configure,
     folder: TempDir,
 }
@@ -63,7 +64,7 @@ impl Cluster {
         let shards = servers.into_iter().map(shard).collect();
         let folder = TempDir::new().expect("a temporary folder");
         let nodes = (0..nodes).map(|_| RwLock::new(None)).collect();
-        let cluster = Cluster { shards, ways, nodes, configure: Box::new(configure), folder };
+        let cluster = Cluster { nodes, shards, ways, configure: Box::new(configure), folder };
         (0..cluster.nodes.len()).for_each(|place| cluster.start_node(place));
         cluster
     }

@@ -6,7 +6,7 @@
 use crate::process::is_root;
 use crate::{Process, free_ports};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -84,6 +84,16 @@ fn remove_left_over() {
         if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
             // Somebody else may be removing it too.
             _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Kills every process that works in this folder, as all processes of a server do in that of its data.
+fn kill_all_in(folder: &Path) {
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        if std::fs::read_link(entry.path().join("cwd")).is_ok_and(|works_in| works_in == folder) {
+            // It may have ended by itself meanwhile.
+            _ = Command::new("kill").arg("-KILL").arg(entry.file_name()).stderr(Stdio::null()).status();
         }
     }
 }
@@ -233,11 +243,11 @@ impl Postgres {
     /// # Panics
     /// If it is not running.
     pub fn kill(&self) {
-        // The other processes of the server see that the first is gone, and end; they are waited for by whoever starts
-        // it again, through the shared memory they hold.
         let mut process = self.process.lock().expect("nobody panics with the lock");
         process.as_mut().expect("the server is running").kill();
         *process = None;
+        // The others see that the first is gone, and end; but for one that waits for a lock of one that has ended.
+        kill_all_in(&self.folder.path().join("data"));
     }
 
     /// Stops it as an operator does: connections are closed, what was committed is written.
