@@ -76,7 +76,10 @@ impl Bank {
     /// Whoever gets a hold's money may be on another shard, whose rows the deciding shard cannot see. What speaks against
     /// it there becomes a refusal, so that it is recorded under the key like every other.
     async fn refusal_elsewhere(&self, hold: &PlaceHold, home: ShardId) -> Result<Option<Command>, Fault> {
-        let Some(to) = hold.to.filter(|to| self.shard_of_account(*to) != home) else { return Ok(None) };
+        let Some(to) = hold.to else { return Ok(None) };
+        if self.home_of(to).await? == home {
+            return Ok(None);
+        }
         let account = self.account(to).await?;
         let rejection = match account {
             None => Rejection::AccountNotFound(to),

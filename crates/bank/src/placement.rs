@@ -37,22 +37,21 @@ impl Placement {
     /// counts to the one it was given to.
     pub fn of(shards: &[(ShardId, Slots)]) -> Placement {
         let mut owners = vec![ShardId::default(); usize::from(SLOTS)];
-        let mut moving = BTreeMap::new();
-        let mut earlier: BTreeMap<u16, Vec<ShardId>> = BTreeMap::new();
-        for (shard, slots) in shards {
-            for (slot, to) in &slots.released {
-                owners[usize::from(*slot)] = *to;
-                if slots.fenced.contains_key(slot) && !slots.contains(*slot) {
-                    moving.insert(*slot, *shard);
-                }
-            }
+        for slot in shards.iter().flat_map(|(_, slots)| slots.released.keys()) {
+            owners[usize::from(*slot)] = last_given_to(shards, *slot);
         }
         for (shard, slots) in shards {
             (0..SLOTS).filter(|slot| slots.contains(*slot)).for_each(|slot| owners[usize::from(slot)] = *shard);
         }
+        let mut moving = BTreeMap::new();
+        let mut earlier: BTreeMap<u16, Vec<ShardId>> = BTreeMap::new();
         for (shard, slots) in shards {
-            for slot in slots.released.keys().filter(|slot| owners[usize::from(**slot)] != *shard) {
+            for (slot, to) in slots.released.iter().filter(|(slot, _)| owners[usize::from(**slot)] != *shard) {
                 earlier.entry(*slot).or_default().push(*shard);
+                // One that had the slot before the one that gives it up now is fenced as well, and has nothing of it.
+                if slots.fenced.contains_key(slot) && *to == owners[usize::from(*slot)] {
+                    moving.insert(*slot, *shard);
+                }
             }
         }
         // A slot never returns to a shard, so each gave it to the one after it: the latest gave it to the owner.
@@ -119,6 +118,14 @@ impl Placement {
     }
 }
 
+/// The shard that a slot which none owns was given to last.
+fn last_given_to(shards: &[(ShardId, Slots)], slot: u16) -> ShardId {
+    let given = |(shard, slots): &(ShardId, Slots)| Some((*shard, *slots.released.get(&slot)?));
+    let given: BTreeMap<ShardId, ShardId> = shards.iter().filter_map(given).collect();
+    let last = given.values().find(|to| !given.contains_key(to));
+    last.or_else(|| given.values().next()).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +152,28 @@ mod tests {
         assert_eq!(placement.earlier(4), [shard(0)]);
         let account = AccountId::new(1).expect("an id");
         assert_eq!(placement.shard_of(4, account), shard(0), "it may still be there");
+    }
+
+    #[test]
+    fn a_slot_that_moves_again_moves_from_where_it_came_to_first() {
+        let without = || Slots::new(SlotSet::of(|slot| slot != 4));
+        let (mut first, mut second) = (without(), without());
+        for (slots, to) in [(&mut first, 1), (&mut second, 2)] {
+            slots.released.insert(4, shard(to));
+            slots.fenced.insert(4, shard(2));
+        }
+        let mut third = without();
+        for is_acquired in [false, true] {
+            if is_acquired {
+                third.owned = SlotSet::of(|_| true);
+            }
+            // Whatever the order of the shards.
+            for [a, b, c] in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+                let all = [(shard(0), first.clone()), (shard(1), second.clone()), (shard(2), third.clone())];
+                let placement = Placement::of(&[a, b, c].map(|place: usize| all[place].clone()));
+                assert_eq!((placement.owner(4), placement.moving_from(4)), (shard(2), Some(shard(1))));
+                assert_eq!(placement.earlier(4), [shard(1), shard(0)]);
+            }
+        }
     }
 }

@@ -60,7 +60,7 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Fault> {
-        self.store(self.home_of(id).await?).account(id, self.now()).await
+        self.where_it_stays(id, |shard| self.store(shard).account(id, self.now())).await
     }
 
     /// A customer; the profile is still sealed, see [`Bank::open_profile`].
@@ -78,10 +78,10 @@ impl Bank {
     pub async fn hold(&self, id: HoldId) -> Result<Option<Hold>, Fault> {
         let made_on = self.shard_of_generated(id.number());
         let Some(hold) = self.store(made_on).hold(id, self.now()).await? else { return Ok(None) };
-        match self.home_of(hold.from).await? {
-            shard if shard == made_on => Ok(Some(hold)),
-            shard => self.store(shard).hold(id, self.now()).await,
+        if self.shards.len() == 1 {
+            return Ok(Some(hold));
         }
+        self.where_it_stays(hold.from, |shard| self.store(shard).hold(id, self.now())).await
     }
 
     /// An account's holds, newest first.
@@ -89,7 +89,23 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn holds_of(&self, account: AccountId, page: PageQuery) -> Result<Page<Hold>, Fault> {
-        self.store(self.home_of(account).await?).holds_of(account, page, self.now()).await
+        self.where_it_stays(account, |shard| self.store(shard).holds_of(account, page, self.now())).await
+    }
+
+    /// Reads something where an account is; again, if the account left meanwhile.
+    async fn where_it_stays<'s, T>(
+        &'s self,
+        account: AccountId,
+        read: impl Fn(ShardId) -> Reply<'s, T> + Send,
+    ) -> Result<T, Fault> {
+        let mut shard = self.home_of(account).await?;
+        loop {
+            let found = read(shard).await?;
+            match self.home_of(account).await? {
+                same if same == shard => return Ok(found),
+                other => shard = other,
+            }
+        }
     }
 
     /// A transfer with its reversal and its postings on every shard.
@@ -164,19 +180,28 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn postings(&self, query: PostingQuery) -> Result<Page<PostingRow>, Fault> {
-        let shards = self.history_of(query.account);
-        let (mut stage, mut before) = unpack(query.before);
+        let shards = self.known_history_of(query.account).await?;
+        let (mut stage, mut before) = query.before.map_or((shards.len() - 1, None), unpack);
         loop {
             let Some(shard) = shards.get(stage) else { return Ok(Page::empty()) };
             let page = self.store(*shard).postings(PostingQuery { before, ..query.clone() }).await?;
             match page.next {
                 Some(next) => return Ok(Page { next: Some(pack(stage, next)), ..page }),
-                None if stage + 1 == shards.len() => return Ok(page),
-                None if page.items.is_empty() => (stage, before) = (stage + 1, None),
+                None if stage == 0 => return Ok(page),
+                None if page.items.is_empty() => (stage, before) = (stage - 1, None),
                 // The earlier shard's part begins on a page of its own.
-                None => return Ok(Page { next: Some(pack(stage + 1, STAGE_START)), ..page }),
+                None => return Ok(Page { next: Some(pack(stage - 1, STAGE_START)), ..page }),
             }
         }
+    }
+
+    /// The shards that have something of an account, the earliest first: as a slot never returns, the place of each stays
+    /// the same. It is not without the shard where the account is now.
+    async fn known_history_of(&self, account: AccountId) -> Result<Vec<ShardId>, Fault> {
+        self.home_of(account).await?;
+        let mut shards = self.history_of(account);
+        shards.reverse();
+        Ok(shards)
     }
 
     /// An account's balance at a time; `None` if there is no such account.
@@ -187,7 +212,7 @@ impl Bank {
         // An account takes its balance along, by postings like any other. So on each shard that had it the postings add up
         // to what was there at that time, and all together to what there was.
         let mut sum = None;
-        for shard in self.history_of(query.account) {
+        for shard in self.known_history_of(query.account).await? {
             if let Some(balance) = self.store(shard).balance_at(query).await? {
                 sum = Some(sum.unwrap_or(0) + balance);
             }
@@ -229,7 +254,10 @@ impl Bank {
         query: &TransferQuery,
         from: Option<&Positions>,
     ) -> Result<Merged<TransferDetails>, Fault> {
-        let on = query.account.map(|account| self.history_of(account));
+        let on = match query.account {
+            Some(account) => Some(self.known_history_of(account).await?),
+            None => None,
+        };
         let booked = |view: &TransferView| view.transfer.entry.header.time.microseconds();
         let merged = self.merged(
             query.limit,
@@ -297,7 +325,8 @@ impl Bank {
     }
 }
 
-/// Bits of a position in an account's postings that are its shard's own. Those above count the shards the account was on.
+/// Bits of a position in an account's postings that are its shard's own. Those above count the shards the account was on
+/// before that one.
 const POSITION_BITS: u32 = 54;
 /// The position before the newest posting of a shard.
 const STAGE_START: u64 = (1 << POSITION_BITS) - 1;
@@ -306,9 +335,8 @@ fn pack(stage: usize, position: u64) -> u64 {
     ((stage as u64) << POSITION_BITS) | position
 }
 
-/// How many shards were listed already, and where the next one goes on.
-fn unpack(packed: Option<u64>) -> (usize, Option<u64>) {
-    let Some(packed) = packed else { return (0, None) };
+/// On how many shards the account was before the one that is listed next, and where that list goes on.
+fn unpack(packed: u64) -> (usize, Option<u64>) {
     let position = packed & STAGE_START;
     let stage = usize::try_from(packed >> POSITION_BITS).unwrap_or(0);
     (stage, (position != STAGE_START).then_some(position))

@@ -41,6 +41,11 @@ fn move_account(world: &World, id: u64, to: u16) -> bank::moving::Moved {
     now(world.bank.move_slots(&local(), &[slot(id)], shard(to))).expect("moved")
 }
 
+fn hold_of(id: u64, minor: u64) -> Command {
+    let (from, amount) = (account(id), amount(minor));
+    Command::PlaceHold(PlaceHold { from, to: None, amount, currency: euro(), expires_at: None })
+}
+
 /// One step of a move, by itself.
 fn change_slot(world: &World, on: usize, slot: u16, change: SlotChange) -> Answer {
     let command = Command::ChangeSlots(Box::new(ChangeSlots { change, slots: Box::new([slot]) }));
@@ -169,6 +174,77 @@ fn a_node_that_knows_an_old_map_is_turned_away_and_finds_the_account() {
     assert!(rejection(&answer.expect("answered")).is_none());
     now(old_node.finish_sagas()).expect("carried");
     assert_eq!((world.balance(id), world.balance(other)), (400, 100));
+}
+
+#[test]
+fn a_node_that_knows_an_old_map_reads_what_the_account_has_now() {
+    let world = World::new(3);
+    let id = world.id_on(0, 0);
+    world.open_with(id, 500);
+    let nodes = [world.another_node(), world.another_node(), world.another_node()];
+    let placed = world.submit(None, hold_of(id, 50)).expect("placed");
+    let Event::HoldChanged(placed) = event_of(&placed) else { panic!("no hold") };
+    let opened = (1..).filter(|other| slot(*other) == slot(id)).nth(1).expect("an id");
+    move_account(&world, id, 1);
+    world.open_with(opened, 7);
+    move_account(&world, id, 2);
+    let row = now(nodes[0].account(account(id))).expect("read").expect("there");
+    assert_eq!((row.balance, row.held, row.moved_to), (500, 50, None));
+    let hold = now(nodes[1].hold(placed.hold.id)).expect("read").expect("there");
+    assert_eq!(hold.remaining(), amount(50));
+    assert!(now(nodes[2].account(account(opened))).expect("read").is_some(), "it never was where the map says");
+}
+
+#[test]
+fn a_list_that_began_before_a_move_goes_on_where_it_was() {
+    let world = World::new(3);
+    let id = world.id_on(0, 0);
+    world.open_with(id, 500);
+    for _ in 0..3 {
+        world.pay_in(id, 5);
+    }
+    let first = PostingQuery {
+        account: account(id),
+        side: None,
+        filter: store::query::Filter::default(),
+        before: None,
+        limit: 2,
+    };
+    let versions = |query: &PostingQuery| {
+        let page = now(world.bank.postings(query.clone())).expect("read");
+        let versions: Vec<u64> = page.items.iter().map(|row| row.parts().expect("a posting").0.version).collect();
+        (versions, page.next)
+    };
+    let (newest, next) = versions(&first);
+    move_account(&world, id, 1);
+    let (older, end) = versions(&PostingQuery { before: next, ..first });
+    assert_eq!((newest, older, end), (vec![4, 3], vec![2, 1], None));
+}
+
+#[test]
+fn a_hold_for_an_account_that_moved_away_is_placed_and_captured() {
+    let world = World::new(3);
+    let (id, to) = (world.id_on(0, 0), world.id_on(0, 1));
+    world.open_with(id, 500);
+    world.open(to);
+    let old_node = world.another_node();
+    move_account(&world, to, 2);
+    let hold = |to: u64| {
+        let Command::PlaceHold(hold) = hold_of(id, 200) else { panic!("no hold") };
+        Command::PlaceHold(PlaceHold { to: Some(account(to)), ..hold })
+    };
+    let placed = now(old_node.submit(&local(), None, hold(to), false)).expect("placed");
+    let Event::HoldChanged(placed) = event_of(&placed) else { panic!("no hold") };
+    let capture = CaptureHold { hold: placed.hold.id, amount: None, to: None, is_final: true, note: None };
+    world.submit(None, Command::CaptureHold(Box::new(capture))).expect("captured");
+    now(world.bank.finish_sagas()).expect("carried");
+    assert_eq!((world.balance(id), world.balance(to)), (300, 200));
+    world.submit(None, Command::Close(account(id))).expect("answered");
+    world.submit(None, Command::Transfer(transfer(to, id, 200))).expect("answered");
+    now(world.bank.finish_sagas()).expect("carried");
+    world.submit(None, Command::Close(account(to))).expect("closed");
+    let refused = now(old_node.submit(&local(), None, hold(to), false)).expect("answered");
+    assert_eq!(rejection(&refused), Some("account_closed"), "it was looked up where it is");
 }
 
 #[test]
