@@ -160,10 +160,7 @@ impl fmt::Display for Rejection {
                 write!(f, "transfer {transfer} was reversed by transfer {by}")
             }
             Rejection::AlreadyReversed { transfer, by: None } => {
-                write!(
-                    f,
-                    "transfer {transfer} is a reversal or a move, which cannot be reversed; make a new transfer instead"
-                )
+                write!(f, "transfer {transfer} is a reversal or a move; neither can be reversed, make a new one")
             }
             Rejection::ReversalPending(id) => write!(f, "a reversal of transfer {id} is under way; ask for its status"),
             Rejection::HoldNotOpen(id) => write!(f, "hold {id} is captured, voided or expired; place a new one"),
