@@ -169,7 +169,6 @@ fn what_the_home_rejects_is_answered_at_once_and_for_good() {
     let again = bank.post_with_key("/api/v1/transfers", "too-much", &body);
     assert!(again.is_replayed());
     again.expect_problem(422, "insufficient_funds");
-    bank.transfer(from, "4611686018427387903", "1.00").expect_problem(404, "account_not_found");
     assert_eq!(ledgers(bank, &[from, to]), ["101.00", "100.00"]);
     sharded.expect_in_order();
 }

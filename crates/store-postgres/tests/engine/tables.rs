@@ -228,10 +228,15 @@ fn a_database_of_another_bank_is_refused() {
     let mut both = options(&urls[0], &clock(), 1);
     both.shards = urls.to_vec();
     both.owners = urls.to_vec();
+    let refused = Engine::open(&both).expect_err("nobody added the second shard");
+    assert!(refused.to_string().contains("florin shards add"), "{refused}");
+    both.add_shard = true;
     let engine = Engine::open(&both).expect("a new shard has the secret of the first");
     let secrets: Vec<_> = engine.stores().iter().map(|store| store.secret()).collect();
     assert_eq!(secrets[0], secrets[1]);
     engine.shut_down();
+    let one = options(&urls[0], &clock(), 1);
+    drop(Engine::open(&one).expect("the slots were dealt to one shard, and the other has none yet"));
     both.shards.reverse();
     both.owners.reverse();
     let refused = Engine::open(&both).expect_err("shards are in the wrong order");

@@ -127,10 +127,12 @@ pub(crate) async fn list(call: Read) -> Reply {
     let mut query = TransferQuery { account, filter, before: None, limit: asked.limit };
     loop {
         let mut merged = if status == Some("pending") {
-            let now = bank.now().microseconds();
-            let until =
-                Timestamp::from_microseconds(now.saturating_sub(older_than.unwrap_or(0).saturating_mul(1_000_000)));
-            bank.pending_transfers(until.unwrap_or(Timestamp::ZERO), query.limit, asked.from.as_ref()).await?
+            // Without an age all of them: what another node began may be ahead of this node's clock.
+            let until = older_than.map_or(Timestamp::MAX, |seconds| {
+                let until = bank.now().microseconds().saturating_sub(seconds.saturating_mul(1_000_000));
+                Timestamp::from_microseconds(until).unwrap_or(Timestamp::ZERO)
+            });
+            bank.pending_transfers(until, query.limit, asked.from.as_ref()).await?
         } else {
             bank.transfers(&query, asked.from.as_ref()).await?
         };
