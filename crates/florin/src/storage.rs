@@ -36,7 +36,9 @@ impl Engine {
             EngineKind::Embedded => Ok(Engine::Embedded(Box::new(open_embedded(config, shards, env)?))),
             EngineKind::Postgres => {
                 let options = postgres_options(config, shards, env)?;
-                Ok(Engine::Postgres(Box::new(Postgres::open(&options)?)))
+                let engine = Postgres::open(&options)?;
+                env.agree(engine.database_time());
+                Ok(Engine::Postgres(Box::new(engine)))
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::query::{limit, page};
 use crate::read::Reads;
 use crate::row::{get, meant};
 use crate::value::{Digest, big, unbig};
-use ledger::ids::{AccountId, SYSTEM_ID_START, ShardId};
+use ledger::ids::{AccountId, SYSTEM_ID_START, Sequence, ShardId};
 use ledger::saga::{Position, Saga};
 use ledger::slots::{SlotSet, Slots};
 use store::codec::{self, Reader};
@@ -14,12 +14,19 @@ use store::query::{Page, Positions, SagaQuery};
 use store::{EntryRef, Fault};
 use tokio_postgres::Row;
 
-/// Where the shard stands with the others.
-pub(crate) async fn positions(reads: &Reads) -> Result<Positions, Fault> {
-    let rows = reads.rows("select shard, received, received_entry, sent from florin.positions", &[]).await?;
-    let mut positions = Positions::default();
-    rows.iter().try_for_each(|row| add_position(&mut positions, row)).map_err(corrupt)?;
-    Ok(positions)
+/// Where the shard stands with the others, and the last entry when it stood there.
+pub(crate) async fn positions(reads: &Reads) -> Result<(Positions, Sequence), Fault> {
+    let text = "select h.sequence, p.shard, p.received, p.received_entry, p.sent \
+        from florin.head h left join florin.positions p on true";
+    let rows = reads.rows(text, &[]).await?;
+    let (mut positions, mut head) = (Positions::default(), 0);
+    for row in &rows {
+        head = unbig(get(row, "sequence").map_err(corrupt)?);
+        if get::<Option<i16>>(row, "shard").map_err(corrupt)?.is_some() {
+            add_position(&mut positions, row).map_err(corrupt)?;
+        }
+    }
+    Ok((positions, head))
 }
 
 fn add_position(positions: &mut Positions, row: &Row) -> Result<(), String> {

@@ -216,7 +216,8 @@ impl Committer {
             return Ok(session);
         }
         self.cache.clear();
-        Session::open(&self.place).await.map_err(|error| Failure::NotDone(not_available(error)))
+        let opened = within(Session::open(&self.place)).await.map_err(Failure::NotDone)?;
+        opened.map_err(|error| Failure::NotDone(not_available(error)))
     }
 
     /// Whether a batch was committed whose commit was not answered. Nobody else can hold the head's lock while the

@@ -128,6 +128,11 @@ impl Place {
         PostgresError::Database { place: self.name.clone(), reason: told(error) }
     }
 
+    /// That the database cannot be used now.
+    pub(crate) fn away(&self, reason: &str) -> PostgresError {
+        PostgresError::Database { place: self.name.clone(), reason: reason.into() }
+    }
+
     /// That the database cannot be used as it is.
     pub(crate) fn unfit(&self, reason: impl Into<String>) -> PostgresError {
         PostgresError::Unfit { place: self.name.clone(), reason: reason.into() }

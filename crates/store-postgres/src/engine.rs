@@ -9,10 +9,12 @@ use crate::load::{Cache, Identity};
 use crate::migrate::{Asked, dealt_to, identify, migrate};
 use crate::read::Reads;
 use crate::sealing_keys::SealingKeys;
+use crate::session::confirm;
 use crate::shard::Shard;
 use crate::verify::Verifier;
 use crate::watch;
 use ledger::ids::{SLOTS, ShardId};
+use ledger::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -77,6 +79,7 @@ pub struct Engine {
     watchers: Vec<JoinHandle<()>>,
     runtime: Option<Runtime>,
     is_new: bool,
+    time: Timestamp,
 }
 
 impl std::fmt::Debug for Engine {
@@ -103,8 +106,14 @@ impl Engine {
         })?;
         let threads = Builder::new_multi_thread().worker_threads(2).thread_name("florin-postgres").enable_all().build();
         let runtime = threads.map_err(PostgresError::Threads)?;
-        let mut engine =
-            Engine { shards: Vec::new(), committers: Vec::new(), watchers: Vec::new(), runtime: None, is_new: false };
+        let mut engine = Engine {
+            shards: Vec::new(),
+            committers: Vec::new(),
+            watchers: Vec::new(),
+            runtime: None,
+            is_new: false,
+            time: Timestamp::ZERO,
+        };
         let opened = runtime.block_on(engine.open_shards(options, shards, runtime.handle()));
         engine.runtime = Some(runtime);
         opened.map(|()| engine)
@@ -160,8 +169,11 @@ impl Engine {
     ) -> Result<(), PostgresError> {
         let health = Arc::new(Health::default());
         let reads = Arc::new(Reads::new(&place, options.read_connections.max(1))?);
-        health
-            .saw(watch::head(&place.connect(Purpose::Read).await?.client).await.map_err(|error| place.failed(&error))?);
+        let connected = place.connect(Purpose::Read).await?;
+        health.saw(confirm(&place, &connected).await?);
+        if identity.shard.number() == 0 {
+            self.time = watch::time(&connected.client).await.map_err(|error| place.failed(&error))?;
+        }
         let recent = Arc::new(Recent::default());
         let (jobs, receiver) = unbounded_channel();
         let committer = Committer {
@@ -211,6 +223,11 @@ impl Engine {
     /// Whether this call made the bank.
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// What the clock of the first shard's database said while this was opened.
+    pub fn database_time(&self) -> Timestamp {
+        self.time
     }
 
     /// Finishes what was submitted and closes all connections.

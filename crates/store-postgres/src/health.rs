@@ -4,6 +4,7 @@ use ledger::ids::Sequence;
 use ledger::time::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use store::report::{Histogram, Stats};
 use tokio::sync::watch;
 
@@ -55,6 +56,9 @@ impl<const N: usize> Counts<N> {
 /// Unit of the buckets of commit times, in microseconds.
 const COMMIT_UNIT_US: u64 = 16;
 
+/// Longest wait for what another node has committed to be known here.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -72,7 +76,14 @@ impl Health {
         head.wait_for(|head| sequence < *head).await.map_or(sequence, |head| *head)
     }
 
-    /// Notes that the journal goes at least so far.
+    /// Whether the journal goes so far, as far as this node hears within [`HEARD_WITHIN`].
+    #[expect(clippy::disallowed_methods, reason = "waits for the next look at the database's head")]
+    pub(crate) async fn reaches(&self, sequence: Sequence) -> bool {
+        let heard = tokio::time::timeout(HEARD_WITHIN, self.head_after(sequence.saturating_sub(1))).await;
+        heard.is_ok_and(|head| sequence <= head)
+    }
+
+    /// Notes that the journal goes at least so far, and that this is not forgotten.
     pub(crate) fn saw(&self, sequence: Sequence) {
         self.head.send_if_modified(|head| {
             let is_newer = *head < sequence;

@@ -2,10 +2,12 @@
 //!
 //! Statements whose futures are polled together are sent together, in their order, and cost one round trip.
 
-use crate::connect::{Place, Purpose};
+use crate::connect::{Connected, Place, Purpose};
 use crate::error::PostgresError;
 use crate::row::{ACCOUNT_COLUMNS, HOLD_COLUMNS};
+use crate::value::unbig;
 use futures_util::future::{join_all, try_join_all};
+use ledger::ids::Sequence;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,7 +36,6 @@ macro_rules! statements {
 
 statements! {
     lock_head: "select sequence, time, last_id, block_hash, commit_id, epoch from florin.head for update";
-    raise_epoch: "update florin.head set epoch = epoch + 1, timeline = $1 where timeline <> $1";
     touch_head: "update florin.head set sequence = sequence";
     block_at: "select commit_id from florin.blocks where first_sequence = $1";
 
@@ -143,6 +144,23 @@ statements! {
         on conflict (id) do update set revoked = excluded.revoked, encoded = excluded.encoded";
 }
 
+/// What a server shows after it crashed may not be on its standby, and would be lost with the server. So whoever
+/// connects commits something and awaits it, before it believes what it sees: commits reach the standby in their order.
+///
+/// Where the database has another timeline than the head says, it was promoted since. Its epoch is raised, so that nodes
+/// which saw this one never go back to the one before. The last entry is returned.
+pub(crate) async fn confirm(place: &Place, connected: &Connected) -> Result<Sequence, PostgresError> {
+    let text = "with here as (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline) \
+        update florin.head set epoch = epoch + (head.timeline <> here.timeline)::integer, timeline = here.timeline \
+        from here returning sequence";
+    let confirmed = connected.client.query_one(text, &[]).await.and_then(|row| row.try_get::<_, i64>(0));
+    let sequence = confirmed.map_err(|error| place.failed(&error))?;
+    if connected.warned.load(Ordering::SeqCst) {
+        return Err(place.away("the standby did not confirm what the database shows"));
+    }
+    Ok(unbig(sequence))
+}
+
 /// A connection with its statements.
 pub(crate) struct Session {
     pub(crate) client: Client,
@@ -151,19 +169,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects. Where the database has another timeline than the head says, it was promoted since: its epoch is
-    /// raised, so that nodes which saw this one never go back to the one before.
+    /// Connects, and waits until what is visible is on the standby too.
     pub(crate) async fn open(place: &Place) -> Result<Session, PostgresError> {
         let connected = place.connect(Purpose::Commit).await?;
-        let (client, warned) = (connected.client, connected.warned);
-        let failed = |error: Error| place.failed(&error);
-        let statements = Statements::prepare(&client).await.map_err(failed)?;
-        let timeline: String = client
-            .query_one("select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)", &[])
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(failed)?;
-        client.execute(&statements.raise_epoch, &[&timeline]).await.map_err(failed)?;
+        confirm(place, &connected).await?;
+        let Connected { client, warned } = connected;
+        let statements = Statements::prepare(&client).await.map_err(|error| place.failed(&error))?;
         Ok(Session { client, statements, warned })
     }
 

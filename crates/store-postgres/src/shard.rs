@@ -97,6 +97,26 @@ impl Shard {
         });
         Box::pin(async move { task.await.unwrap_or_else(|_| Err(stopping())) })
     }
+
+    /// As [`Shard::read`], of what rests on entries up to one: other shards may be told of it, so that it must not be
+    /// forgotten here.
+    fn read_confirmed<T, F>(&self, read: impl Fn(Arc<Reads>) -> F + Send + Sync + 'static) -> Reply<'_, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(T, Sequence), Fault>> + Send + 'static,
+    {
+        let health = self.health.clone();
+        self.read(move |reads| {
+            let (health, reading) = (health.clone(), read(reads));
+            async move {
+                let (found, sequence) = reading.await?;
+                if health.reaches(sequence).await {
+                    return Ok(found);
+                }
+                Err(Fault::Unavailable { reason: "what the database shows is not known to be on its standby".into() })
+            }
+        })
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for a database that is away, between two attempts")]
@@ -257,15 +277,20 @@ impl Store for Shard {
     }
 
     fn entries(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
-        let most = query.limit.clamp(1, store::query::PAGE_MAX);
+        // What other shards are told must not be forgotten here: nothing that may not be on the standby yet.
+        let known = self.health.head().saturating_sub(query.after);
+        let most = query.limit.clamp(1, store::query::PAGE_MAX).min(usize::try_from(known).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
         self.read(move |reads| async move { query::entries(&reads, query.after, most).await })
     }
 
     fn follow(&self, query: EntryQuery) -> Reply<'_, Vec<EntryRef>> {
         let most = query.limit.clamp(1, store::query::PAGE_MAX);
         match self.recent.after(query.after, most) {
-            // None after the last that this node committed, and another node may have gone on.
-            Some(entries) if entries.is_empty() && query.after < self.health.head() => self.entries(query),
+            // None after the last that this node committed, and another node has gone on.
+            Some(entries) if entries.is_empty() => self.entries(query),
             Some(entries) => Box::pin(std::future::ready(Ok(entries))),
             None => self.entries(query),
         }
@@ -287,7 +312,7 @@ impl Store for Shard {
     }
 
     fn positions(&self) -> Reply<'_, Positions> {
-        self.read(move |reads| async move { between::positions(&reads).await })
+        self.read_confirmed(|reads| async move { between::positions(&reads).await })
     }
 
     fn open_sagas(&self, query: SagaQuery) -> Reply<'_, Page<Saga>> {
@@ -307,7 +332,11 @@ impl Store for Shard {
     }
 
     fn entry_of_key(&self, digest: u128) -> Reply<'_, Option<EntryRef>> {
-        self.read(move |reads| async move { between::entry_of_key(&reads, digest).await })
+        self.read_confirmed(move |reads| async move {
+            let found = between::entry_of_key(&reads, digest).await?;
+            let sequence = found.as_ref().map_or(0, |entry| entry.header.sequence);
+            Ok((found, sequence))
+        })
     }
 
     fn lease(&self, holder: u128, microseconds: u64) -> Reply<'_, bool> {

@@ -4,6 +4,7 @@ use crate::connect::{Place, Purpose};
 use crate::health::Health;
 use crate::read::Reads;
 use crate::row::{currency, get};
+use crate::session::confirm;
 use crate::value::{Whole, unbig};
 use ledger::ids::Sequence;
 use ledger::time::Timestamp;
@@ -22,10 +23,11 @@ const FEW_OPEN: u64 = 100;
 /// How often the figures are counted, unless that takes long.
 const FIGURES_EVERY: Duration = Duration::from_secs(30);
 
-/// Where the journal ends.
-pub(crate) async fn head(client: &Client) -> Result<Sequence, tokio_postgres::Error> {
-    let sequence: i64 = client.query_one("select sequence from florin.head", &[]).await?.try_get(0)?;
-    Ok(unbig(sequence))
+/// What the database's clock says.
+pub(crate) async fn time(client: &Client) -> Result<Timestamp, tokio_postgres::Error> {
+    let text = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+    let microseconds: i64 = client.query_one(text, &[]).await?.try_get(0)?;
+    Ok(Timestamp::from_microseconds(unbig(microseconds)).unwrap_or(Timestamp::ZERO))
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits between two looks")]
@@ -36,7 +38,10 @@ async fn wait(time: Duration) {
 /// Follows the head, and now and then what is open between shards, until it is ended.
 pub(crate) async fn watch_head(place: Place, health: Arc<Health>) {
     loop {
-        if let Ok(connected) = place.connect(Purpose::Read).await {
+        if let Ok(connected) = place.connect(Purpose::Read).await
+            && let Ok(sequence) = confirm(&place, &connected).await
+        {
+            health.saw(sequence);
             let _until_it_breaks = follow(&connected.client, &health).await;
         }
         wait(Duration::from_secs(1)).await;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const JUMP_MAX_US: u64 = 5_000_000;
 
 /// The machine this runs on. Its clock never goes back, and a wall clock that jumps is held: time then goes on at the
-/// pace of the monotonic clock until the wall clock is within 5 s of it again.
+/// pace of the monotonic clock until the wall clock is within 5 s of it again. A wall clock that was wrong from the start
+/// is seen by comparing it with a database's, [`Machine::agree`].
 #[derive(Debug)]
 pub(crate) struct Machine {
     clock: Mutex<Clock>,
@@ -30,6 +31,14 @@ impl Machine {
         let now_us = wall_us();
         let clock = Clock { believed_us: now_us, believed_at: Instant::now(), last_us: now_us, is_held: false };
         Machine { clock: Mutex::new(clock) }
+    }
+
+    /// Goes on from another clock's time where this machine's is more than 5 s off. One node with a wrong clock would
+    /// else take a shard's time with it, for good: the shard's time never goes back.
+    #[expect(clippy::disallowed_methods, reason = "this is where the bank's time comes from")]
+    pub(crate) fn agree(&self, time: Timestamp) {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.agree(time.microseconds(), wall_us(), Instant::now());
     }
 }
 
@@ -52,6 +61,16 @@ impl Env for Machine {
 }
 
 impl Clock {
+    fn agree(&mut self, other_us: u64, wall_us: u64, at: Instant) {
+        if other_us.abs_diff(wall_us) <= JUMP_MAX_US {
+            return;
+        }
+        let off_us = other_us.abs_diff(wall_us);
+        tracing::error!(off_us, "the wall clock is not the database's, which is used instead: check the machine's time");
+        (self.believed_us, self.believed_at) = (other_us, at);
+        (self.last_us, self.is_held) = (other_us, true);
+    }
+
     fn observe(&mut self, wall_us: u64, at: Instant) -> u64 {
         let elapsed_us = u64::try_from(at.saturating_duration_since(self.believed_at).as_micros()).unwrap_or(u64::MAX);
         let expected_us = self.believed_us.saturating_add(elapsed_us);
@@ -111,6 +130,20 @@ mod tests {
         assert!(clock.is_held);
         assert_eq!(clock.observe(START_US + 2000, start + Duration::from_micros(1500)), START_US + 2000);
         assert!(!clock.is_held);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_from_the_start_is_corrected_and_held_until_it_is_right() {
+        for wrong in [START_US + 7_200_000_000, START_US - 7_200_000_000] {
+            let (mut clock, start) = clock();
+            clock.agree(START_US, wrong, start);
+            assert_eq!(clock.observe(wrong + 500, start + Duration::from_micros(500)), START_US + 500);
+            assert_eq!(clock.observe(START_US + 1000, start + Duration::from_micros(900)), START_US + 1000);
+            assert!(!clock.is_held);
+        }
+        let (mut clock, start) = clock();
+        clock.agree(START_US + 4_000_000, START_US, start);
+        assert_eq!(clock.observe(START_US + 100, start + Duration::from_micros(100)), START_US + 100);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use crate::bank::{ACCOUNTS, BALANCE, Node, clock, options, sequence, transfer};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use store::Answer;
 use store::conformance::{ask, block_on};
+use store::query::EntryQuery;
+use store::{Answer, Fault};
 use test_servers::{Lost, Postgres, Proxy};
 
 /// A proxy before a server, and the URL of a database through it.
@@ -191,6 +192,41 @@ fn a_commit_that_the_standby_did_not_confirm_is_not_answered() {
     primary.set("synchronous_standby_names", "");
     let answer = node.insist(&[transfer(1)]).remove(0);
     assert!(matches!(answer, Answer::Replayed(_)), "{answer:?}");
+    node.expect_clean();
+}
+
+/// A server that crashed shows what it wrote, though its standby may not have it and a failover would forget it.
+#[test]
+fn what_a_crashed_server_shows_is_told_to_nobody_before_the_standby_has_it() {
+    let primary = Postgres::start("");
+    let url = primary.create_database();
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    let head = node.store.head();
+    let database = url.rsplit('/').next().expect("a name");
+    let shown = || primary.psql(database, "select sequence from florin.head") == (head + 1).to_string();
+    primary.set("synchronous_standby_names", "nobody");
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| node.insist(&[transfer(1)]).remove(0));
+        let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+        wait_for(|| primary.psql("postgres", waiting) != "0");
+        primary.kill();
+        primary.run();
+        wait_for(shown);
+        wait_for(|| primary.psql("postgres", waiting) != "0");
+        let all = EntryQuery { after: 0, limit: 1000 };
+        let told = block_on(node.store.entries(all)).expect("the journal is there");
+        assert_eq!(told.last().map(|entry| entry.header.sequence), Some(head));
+        assert_eq!(node.store.head(), head);
+        let positions = block_on(node.store.positions());
+        assert!(matches!(positions, Err(Fault::Unavailable { .. })), "{positions:?}");
+        assert!(!asked.is_finished());
+        primary.set("synchronous_standby_names", "");
+        assert_eq!(sequence(&asked.join().expect("no panic")), head + 1);
+        let told = block_on(node.store.entries(all)).expect("the journal is there");
+        assert_eq!(told.last().map(|entry| entry.header.sequence), Some(head + 1));
+        block_on(node.store.positions()).expect("they are confirmed");
+    });
     node.expect_clean();
 }
 

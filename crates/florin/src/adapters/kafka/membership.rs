@@ -26,6 +26,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+use store::Fault;
+use tokio::task::JoinError;
 
 pub(super) use lane::{Batch, Record};
 
@@ -193,8 +195,10 @@ impl<'a, P: Purpose> Membership<'a, P> {
             let Some(batch) = lane.begin(now_us) else { continue };
             let (partition, turn) = (*partition, lane.turn());
             let (purpose, sender) = (Arc::clone(self.purpose), self.done.0.clone());
+            // A task of its own: one that panics must not leave its partition busy for ever.
+            let taking = self.context.handle.spawn(purpose.take(batch));
             self.context.handle.spawn(async move {
-                let result = purpose.take(batch).await;
+                let result = taking.await.unwrap_or_else(|error| Err(not_taken(&error).into()));
                 // Nobody listens any more when the membership has ended: the records come again, to whoever is next.
                 _ = sender.send(Done { partition, turn, result });
             });
@@ -300,6 +304,10 @@ impl<'a, P: Purpose> Membership<'a, P> {
         self.consumer.unsubscribe();
         Ok(())
     }
+}
+
+fn not_taken(error: &JoinError) -> Fault {
+    Fault::Unavailable { reason: format!("taking records in ended without an outcome: {error}") }
 }
 
 /// A commit that does not arrive is made up for by the next one, or the records come again.
