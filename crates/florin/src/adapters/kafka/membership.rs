@@ -147,6 +147,7 @@ impl<'a, P: Purpose> Membership<'a, P> {
         }
         self.take_seats()?;
         self.note_done()?;
+        self.commit_again()?;
         self.hand_on();
         self.hold_back()
     }
@@ -282,6 +283,19 @@ impl<'a, P: Purpose> Membership<'a, P> {
         self.commit_now(partition, next_offset, CommitMode::Async)
     }
 
+    /// While the group changes hands a commit may fail, and the next record may be long in coming.
+    fn commit_again(&self) -> KafkaResult<()> {
+        if !self.consumer.context().take_failed_commit() {
+            return Ok(());
+        }
+        for (partition, lane) in &self.lanes {
+            if let Some(next_offset) = lane.next_offset() {
+                self.commit(*partition, next_offset)?;
+            }
+        }
+        Ok(())
+    }
+
     fn commit_now(&self, partition: i32, next_offset: i64, mode: CommitMode) -> KafkaResult<()> {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(self.topic(), partition, Offset::Offset(next_offset))?;
@@ -310,7 +324,7 @@ fn not_taken(error: &JoinError) -> Fault {
     Fault::Unavailable { reason: format!("taking records in ended without an outcome: {error}") }
 }
 
-/// A commit that does not arrive is made up for by the next one, or the records come again.
+/// A commit that cannot be sent is made up for by the next one, or the records come again.
 fn unimportant(error: KafkaError) -> KafkaResult<()> {
     match error {
         KafkaError::ConsumerCommit(_) | KafkaError::StoreOffset(_) => {
