@@ -36,7 +36,6 @@ pub(super) fn member_settings(config: &config::Kafka, group: &str) -> ClientConf
     }
     defaults
         .set("group.id", group)
-        .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky");

@@ -48,8 +48,8 @@ pub(super) trait Purpose: Send + Sync + 'static {
     /// The topic.
     fn topic(&self) -> Topic<'_>;
 
-    /// Whether every record counts. Then each answer is committed, and nothing ever resets a position. Otherwise what is
-    /// missed comes by another way: offsets are committed by and by, and one that is gone is passed over.
+    /// Whether every record counts: then nothing ever resets a position. Otherwise what is missed comes by another way, and
+    /// an offset that is gone is passed over.
     fn every_record_counts(&self) -> bool;
 
     /// Does what the records ask for, in order. What was done before must not be done twice.
@@ -109,8 +109,10 @@ impl<'a, P: Purpose> Membership<'a, P> {
         let mut settings = member_settings(&context.config, &format!("{}-{}", context.config.group, purpose.name()));
         settings
             .set("auto.offset.reset", if counts { "error" } else { "latest" })
-            .set("enable.auto.commit", if counts { "false" } else { "true" })
-            .set("auto.commit.interval.ms", "1000")
+            // The library commits what is noted as done, again and again until the group has it. A single commit may
+            // fail while partitions change hands, and the next record may be long in coming.
+            .set("enable.auto.commit", "true")
+            .set("auto.commit.interval.ms", "200")
             .set("statistics.interval.ms", "1000");
         let consumer: BaseConsumer<Member> = settings.create_with_context(Member::new(Arc::clone(context), topic))?;
         consumer.subscribe(&[topic])?;
@@ -147,7 +149,6 @@ impl<'a, P: Purpose> Membership<'a, P> {
         }
         self.take_seats()?;
         self.note_done()?;
-        self.commit_again()?;
         self.hand_on();
         self.hold_back()
     }
@@ -172,7 +173,7 @@ impl<'a, P: Purpose> Membership<'a, P> {
             match result {
                 Ok(()) => {
                     let next_offset = lane.finish();
-                    self.commit(partition, next_offset)?;
+                    self.note_offset(partition, next_offset)?;
                 }
                 Err(fault) => {
                     let wait_ms = lane.put_off(self.context.env.as_ref()) / 1000;
@@ -274,32 +275,15 @@ impl<'a, P: Purpose> Membership<'a, P> {
         if has_found { Ok(()) } else { Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) }
     }
 
-    /// Has the offset committed: now, or with others by and by.
-    fn commit(&self, partition: i32, next_offset: i64) -> KafkaResult<()> {
-        if !self.purpose.every_record_counts() {
-            // The library takes the offset of the record, not of the next.
-            return self.consumer.store_offset(self.topic(), partition, next_offset - 1).or_else(unimportant);
-        }
-        self.commit_now(partition, next_offset, CommitMode::Async)
+    /// Notes what is done, to be committed soon. The library takes the offset of the record, not of the next.
+    fn note_offset(&self, partition: i32, next_offset: i64) -> KafkaResult<()> {
+        self.consumer.store_offset(self.topic(), partition, next_offset - 1).or_else(unimportant)
     }
 
-    /// While the group changes hands a commit may fail, and the next record may be long in coming.
-    fn commit_again(&self) -> KafkaResult<()> {
-        if !self.consumer.context().take_failed_commit() {
-            return Ok(());
-        }
-        for (partition, lane) in &self.lanes {
-            if let Some(next_offset) = lane.next_offset() {
-                self.commit(*partition, next_offset)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn commit_now(&self, partition: i32, next_offset: i64, mode: CommitMode) -> KafkaResult<()> {
+    fn commit_now(&self, partition: i32, next_offset: i64) -> KafkaResult<()> {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(self.topic(), partition, Offset::Offset(next_offset))?;
-        self.consumer.commit(&offsets, mode).or_else(unimportant)
+        self.consumer.commit(&offsets, CommitMode::Sync).or_else(unimportant)
     }
 
     /// Waits for what is under way, commits it, and leaves the group.
@@ -312,7 +296,7 @@ impl<'a, P: Purpose> Membership<'a, P> {
         }
         for (partition, lane) in &self.lanes {
             if let Some(next_offset) = lane.next_offset() {
-                self.commit_now(*partition, next_offset, CommitMode::Sync)?;
+                self.commit_now(*partition, next_offset)?;
             }
         }
         self.consumer.unsubscribe();
@@ -324,7 +308,7 @@ fn not_taken(error: &JoinError) -> Fault {
     Fault::Unavailable { reason: format!("taking records in ended without an outcome: {error}") }
 }
 
-/// A commit that cannot be sent is made up for by the next one, or the records come again.
+/// A commit that does not arrive is made up for by the next one, or the records come again.
 fn unimportant(error: KafkaError) -> KafkaResult<()> {
     match error {
         KafkaError::ConsumerCommit(_) | KafkaError::StoreOffset(_) => {

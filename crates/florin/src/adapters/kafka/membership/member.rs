@@ -11,7 +11,6 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the group has given this node.
@@ -28,17 +27,11 @@ pub(super) struct Member {
     context: Arc<Context>,
     topic: String,
     seat: Mutex<(Seat, u64)>,
-    has_failed_commit: AtomicBool,
 }
 
 impl Member {
     pub(super) fn new(context: Arc<Context>, topic: &str) -> Member {
-        Member { context, topic: topic.to_owned(), seat: Mutex::default(), has_failed_commit: AtomicBool::new(false) }
-    }
-
-    /// Whether a commit failed since this was last asked.
-    pub(super) fn take_failed_commit(&self) -> bool {
-        self.has_failed_commit.swap(false, Ordering::Relaxed)
+        Member { context, topic: topic.to_owned(), seat: Mutex::default() }
     }
 
     /// What this node has now.
@@ -106,13 +99,6 @@ impl ClientContext for Member {
 }
 
 impl ConsumerContext for Member {
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::debug!("offsets of {} were not committed: {error}", self.topic);
-            self.has_failed_commit.store(true, Ordering::Relaxed);
-        }
-    }
-
     fn rebalance(&self, consumer: &BaseConsumer<Member>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let result = match what {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.take(consumer, partitions),
