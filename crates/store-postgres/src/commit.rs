@@ -7,7 +7,7 @@ use crate::load::{Cache, Head};
 use crate::open::Open;
 use crate::row::{Holds, Money, Terms};
 use crate::session::{Pipeline, Session};
-use crate::value::{Digest, big, shown, unbig};
+use crate::value::{BlockHash, Digest, big, shown, unbig};
 use ledger::account::Account;
 use ledger::dead_letter::DeadLetterStatus;
 use ledger::event::{AccountChange, CustomerChange, Entry, Event, HoldChange, Outcome};
@@ -197,8 +197,8 @@ pub(crate) struct Changes {
     last_sequence: i64,
     time: i64,
     last_id: i64,
-    previous_hash: Vec<u8>,
-    hash: Vec<u8>,
+    previous_hash: BlockHash,
+    hash: BlockHash,
     chunks: Chunks,
     facts: Facts,
     money: Money,
@@ -235,8 +235,8 @@ impl Changes {
             last_sequence: big(cache.set.sequence),
             time: big(cache.set.time.microseconds()),
             last_id: big(cache.set.ids.last()),
-            previous_hash: head.block_hash.to_vec(),
-            hash: chunks.hash(&head.block_hash).to_vec(),
+            previous_hash: BlockHash(head.block_hash),
+            hash: BlockHash(chunks.hash(&head.block_hash)),
             chunks,
             facts,
             money: Money::default(),
@@ -280,11 +280,14 @@ impl Changes {
         }
     }
 
-    /// Sends everything, the commit included, in one round trip.
+    /// Sends everything behind what the pipeline has, the commit included, in one round trip.
     /// Returns how many dead letters wait now, where this changed one.
-    pub(crate) async fn commit(&self, session: &Session) -> Result<Option<u64>, Error> {
+    pub(crate) async fn commit<'a>(
+        &'a self,
+        session: &'a Session,
+        mut pipeline: Pipeline<'a>,
+    ) -> Result<Option<u64>, Error> {
         let statements = &session.statements;
-        let mut pipeline = session.pipeline();
         let facts = &self.facts;
         pipeline.ask(&statements.write_block, self.block_parameters());
         if !facts.metadata_key.is_empty() {
@@ -367,13 +370,12 @@ impl Changes {
     }
 
     /// Notes in the cache which revisions the database has now.
-    pub(crate) fn note_in(&self, cache: &mut Cache) {
+    pub(crate) fn note_in(&self, cache: &mut Cache, epoch: u64) {
         cache.stored.extend(self.revisions.iter().copied());
-    }
-
-    /// How many keys it wrote.
-    pub(crate) fn keys(&self) -> usize {
-        self.facts.key_digest.len()
+        let Digest(commit_id) = self.commit_id;
+        let (sequence, time, last_id) = (cache.set.sequence, cache.set.time, cache.set.ids.last());
+        let head = Head { sequence, time, last_id, block_hash: self.hash.0, commit_id, epoch };
+        cache.committed(head, self.facts.key_digest.len());
     }
 }
 

@@ -5,6 +5,10 @@
 //! 3. It decides all requests in process, with the rule book.
 //! 4. In one round trip it writes the block and what follows from it, and commits.
 //!
+//! Where it has all rows, nobody else has committed lately, and no key was lately used twice, it decides first, on what it
+//! has, and does the rest in one round trip: the lock asks for the head it knows, and a key that was used before cannot
+//! be written again. If that is refused nothing was done, and it goes the longer way.
+//!
 //! What a failure means depends on when it comes. Before the commit is sent nothing was done, and the batch is tried
 //! again. From then on nobody knows, until the head can be locked and the block's commit id looked up: the lock is free
 //! only once the server has decided. Whoever waits longer than [`PATIENCE`] hears that the outcome is unknown.
@@ -16,7 +20,7 @@ use crate::error::{corrupt, told, unavailable};
 use crate::health::Health;
 use crate::load::{Cache, Head, Wanted, Window, chosen_ids, reversed};
 use crate::read::Reads;
-use crate::session::{Session, is_refusal};
+use crate::session::{Pipeline, Session, is_refusal};
 use ledger::command::Command;
 use ledger::event::{Event, Outcome};
 use ledger::ids::{IdGenerator, ShardId};
@@ -39,6 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(60);
 /// For so many batches after another node has committed, all rows are loaded along with the lock.
 const OTHERS_REMEMBERED: u32 = 32;
+/// For so many batches after one that could not be committed at once, or met keys that were used before, none is tried so.
+const REFUSAL_REMEMBERED: u32 = 64;
 
 /// See the module.
 pub(crate) struct Committer {
@@ -61,6 +67,8 @@ pub(crate) struct State {
     session: Option<Session>,
     carried: Option<Job>,
     others: u32,
+    /// For so many batches it is not tried to commit at once.
+    asks_first: u32,
     epoch: u64,
     /// The server warned about a commit: what is visible may not be on the standby yet.
     is_doubtful: bool,
@@ -257,6 +265,9 @@ impl Committer {
 
     async fn attempt(&mut self, session: &Session, jobs: &[Job]) -> Result<Done, Failure> {
         let clock = (self.clock)();
+        if let Some(done) = self.attempt_at_once(session, clock, jobs).await? {
+            return Ok(done);
+        }
         let transfers = self.reversed_transfers(jobs).await.map_err(Failure::NotDone)?;
         let mut window = window(self.cache.set.shard, clock, jobs);
         let loads_all = 0 < self.state.others;
@@ -278,11 +289,16 @@ impl Committer {
         } else {
             self.cache.take_in(session, &transfers, &asked, &answers).await.map_err(Failure::NotDone)?;
         }
+        if self.cache.has_met_keys() {
+            self.state.asks_first = REFUSAL_REMEMBERED;
+        }
         let now = clock.max(head.time);
         let mut culprits = BTreeSet::new();
         loop {
             match decide_all(&mut self.cache.set, now, jobs, &culprits, self.before_apply.as_ref()) {
-                Ok(decided) if covers(window, &head, &decided) => return self.write(session, &head, decided).await,
+                Ok(decided) if covers(window, &head, &decided) => {
+                    return self.write(session, session.pipeline(), &head, decided).await;
+                }
                 Ok(_) => window = wider(self.cache.set.shard, window, &head, now),
                 Err(culprit) if is_fresh => {
                     self.health.poison_commands.fetch_add(1, Ordering::Relaxed);
@@ -293,6 +309,47 @@ impl Committer {
             is_fresh = true;
             self.cache.begin(&head);
             self.load_all(session, jobs, &transfers, window).await?;
+        }
+    }
+
+    /// Decides on what is known, and locks, writes and commits in one round trip. `None` if that cannot be: nothing was
+    /// done then.
+    async fn attempt_at_once(
+        &mut self,
+        session: &Session,
+        clock: Timestamp,
+        jobs: &[Job],
+    ) -> Result<Option<Done>, Failure> {
+        if 0 < self.state.others {
+            return Ok(None);
+        }
+        self.state.asks_first = self.state.asks_first.saturating_sub(1);
+        let Some(head) = self.cache.head().filter(|_| self.state.asks_first == 0 && chosen_ids(jobs) == 0) else {
+            return Ok(None);
+        };
+        if !Wanted::of(jobs, &[], &self.cache, false, None).has_only_keys() {
+            return Ok(None);
+        }
+        let now = clock.max(head.time);
+        let Ok(decided) = decide_all(&mut self.cache.set, now, jobs, &BTreeSet::new(), self.before_apply.as_ref())
+        else {
+            self.cache.clear();
+            return Ok(None);
+        };
+        if decided.entries.is_empty() {
+            return Ok(None); // what is answered without an entry has to hold now: that the lock will tell
+        }
+        let (sequence, epoch) = (crate::value::big(head.sequence), crate::value::big(head.epoch));
+        let mut pipeline = session.pipeline();
+        pipeline.say("begin");
+        pipeline.ask(&session.statements.lock_known_head, vec![&sequence, &epoch]);
+        match self.write(session, pipeline, &head, decided).await {
+            Err(Failure::NotDone(Fault::Corrupt { .. })) => {
+                self.cache.clear();
+                self.state.asks_first = REFUSAL_REMEMBERED;
+                Ok(None)
+            }
+            written => written.map(Some),
         }
     }
 
@@ -330,10 +387,16 @@ impl Committer {
     }
 
     #[expect(clippy::disallowed_methods, reason = "measures how long a commit takes, which decides nothing")]
-    async fn write(&mut self, session: &Session, head: &Head, decided: Decided) -> Result<Done, Failure> {
+    async fn write(
+        &mut self,
+        session: &Session,
+        pipeline: Pipeline<'_>,
+        head: &Head,
+        decided: Decided,
+    ) -> Result<Done, Failure> {
         if decided.entries.is_empty() {
             self.end_without_entries(session).await?;
-            self.cache.committed(head.commit_id, 0);
+            self.cache.committed(*head, 0);
             return Ok(Done::of(decided));
         }
         let commit_id = self.commit_ids.next();
@@ -341,11 +404,10 @@ impl Committer {
         let done = Done::of(decided);
         let begun = Instant::now();
         let first_sequence = crate::value::big(head.sequence + 1);
-        let fault = match within(changes.commit(session)).await {
+        let fault = match within(changes.commit(session, pipeline)).await {
             Ok(Ok(waiting)) if !session.take_warning() => {
                 self.health.note_waiting_letters(waiting);
-                changes.note_in(&mut self.cache);
-                self.cache.committed(commit_id, changes.keys());
+                changes.note_in(&mut self.cache, head.epoch);
                 let commit_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
                 let entries = &done.block.entries;
                 let transfers = entries.iter().map(|entry| transfers_of(&entry.outcome).len() as u64).sum();
@@ -416,7 +478,7 @@ async fn within<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
     tokio::time::timeout(ROUND_TRIP_MAX, work).await.map_err(|_| not_available("the database did not answer in time"))
 }
 
-async fn run(pipeline: crate::session::Pipeline<'_>) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
+async fn run(pipeline: Pipeline<'_>) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
     let answers = within(pipeline.run()).await.map_err(Failure::NotDone)?;
     answers.map_err(|error| if is_refusal(&error) { refused(&error) } else { Failure::NotDone(unavailable(&error)) })
 }

@@ -64,16 +64,23 @@ pub(crate) struct Cache {
     pub(crate) set: WorkingSet,
     /// The revisions that accounts have in the database. An account that is not here has no row yet.
     pub(crate) stored: HashMap<u64, u64, IdHash>,
-    /// The commit after which these rows are what the database has; none when they are not.
-    good_after: Option<u128>,
+    /// Where the journal ended when these rows were what the database had; none when they never were.
+    head: Option<Head>,
     has_standard_accounts: bool,
+    /// Keys that were used before, among those asked for last.
+    keys_met: usize,
+    /// Keys of the generation that is being filled.
+    keys_kept: usize,
 }
+
+/// Keys in a generation. Two are kept, so that most of what is sent again is known without asking.
+const KEYS_KEPT: usize = 65_536;
 
 impl Cache {
     pub(crate) fn new(identity: Identity) -> Cache {
         let set = WorkingSet::new(identity.shard, identity.slots.clone(), identity.seed);
         let stored = HashMap::with_hasher(IdHash::new(identity.seed));
-        Cache { identity, set, stored, good_after: None, has_standard_accounts: false }
+        Cache { identity, set, stored, head: None, has_standard_accounts: false, keys_met: 0, keys_kept: 0 }
     }
 
     /// Forgets all rows.
@@ -83,7 +90,17 @@ impl Cache {
 
     /// Whether the rows are what the database has when this is its last commit.
     pub(crate) fn is_good(&self, head: &Head) -> bool {
-        self.good_after == Some(head.commit_id)
+        self.head.is_some_and(|known| known.commit_id == head.commit_id)
+    }
+
+    /// Where the journal ends, if nobody else has committed since.
+    pub(crate) fn head(&self) -> Option<Head> {
+        self.head
+    }
+
+    /// Whether a key that was asked for last had been used before.
+    pub(crate) fn has_met_keys(&self) -> bool {
+        self.keys_met != 0
     }
 
     /// Begins anew at this head.
@@ -92,16 +109,20 @@ impl Cache {
         self.set.sequence = head.sequence;
         self.set.time = head.time;
         self.set.ids = IdGenerator::new(self.identity.shard, head.last_id);
-        self.good_after = Some(head.commit_id);
+        self.head = Some(*head);
     }
 
-    /// Takes the rows as they are now for what the database has after this commit. Keys and transfers go: what is asked
-    /// next looks its own up.
-    pub(crate) fn committed(&mut self, commit_id: u128, keys: usize) {
-        self.good_after = Some(commit_id);
+    /// Takes the rows as they are now for what the database has after a commit that made this the head. Transfers and old
+    /// keys go: what is asked next looks its own up.
+    pub(crate) fn committed(&mut self, head: Head, keys: usize) {
+        self.head = Some(head);
         self.set.keys.forget_loaded();
-        self.set.keys.start_generation(keys.min(8192));
-        self.set.keys.retire_generation();
+        self.keys_kept += keys;
+        if KEYS_KEPT <= self.keys_kept {
+            self.set.keys.start_generation(KEYS_KEPT);
+            self.set.keys.retire_generation();
+            self.keys_kept = 0;
+        }
         self.set.transfers.clear();
     }
 
@@ -208,6 +229,14 @@ impl Wanted {
             [&mut wanted.accounts, &mut wanted.customers, &mut wanted.holds, &mut wanted.transfers, &mut wanted.sagas];
         lists.into_iter().for_each(sort);
         wanted
+    }
+
+    /// Whether nothing is wanted but what becomes of keys.
+    pub(crate) fn has_only_keys(&self) -> bool {
+        let lists = [&self.accounts, &self.customers, &self.holds, &self.transfers, &self.sagas];
+        let others = [&self.dead_letters, &self.tokens, &self.leaving];
+        let has_none = lists.into_iter().chain(others).all(Vec::is_empty);
+        has_none && !self.standard_accounts && !self.system_accounts && self.window.is_none()
     }
 
     fn add_accounts(&mut self, cache: &Cache, all: bool, named: impl Iterator<Item = AccountId>) {
@@ -330,6 +359,8 @@ impl Cache {
             let rows = answers.get(*place).map_or(&[][..], Vec::as_slice);
             self.take_in_rows(*kind, rows, &mut named)?;
         }
+        let of_keys = asked.0.iter().filter(|(kind, _)| matches!(kind, Kind::Keys));
+        self.keys_met = of_keys.map(|(_, place)| answers.get(*place).map_or(0, Vec::len)).sum();
         self.has_standard_accounts = true;
         self.load_named(session, named).await
     }

@@ -36,6 +36,8 @@ macro_rules! statements {
 
 statements! {
     lock_head: "select sequence, time, last_id, block_hash, commit_id, epoch from florin.head for update";
+    lock_known_head: "select florin.expect((sequence = $1 and epoch = $2)::integer, 1, 'the head that this node knows') \
+        from florin.head for update";
     touch_head: "update florin.head set sequence = sequence";
     block_at: "select commit_id from florin.blocks where first_sequence = $1";
 

@@ -15,6 +15,23 @@ pub(crate) struct Whole(pub(crate) i128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest(pub(crate) u128);
 
+/// The hash of a block as `bytea`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockHash(pub(crate) [u8; 32]);
+
+impl ToSql for BlockHash {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+        out.put_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::BYTEA
+    }
+
+    to_sql_checked!();
+}
+
 /// The base of the digits of a `numeric` on the wire.
 const BASE: u128 = 10_000;
 /// The sign of a `numeric` below zero on the wire.
