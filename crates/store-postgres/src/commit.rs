@@ -193,6 +193,7 @@ impl Encoded {
 pub(crate) struct Changes {
     commit_id: Digest,
     sequence_before: i64,
+    epoch: i64,
     first_sequence: i64,
     last_sequence: i64,
     time: i64,
@@ -231,6 +232,7 @@ impl Changes {
         let mut changes = Changes {
             commit_id: Digest(commit_id),
             sequence_before: big(head.sequence),
+            epoch: big(head.epoch),
             first_sequence: big(head.sequence + 1),
             last_sequence: big(cache.set.sequence),
             time: big(cache.set.time.microseconds()),
@@ -280,16 +282,29 @@ impl Changes {
         }
     }
 
-    /// Sends everything behind what the pipeline has, the commit included, in one round trip.
+    /// Sends everything, the commit included, in one round trip; in the transaction that has begun, or in one of its own.
     /// Returns how many dead letters wait now, where this changed one.
-    pub(crate) async fn commit<'a>(
-        &'a self,
-        session: &'a Session,
-        mut pipeline: Pipeline<'a>,
-    ) -> Result<Option<u64>, Error> {
-        let statements = &session.statements;
-        let facts = &self.facts;
-        pipeline.ask(&statements.write_block, self.block_parameters());
+    pub(crate) async fn commit(&self, session: &Session, has_begun: bool) -> Result<Option<u64>, Error> {
+        let (mut pipeline, mut more) = (session.pipeline(), session.pipeline());
+        let waiting = self.ask_more(session, &mut more);
+        // What transfers make is one statement, which is a transaction by itself.
+        let is_one = !has_begun && more.is_empty();
+        if !is_one && !has_begun {
+            pipeline.say("begin");
+        }
+        pipeline.ask(&session.statements.write_block, self.block_parameters());
+        let first = pipeline.append(more);
+        if !is_one {
+            pipeline.say("commit");
+        }
+        let answers = pipeline.run().await?;
+        let count = waiting.and_then(|place| answers[first + place].first()).map(|row| row.try_get(0)).transpose()?;
+        Ok(count.map(unbig))
+    }
+
+    /// What not every block has. Returns the place of the count of dead letters that wait, where this changes one.
+    fn ask_more<'a>(&'a self, session: &'a Session, pipeline: &mut Pipeline<'a>) -> Option<usize> {
+        let (statements, facts) = (&session.statements, &self.facts);
         if !facts.metadata_key.is_empty() {
             pipeline.ask(&statements.insert_metadata, facts.metadata());
         }
@@ -299,12 +314,8 @@ impl Changes {
         if !self.reversals.is_empty() {
             pipeline.ask(&statements.insert_reversals, self.reversals.parameters());
         }
-        self.ask_state(session, &mut pipeline);
-        let waiting = (!self.encoded.letter_id.is_empty()).then(|| pipeline.ask(&statements.waiting_letters, vec![]));
-        pipeline.say("commit");
-        let answers = pipeline.run().await?;
-        let count = waiting.and_then(|place| answers[place].first()).map(|row| row.try_get(0)).transpose()?;
-        Ok(count.map(unbig))
+        self.ask_state(session, pipeline);
+        (!self.encoded.letter_id.is_empty()).then(|| pipeline.ask(&statements.waiting_letters, vec![]))
     }
 
     /// The block with its journal, keys, transfers and postings, the money of accounts, and the head.
@@ -316,7 +327,7 @@ impl Changes {
             vec![&chunks.first_sequence, &chunks.entries, &chunks.first_time, &chunks.ids_before, &chunks.payload];
         let mut money = money_parameters(&self.money);
         money.insert(1, &self.money.before);
-        let head: Parameters<'_> = vec![&self.money_count, &self.time, &self.last_id, &self.sequence_before];
+        let head: Parameters<'_> = vec![&self.money_count, &self.time, &self.last_id, &self.sequence_before, &self.epoch];
         for more in [journal, facts.keys(), facts.transfers(), facts.postings(), money, head] {
             parameters.extend(more);
         }
@@ -370,11 +381,11 @@ impl Changes {
     }
 
     /// Notes in the cache which revisions the database has now.
-    pub(crate) fn note_in(&self, cache: &mut Cache, epoch: u64) {
+    pub(crate) fn note_in(&self, cache: &mut Cache) {
         cache.stored.extend(self.revisions.iter().copied());
         let Digest(commit_id) = self.commit_id;
         let (sequence, time, last_id) = (cache.set.sequence, cache.set.time, cache.set.ids.last());
-        let head = Head { sequence, time, last_id, block_hash: self.hash.0, commit_id, epoch };
+        let head = Head { sequence, time, last_id, block_hash: self.hash.0, commit_id, epoch: unbig(self.epoch) };
         cache.committed(head, self.facts.key_digest.len());
     }
 }

@@ -1,4 +1,4 @@
-//! The committer: one task per shard and node that gathers what waits and commits it as one block.
+//! The committer: one thread per shard and node that gathers what waits and commits it as one block.
 //!
 //! 1. It takes what is waiting, up to [`BATCH_WEIGHT_MAX`]. While it commits, the next batch gathers.
 //! 2. In one round trip it begins a transaction, locks the head and loads the rows it does not know.
@@ -20,7 +20,7 @@ use crate::error::{corrupt, told, unavailable};
 use crate::health::Health;
 use crate::load::{Cache, Head, Wanted, Window, chosen_ids, reversed};
 use crate::read::Reads;
-use crate::session::{Pipeline, Session, is_refusal};
+use crate::session::{Session, is_refusal};
 use ledger::command::Command;
 use ledger::event::{Event, Outcome};
 use ledger::ids::{IdGenerator, ShardId};
@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use store::model::Clock;
 use store::recent::Recent;
 use store::{Answer, Block, EntryRef, Fault, transfers_of};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Most that goes into one block, in requests and further legs.
@@ -55,6 +56,8 @@ pub(crate) struct Committer {
     pub(crate) reads: Arc<Reads>,
     pub(crate) recent: Arc<Recent>,
     pub(crate) before_apply: Option<BeforeApply>,
+    /// Where others than the committer read.
+    pub(crate) runtime: Handle,
     pub(crate) cache: Cache,
     pub(crate) cache_rows_max: usize,
     pub(crate) commit_ids: CommitIds,
@@ -297,7 +300,7 @@ impl Committer {
         loop {
             match decide_all(&mut self.cache.set, now, jobs, &culprits, self.before_apply.as_ref()) {
                 Ok(decided) if covers(window, &head, &decided) => {
-                    return self.write(session, session.pipeline(), &head, decided).await;
+                    return self.write(session, true, &head, decided).await;
                 }
                 Ok(_) => window = wider(self.cache.set.shard, window, &head, now),
                 Err(culprit) if is_fresh => {
@@ -339,11 +342,7 @@ impl Committer {
         if decided.entries.is_empty() {
             return Ok(None); // what is answered without an entry has to hold now: that the lock will tell
         }
-        let (sequence, epoch) = (crate::value::big(head.sequence), crate::value::big(head.epoch));
-        let mut pipeline = session.pipeline();
-        pipeline.say("begin");
-        pipeline.ask(&session.statements.lock_known_head, vec![&sequence, &epoch]);
-        match self.write(session, pipeline, &head, decided).await {
+        match self.write(session, false, &head, decided).await {
             Err(Failure::NotDone(Fault::Corrupt { .. })) => {
                 self.cache.clear();
                 self.state.asks_first = REFUSAL_REMEMBERED;
@@ -359,7 +358,9 @@ impl Committer {
         let requests = jobs.iter().flat_map(|job| &job.submission.requests);
         let mut rows = Vec::new();
         for id in requests.filter_map(|request| reversed(&request.command)) {
-            rows.extend(crate::history::transfer(&self.reads, id).await?.and_then(|found| found.row()));
+            let reads = self.reads.clone();
+            let found = self.runtime.spawn(async move { crate::history::transfer(&reads, id).await }).await;
+            rows.extend(found.unwrap_or_else(|_| Err(not_available("it is stopping")))?.and_then(|found| found.row()));
         }
         Ok(rows)
     }
@@ -390,7 +391,7 @@ impl Committer {
     async fn write(
         &mut self,
         session: &Session,
-        pipeline: Pipeline<'_>,
+        has_begun: bool,
         head: &Head,
         decided: Decided,
     ) -> Result<Done, Failure> {
@@ -404,10 +405,10 @@ impl Committer {
         let done = Done::of(decided);
         let begun = Instant::now();
         let first_sequence = crate::value::big(head.sequence + 1);
-        let fault = match within(changes.commit(session, pipeline)).await {
+        let fault = match within(changes.commit(session, has_begun)).await {
             Ok(Ok(waiting)) if !session.take_warning() => {
                 self.health.note_waiting_letters(waiting);
-                changes.note_in(&mut self.cache, head.epoch);
+                changes.note_in(&mut self.cache);
                 let commit_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
                 let entries = &done.block.entries;
                 let transfers = entries.iter().map(|entry| transfers_of(&entry.outcome).len() as u64).sum();
@@ -455,7 +456,7 @@ impl Committer {
             }
             // The next batch need not wait until these are read.
             let (reads, block) = (self.reads.clone(), block.clone());
-            tokio::spawn(async move {
+            self.runtime.spawn(async move {
                 let answers = match reads.entries_at(older).await {
                     Ok(entries) => planned.into_iter().map(|plan| answer(plan, &block, &entries)).collect(),
                     Err(fault) => Err(fault),
@@ -478,7 +479,7 @@ async fn within<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
     tokio::time::timeout(ROUND_TRIP_MAX, work).await.map_err(|_| not_available("the database did not answer in time"))
 }
 
-async fn run(pipeline: Pipeline<'_>) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
+async fn run(pipeline: crate::session::Pipeline<'_>) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
     let answers = within(pipeline.run()).await.map_err(Failure::NotDone)?;
     answers.map_err(|error| if is_refusal(&error) { refused(&error) } else { Failure::NotDone(unavailable(&error)) })
 }

@@ -184,12 +184,15 @@ impl Engine {
             reads: reads.clone(),
             recent: recent.clone(),
             before_apply: options.before_apply.clone(),
+            runtime: handle.clone(),
             cache: Cache::new(identity.clone()),
             cache_rows_max: options.cache_rows_max,
             commit_ids,
             state: State::default(),
         };
-        self.committers.push(handle.spawn(committer.run()));
+        // With its connection on a thread of its own, a batch goes from hand to hand only to the server and back.
+        let alone = Builder::new_current_thread().enable_all().build().map_err(PostgresError::Threads)?;
+        self.committers.push(handle.spawn_blocking(move || alone.block_on(committer.run())));
         self.watchers.push(handle.spawn(watch::watch_head(place.clone(), health.clone())));
         self.watchers.push(handle.spawn(watch::watch_figures(reads.clone(), health.clone())));
         self.shards.push(Arc::new(Shard {

@@ -36,8 +36,6 @@ macro_rules! statements {
 
 statements! {
     lock_head: "select sequence, time, last_id, block_hash, commit_id, epoch from florin.head for update";
-    lock_known_head: "select florin.expect((sequence = $1 and epoch = $2)::integer, 1, 'the head that this node knows') \
-        from florin.head for update";
     touch_head: "update florin.head set sequence = sequence";
     block_at: "select commit_id from florin.blocks where first_sequence = $1";
 
@@ -66,8 +64,10 @@ statements! {
     parts: "select encoded from florin.parts where id = any($1)";
     positions: "select shard, received, received_entry, sent from florin.positions";
 
-    // What every block has, in one statement: each one more costs as much as a dozen rows when blocks are small.
-    write_block: "with block as (insert into florin.blocks (first_sequence, last_sequence, previous_hash, hash, commit_id) \
+    // What every block has, in one statement: each one more costs as much as a dozen rows when blocks are small. It locks
+    // the head before anything else, as the first count needs it.
+    write_block: "with locked as materialized (select 1 from florin.head where sequence = $49 and epoch = $50 for update), \
+        block as (insert into florin.blocks (first_sequence, last_sequence, previous_hash, hash, commit_id) \
             values ($1, $2, $3, $4, $5)), \
         chunks as (insert into florin.chunks (first_sequence, entries, first_time, ids_before, payload) \
             select * from unnest($6::bigint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bytea[])), \
@@ -88,10 +88,11 @@ statements! {
                 $40::integer[], $41::integer[], $42::numeric[], $43::numeric[], $44::numeric[], $45::numeric[]) \
                 as n(id, before, version, revision, next_expiry, holds_active, sagas_open, debit_day, balance, held, \
                 debits_of_day, debits_of_month) \
-            where a.id = n.id and a.revision = n.before returning 1), \
+            where a.id = n.id and a.revision = n.before and exists (select from locked) returning 1), \
         head as (update florin.head set sequence = $2, time = $47, last_id = $48, block_hash = $4, commit_id = $5 \
             where sequence = $49 returning 1) \
-        select florin.expect((select count(*) from accounts), $46::bigint, 'accounts with the revision they had'), \
+        select florin.expect((select count(*) from locked), 1, 'the head that this node knows'), \
+            florin.expect((select count(*) from accounts), $46::bigint, 'accounts with the revision they had'), \
             florin.expect((select count(*) from head), 1, 'the head of the journal')";
     insert_metadata: "insert into florin.transfer_metadata (key, value, transfer) \
         select * from unnest($1::text[], $2::text[], $3::bigint[]) on conflict do nothing";
@@ -219,6 +220,18 @@ impl<'a> Pipeline<'a> {
     pub(crate) fn say(&mut self, text: &'static str) {
         let client = self.client;
         self.waiting.push(Box::pin(async move { client.batch_execute(text).await.map(|()| Vec::new()) }));
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Adds what another one has; returns the place of the first of it.
+    pub(crate) fn append(&mut self, other: Pipeline<'a>) -> usize {
+        let first = self.waiting.len();
+        self.waiting.extend(other.waiting);
+        first
     }
 
     /// Sends all, and waits for all answers. The error is the first one: those after it follow from it.

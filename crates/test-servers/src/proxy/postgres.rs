@@ -1,7 +1,9 @@
 //! What a connection of PostgreSQL says about COMMIT, read from both directions as the pieces come. Statements are known
 //! by their text, prepared ones and portals by the names they were given. What is not PostgreSQL is left alone.
+//!
+//! Florin's statement that writes a block commits by itself when no transaction was begun.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// How much of a message is looked at: more than the texts and names that matter here.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -9,6 +11,8 @@ const KEPT_BYTES: usize = 64 * 1024;
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// Requests to encrypt, which the client sends before it begins.
 const ENCRYPTION_REQUESTS: [u32; 2] = [80_877_103, 80_877_104];
+/// What the statement has that writes a block.
+const WRITES_BLOCK: &str = "insert into florin.blocks";
 const CLIENT_TYPES: &[u8] = b"BCDEFHPQSXcdfp";
 const SERVER_TYPES: &[u8] = b"123ACDEGHIKNRSTVWZcdnstv";
 
@@ -73,8 +77,19 @@ pub(super) struct Commits {
     /// What came of the message without a type that a connection begins with; `None` when it is over.
     beginning: Option<Vec<u8>>,
     messages: Messages,
-    statements: BTreeSet<Vec<u8>>,
-    portals: BTreeSet<Vec<u8>>,
+    /// Prepared statements and portals that mean something here.
+    statements: BTreeMap<Vec<u8>, Meaning>,
+    portals: BTreeMap<Vec<u8>, Meaning>,
+    is_in_transaction: bool,
+}
+
+/// What a text does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Begins,
+    Commits,
+    RollsBack,
+    WritesBlock,
 }
 
 impl Default for Commits {
@@ -82,8 +97,9 @@ impl Default for Commits {
         Commits {
             beginning: Some(Vec::new()),
             messages: Messages::new(CLIENT_TYPES),
-            statements: BTreeSet::new(),
-            portals: BTreeSet::new(),
+            statements: BTreeMap::new(),
+            portals: BTreeMap::new(),
+            is_in_transaction: false,
         }
     }
 }
@@ -93,18 +109,26 @@ impl Commits {
     pub(super) fn has_commit(&mut self, piece: &[u8]) -> bool {
         let mut has_commit = false;
         let rest = self.after_beginning(piece);
-        let Commits { messages, statements, portals, .. } = self;
+        let Commits { messages, statements, portals, is_in_transaction, .. } = self;
+        let mut run = |meaning: Meaning| {
+            has_commit |= meaning == Meaning::Commits || (meaning == Meaning::WritesBlock && !*is_in_transaction);
+            *is_in_transaction = match meaning {
+                Meaning::Begins => true,
+                Meaning::Commits | Meaning::RollsBack => false,
+                Meaning::WritesBlock => *is_in_transaction,
+            };
+        };
         messages.take(&rest, |kind, body| {
             let mut texts = body.split(|byte| *byte == 0);
             let mut text = || texts.next().unwrap_or_default();
             match kind {
-                b'Q' => has_commit |= commits(text()),
-                b'P' => note(statements, text(), commits(text())),
+                b'Q' => meanings(text()).into_iter().for_each(&mut run),
+                b'P' => note(statements, text(), meanings(text()).first().copied()),
                 b'B' => {
                     let portal = text();
-                    note(portals, portal, statements.contains(text()));
+                    note(portals, portal, statements.get(text()).copied());
                 }
-                b'E' => has_commit |= portals.contains(text()),
+                b'E' => portals.get(text()).copied().into_iter().for_each(&mut run),
                 _ => {}
             }
         });
@@ -139,19 +163,23 @@ impl Commits {
     }
 }
 
-fn note(names: &mut BTreeSet<Vec<u8>>, name: &[u8], belongs: bool) {
-    if belongs {
-        names.insert(name.to_vec());
-    } else {
-        names.remove(name);
-    }
+fn note(names: &mut BTreeMap<Vec<u8>, Meaning>, name: &[u8], meaning: Option<Meaning>) {
+    match meaning {
+        Some(meaning) => names.insert(name.to_vec(), meaning),
+        None => names.remove(name),
+    };
 }
 
-/// Whether one of the statements of a text is COMMIT, by whichever name.
-fn commits(text: &[u8]) -> bool {
+/// What the statements of a text do, as far as it matters here.
+fn meanings(text: &[u8]) -> Vec<Meaning> {
     let text = String::from_utf8_lossy(text);
-    let mut first_words = text.split(';').filter_map(|statement| statement.split_whitespace().next());
-    first_words.any(|word| word.eq_ignore_ascii_case("commit") || word.eq_ignore_ascii_case("end"))
+    let meaning = |statement: &str| match statement.split_whitespace().next()?.to_ascii_lowercase().as_str() {
+        "begin" | "start" => Some(Meaning::Begins),
+        "commit" | "end" => Some(Meaning::Commits),
+        "rollback" | "abort" => Some(Meaning::RollsBack),
+        _ => statement.contains(WRITES_BLOCK).then_some(Meaning::WritesBlock),
+    };
+    text.split(';').filter_map(meaning).collect()
 }
 
 /// Follows what a server answers.
@@ -168,7 +196,7 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// Whether the server has answered a COMMIT with this piece: it committed, rolled back, or failed.
+    /// Whether the server has ended a transaction with this piece: it waits for the next one, or has failed.
     pub(super) fn answers_commit(&mut self, piece: &[u8]) -> bool {
         // A server that does not encrypt says so by one byte, and then waits.
         if !self.has_begun && matches!(piece, b"N" | b"S" | b"G") {
@@ -177,7 +205,7 @@ impl Answers {
         self.has_begun = true;
         let mut answers = false;
         self.messages.take(piece, |kind, body| {
-            answers |= kind == b'E' || kind == b'C' && (body.starts_with(b"COMMIT") || body.starts_with(b"ROLLBACK"));
+            answers |= kind == b'E' || (kind == b'Z' && body.starts_with(b"I"));
         });
         answers
     }
@@ -227,6 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn writing_a_block_commits_unless_a_transaction_was_begun() {
+        let block = format!("with a as ({WRITES_BLOCK} values (1)) select\0");
+        let query = |texts: &[&str]| {
+            let queries = texts.iter().flat_map(|text| message(b'Q', format!("{text}\0").as_bytes()));
+            has_commit(&[beginning(), queries.collect(), message(b'Q', block.as_bytes())].concat())
+        };
+        assert!(query(&[]) && query(&["begin", "rollback"]) && !query(&["begin"]));
+    }
+
+    #[test]
     fn requests_to_encrypt_and_long_messages_do_not_hide_a_commit() {
         let request = [&8_u32.to_be_bytes()[..], &ENCRYPTION_REQUESTS[0].to_be_bytes()].concat();
         let long = message(b'd', &vec![7; 3 * KEPT_BYTES]);
@@ -243,9 +281,10 @@ mod tests {
     #[test]
     fn an_answer_to_a_commit_is_told_from_other_answers() {
         let answers = |stream: &[u8]| Answers::default().answers_commit(stream);
-        assert!(answers(&message(b'C', b"COMMIT\0")) && answers(&message(b'E', b"SERROR\0\0")));
+        let committed = [message(b'C', b"COMMIT\0"), message(b'Z', b"I")].concat();
+        assert!(answers(&committed) && answers(&message(b'E', b"SERROR\0\0")));
         assert!(!answers(&[message(b'C', b"INSERT 0 1\0"), message(b'Z', b"T")].concat()));
         let mut answers = Answers::default();
-        assert!(!answers.answers_commit(b"N") && answers.answers_commit(&message(b'C', b"COMMIT\0")));
+        assert!(!answers.answers_commit(b"N") && answers.answers_commit(&committed));
     }
 }
