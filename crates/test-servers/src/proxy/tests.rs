@@ -162,8 +162,9 @@ fn database(mut stream: TcpStream) -> Vec<String> {
         stream.read_exact(&mut body).expect("a whole message");
         let query = String::from_utf8(body).expect("text").trim_end_matches('\0').to_owned();
         let tag = format!("{query}\n\0");
+        let ready = if query == "COMMIT" { message(b'Z', b"I") } else { Vec::new() };
         queries.push(query);
-        _ = stream.write_all(&message(b'C', tag.as_bytes()));
+        _ = stream.write_all(&[message(b'C', tag.as_bytes()), ready].concat());
     }
 }
 
