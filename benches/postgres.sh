@@ -6,7 +6,7 @@
 # engine:      `florin bench engine`, one shard, against `pgbench` (TPC-B, -s 50 -c 16) and, with PGLEDGER, pgledger with as
 #              many accounts and clients, on the same server.
 # hot:         one account in every transfer, against transfers between any two accounts.
-# single:      one transfer at a time, against single-row commits of pgbench with one client.
+# single:      one transfer at a time between 1,000 accounts, against single-row commits of pgbench with one client.
 # http:        one transfer a request, 64 clients of wrk, `florin serve` over one shard.
 # single-http: the same with one client.
 # connections: 1,000 connections of wrk, reads and writes mixed.
@@ -162,6 +162,7 @@ print_accounts() {
 run_bench() {
     local name=$1 shards=$2 result key
     shift 2
+    rm -rf "$work/florin"
     [ "$shards" = files ] || new_shards "$shards"
     result=$("$florin" bench engine --data "$work/florin" --accounts "$accounts" --json --quiet "$@" | tail -n 1)
     rm -rf "$work/florin"
@@ -261,7 +262,7 @@ measure_hot() {
 }
 
 single_round() {
-    run_bench one-by-one 1 --transfers "${TRANSFERS:-3000}" --batch 1 --in-flight 1
+    accounts=1000 run_bench one-by-one 1 --transfers "${TRANSFERS:-5000}" --batch 1 --in-flight 1
     sql postgres "drop table if exists bare; create table bare (id bigint primary key generated always as identity, amount bigint not null)" 2>/dev/null
     sql postgres checkpoint
     (cd "$work" && pgbench -n -M prepared -c 1 -T "$seconds" -f bare.sql -l --log-prefix=bare postgres >/dev/null 2>&1)
