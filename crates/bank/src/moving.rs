@@ -236,8 +236,7 @@ impl Bank {
             if owner == to && from == to {
                 // A move that stopped before anything moved may have left it fenced for another shard.
                 if self.is_fenced(slot).await? {
-                    self.change_everywhere(caller, &[slot], SlotChange::Fenced(to)).await?;
-                    self.change_everywhere(caller, &[slot], SlotChange::Opened(to)).await?;
+                    self.open_everywhere(caller, &[slot], to).await?;
                 }
                 continue;
             }
@@ -266,7 +265,7 @@ impl Bank {
         from: ShardId,
         to: ShardId,
     ) -> Result<usize, BankError> {
-        self.change_everywhere(caller, slots, SlotChange::Fenced(to)).await?;
+        self.change_everywhere(caller, slots, SlotChange::Fenced(to), &[to, from]).await?;
         self.drain_to(from).await?;
         self.change_slots(caller, from, slots, SlotChange::Released(to)).await?;
         // Of two operators who move a slot to different shards the first decides.
@@ -279,9 +278,7 @@ impl Bank {
         for slot in slots {
             accounts += self.move_accounts(caller, *slot, from, to).await?;
         }
-        // Whoever slept since before may have aimed a fence elsewhere meanwhile.
-        self.change_everywhere(caller, slots, SlotChange::Fenced(to)).await?;
-        self.change_everywhere(caller, slots, SlotChange::Opened(to)).await?;
+        self.open_everywhere(caller, slots, to).await?;
         self.reload_placement().await?;
         Ok(accounts)
     }
@@ -290,9 +287,28 @@ impl Bank {
         Ok(self.all_slots().await?.iter().any(|(_, slots)| slots.fenced.contains_key(&slot)))
     }
 
-    async fn change_everywhere(&self, caller: &Caller, slots: &[u16], change: SlotChange) -> Result<(), BankError> {
-        for store in self.shards() {
-            self.change_slots(caller, store.shard(), slots, change).await?;
+    /// Opens the fences of slots that are here now. Whoever slept since before may have aimed one elsewhere meanwhile.
+    async fn open_everywhere(&self, caller: &Caller, slots: &[u16], here: ShardId) -> Result<(), BankError> {
+        for (shard, known) in self.all_slots().await? {
+            let is_aimed_elsewhere = |slot: &u16| known.fenced.get(slot).is_some_and(|to| *to != here);
+            let aimed_elsewhere: Vec<u16> = slots.iter().copied().filter(is_aimed_elsewhere).collect();
+            self.change_slots(caller, shard, &aimed_elsewhere, SlotChange::Fenced(here)).await?;
+        }
+        self.change_everywhere(caller, slots, SlotChange::Opened(here), &[here]).await
+    }
+
+    /// Changes slots on every shard, beginning with those that know whether it is still time for that: an operator may have
+    /// slept while others moved them on.
+    async fn change_everywhere(
+        &self,
+        caller: &Caller,
+        slots: &[u16],
+        change: SlotChange,
+        first: &[ShardId],
+    ) -> Result<(), BankError> {
+        let others = self.shards().iter().map(|store| store.shard()).filter(|shard| !first.contains(shard));
+        for shard in first.iter().copied().chain(others) {
+            self.change_slots(caller, shard, slots, change).await?;
         }
         Ok(())
     }

@@ -49,7 +49,9 @@ impl Placement {
             for (slot, to) in slots.released.iter().filter(|(slot, _)| owners[usize::from(**slot)] != *shard) {
                 earlier.entry(*slot).or_default().push(*shard);
                 // One that had the slot before the one that gives it up now is fenced as well, and has nothing of it.
-                if slots.fenced.contains_key(slot) && *to == owners[usize::from(*slot)] {
+                // One that has heard where the slot is has nothing of it either: that fence is for the next move.
+                let has_heard = slots.placed.get(slot).is_some_and(|placed| placed != shard);
+                if slots.fenced.contains_key(slot) && *to == owners[usize::from(*slot)] && !has_heard {
                     moving.insert(*slot, *shard);
                 }
             }
@@ -152,6 +154,18 @@ mod tests {
         assert_eq!(placement.earlier(4), [shard(0)]);
         let account = AccountId::new(1).expect("an id");
         assert_eq!(placement.shard_of(4, account), shard(0), "it may still be there");
+    }
+
+    #[test]
+    fn a_fence_for_the_next_move_does_not_count_as_one_that_has_not_ended() {
+        let mut old = Slots::new(SlotSet::of(|slot| slot == 4));
+        old.owned = SlotSet::of(|_| false);
+        old.released.insert(4, shard(1));
+        old.placed.insert(4, shard(1));
+        old.fenced.insert(4, shard(2));
+        let shards = [(shard(0), old), (shard(1), Slots::new(SlotSet::of(|_| true)))];
+        let placement = Placement::of(&shards);
+        assert_eq!((placement.owner(4), placement.moving_from(4)), (shard(1), None));
     }
 
     #[test]

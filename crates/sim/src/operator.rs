@@ -53,7 +53,7 @@ impl Operator {
                         .note(&format!("slot {slot} is on shard {to}, with {} accounts", moved.accounts));
                 }
                 // It was there before.
-                Ok(Err(BankError::Malformed { .. })) => return,
+                Ok(Err(BankError::Malformed { detail, .. })) => return self.ground.note(&format!("no move: {detail}")),
                 Ok(Err(BankError::Fault(fault))) if fault.retryable() => {
                     self.ground.note(&format!("slot {slot} does not move: {fault}"));
                 }

@@ -65,7 +65,7 @@ const CRASHES_MAX: u64 = 150;
 /// How long everything that is still under way may take once nothing goes wrong any more.
 const SETTLING_US: u64 = 60_000_000;
 /// In how many of 10,000 worlds of several shards slots move.
-const MOVING: u64 = 0;
+const MOVING: u64 = 4_000;
 /// How often, in steps, sums are looked at.
 const SUMS_EVERY: u64 = 8;
 /// Furthest that a clock is off.

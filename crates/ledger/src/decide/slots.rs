@@ -15,6 +15,20 @@ use crate::transfer::{Posting, Postings, TransferKind, Transferred};
 use crate::working_set::WorkingSet;
 use std::sync::Arc;
 
+/// Whether a slot may be on its way to a shard, or there, as far as this one knows. It leaves a shard once all of it has
+/// arrived there, and never returns: whoever asks for anything else was away while others moved it on.
+fn may_go(set: &WorkingSet, slot: u16, to: ShardId) -> bool {
+    let placed = set.slots.placed.get(&slot).copied();
+    if set.slots.contains(slot) {
+        return to == set.shard || set.slots.dealt.contains(slot) || placed == Some(set.shard);
+    }
+    let Some(given) = set.slots.released.get(&slot).copied() else { return true };
+    match placed.filter(|placed| *placed != set.shard) {
+        None => to == given,
+        Some(placed) => to != set.shard && (to != given || placed == given),
+    }
+}
+
 /// What is so already is left out, so that a change may be asked for again.
 pub(super) fn change(set: &WorkingSet, asked: &ChangeSlots) -> Decided {
     let is_untimely = |slot: &&u16| match asked.change {
@@ -22,13 +36,9 @@ pub(super) fn change(set: &WorkingSet, asked: &ChangeSlots) -> Decided {
         SlotChange::Released(_) => set.slots.contains(**slot) && !set.slots.fenced.contains_key(*slot),
         // A slot never returns: whoever asks for that was away while others carried the move on, and further.
         SlotChange::Acquired(_) => set.slots.released.contains_key(*slot),
-        // One that this shard has given up, or taken over, goes nowhere else before all of it has arrived.
-        SlotChange::Fenced(to) | SlotChange::Opened(to) => {
-            let (is_owned, was_dealt) = (set.slots.contains(**slot), set.slots.dealt.contains(**slot));
-            let given = set.slots.released.get(*slot).filter(|_| !is_owned).copied();
-            let goes = given.or((is_owned && !was_dealt).then_some(set.shard));
-            goes.is_some_and(|goes| goes != to && set.slots.placed.get(*slot) != Some(&goes))
-        }
+        SlotChange::Fenced(to) => !may_go(set, **slot, to),
+        // What this shard has is nowhere else.
+        SlotChange::Opened(to) => !may_go(set, **slot, to) || (set.slots.contains(**slot) && to != set.shard),
     };
     if let Some(slot) = asked.slots.iter().find(is_untimely) {
         return Err(Rejection::WrongShard(u64::from(*slot)));
