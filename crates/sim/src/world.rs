@@ -77,6 +77,8 @@ struct World {
     nodes: Nodes,
     auditor: Auditor,
     steps: u64,
+    /// Those before the books were read.
+    steps_before: u64,
     crashes: u64,
     /// Whether slots move.
     moves: bool,
@@ -105,7 +107,16 @@ pub fn run(plan: Plan) -> Report {
     let shard = |number| Shard::new(number, slots, plan.plant, dice);
     let shards: Vec<Shard> = (0..slots.shards()).map(shard).collect();
     let nodes = Nodes::start(&ground, &shards, node_count, plan.plant);
-    let mut world = World { ground, shards, nodes, auditor: Auditor::default(), steps: 0, crashes: 0, moves: false };
+    let mut world = World {
+        ground,
+        shards,
+        nodes,
+        auditor: Auditor::default(),
+        steps: 0,
+        steps_before: 0,
+        crashes: 0,
+        moves: false,
+    };
     let findings = world.live(slots);
     world.ground.scheduler.end();
     Report {
@@ -167,7 +178,7 @@ impl World {
     }
 
     fn is_late(&self) -> bool {
-        STEPS_MAX < self.steps
+        self.steps_before + STEPS_MAX < self.steps
     }
 
     fn hangs(&self, claim: &'static str) -> Vec<Finding> {
@@ -256,6 +267,7 @@ impl World {
         let Some(bank) = (0..self.nodes.count()).find_map(|node| self.nodes.bank(node)) else {
             return self.hangs("nodes come back");
         };
+        self.steps_before = self.steps;
         let read: Arc<Mutex<Option<Books>>> = Arc::default();
         self.ground.scheduler.spawn(Owner::World, read_books(bank, self.auditor.clone(), read.clone()));
         let is_read = |world: &World| lock(&read).is_some() || world.is_late();

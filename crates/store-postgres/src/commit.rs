@@ -327,7 +327,8 @@ impl Changes {
             vec![&chunks.first_sequence, &chunks.entries, &chunks.first_time, &chunks.ids_before, &chunks.payload];
         let mut money = money_parameters(&self.money);
         money.insert(1, &self.money.before);
-        let head: Parameters<'_> = vec![&self.money_count, &self.time, &self.last_id, &self.sequence_before, &self.epoch];
+        let head: Parameters<'_> =
+            vec![&self.money_count, &self.time, &self.last_id, &self.sequence_before, &self.epoch];
         for more in [journal, facts.keys(), facts.transfers(), facts.postings(), money, head] {
             parameters.extend(more);
         }

@@ -191,11 +191,9 @@ impl Engine {
             state: State::default(),
         };
         // With its connection on a thread of its own, a batch goes from hand to hand only to the server and back.
-        self.committers.push(handle.spawn_blocking(move || {
-            match Builder::new_current_thread().enable_all().build() {
-                Ok(alone) => alone.block_on(committer.run()),
-                Err(error) => tracing::error!("a shard does not serve, its thread cannot be set up: {error}"),
-            }
+        self.committers.push(handle.spawn_blocking(move || match Builder::new_current_thread().enable_all().build() {
+            Ok(alone) => alone.block_on(committer.run()),
+            Err(error) => tracing::error!("a shard does not serve, its thread cannot be set up: {error}"),
         }));
         self.watchers.push(handle.spawn(watch::watch_head(place.clone(), health.clone())));
         self.watchers.push(handle.spawn(watch::watch_figures(reads.clone(), health.clone())));

@@ -66,7 +66,10 @@ impl Clock {
             return;
         }
         let off_us = other_us.abs_diff(wall_us);
-        tracing::error!(off_us, "the wall clock is not the database's, which is used instead: check the machine's time");
+        tracing::error!(
+            off_us,
+            "the wall clock is not the database's, which is used instead: check the machine's time"
+        );
         (self.believed_us, self.believed_at) = (other_us, at);
         (self.last_us, self.is_held) = (other_us, true);
     }
