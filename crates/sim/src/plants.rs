@@ -3,6 +3,7 @@
 
 mod answers;
 mod effects;
+mod moves;
 mod reads;
 mod sagas;
 mod twist;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use store::Store;
 use store::query::Positions;
 use twist::Twisted;
+
+pub use moves::Siblings;
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +67,23 @@ pub enum Plant {
     GapTaken,
     /// The position of a message is noted before its effect.
     PositionBeforeEffect,
+    /// A second reversal goes through on the shard of whoever got the money.
+    ReversedFromTwoShards,
+    /// A shard that an account left is not asked for the keys that were used there.
+    KeyForgottenByMove,
+    /// A shard shows what an account left behind as if it were still there.
+    LeftBehindShown,
+    /// An account arrives without its holds.
+    HoldsLeftBehind,
+    /// A message that comes twice brings an account's money twice.
+    ArrivedTwice,
+    /// A step that comes twice, and for the second time after its account moved, is credited where the account is now.
+    RedeliveredAfterMove,
 }
 
 impl Plant {
     /// Every planted bug, with the claim under which it is found, and the count of seeds within which it is.
-    pub const ALL: [(Plant, &'static str, u64); 23] = [
+    pub const ALL: [(Plant, &'static str, u64); 29] = [
         (Plant::KeyForgotten, "a request has one effect", 10),
         (Plant::RepeatedWithoutKey, "a request has one effect", 10),
         (Plant::AnsweredBeforePublished, "reads see what was acknowledged", 10),
@@ -92,6 +107,12 @@ impl Plant {
         (Plant::AbortPosted, "a transfer takes effect as a whole or not at all", 30),
         (Plant::GapTaken, "transfers between shards end", 30),
         (Plant::PositionBeforeEffect, "transfers between shards end", 30),
+        (Plant::ReversedFromTwoShards, "a transfer is reversed once", 100),
+        (Plant::KeyForgottenByMove, "a request has one effect", 300),
+        (Plant::LeftBehindShown, "reads see what was acknowledged", 30),
+        (Plant::HoldsLeftBehind, "holds are those that were acknowledged", 30),
+        (Plant::ArrivedTwice, "every transfer was asked for", 10),
+        (Plant::RedeliveredAfterMove, "a request has one effect", 400),
     ];
 
     /// The bug with this name.
@@ -99,10 +120,23 @@ impl Plant {
         Plant::ALL.into_iter().map(|(plant, ..)| plant).find(|plant| format!("{plant:?}") == name)
     }
 
+    /// Whether it is about accounts that move: then some move in every world of several shards.
+    pub fn is_about_moves(self) -> bool {
+        matches!(
+            self,
+            Plant::KeyForgottenByMove
+                | Plant::LeftBehindShown
+                | Plant::HoldsLeftBehind
+                | Plant::ArrivedTwice
+                | Plant::RedeliveredAfterMove
+        )
+    }
+
     /// The store of a shard with this bug.
-    pub fn in_shard(self, memory: Memory, dice: &Dice) -> Arc<dyn Store> {
-        let dice = dice.clone();
+    pub fn in_shard(self, memory: Memory, dice: &Dice, siblings: &Siblings) -> Arc<dyn Store> {
+        let (dice, siblings) = (dice.clone(), siblings.clone());
         let store: Arc<dyn Store> = memory.store.clone();
+        siblings.add(store.clone());
         match self {
             Plant::KeyForgotten => Arc::new(Twisted(effects::KeyForgotten { store, dice })),
             Plant::AnsweredBeforePublished => Arc::new(Twisted(reads::Unpublished::new(memory, dice))),
@@ -124,6 +158,12 @@ impl Plant {
             Plant::AbortPosted => altered(store, sagas::post_always),
             Plant::GapTaken => altered(store, sagas::take_over_gaps),
             Plant::PositionBeforeEffect => Arc::new(Twisted(sagas::PositionBeforeEffect::new(store, dice))),
+            Plant::ReversedFromTwoShards => Arc::new(Twisted(moves::ReversedFromTwoShards { store, siblings })),
+            Plant::KeyForgottenByMove => Arc::new(Twisted(moves::KeyForgottenByMove { store })),
+            Plant::LeftBehindShown => Arc::new(Twisted(moves::LeftBehindShown { store })),
+            Plant::HoldsLeftBehind => altered(store, moves::leave_holds_behind),
+            Plant::ArrivedTwice => Arc::new(Twisted(moves::ArrivedTwice { store })),
+            Plant::RedeliveredAfterMove => Arc::new(Twisted(moves::RedeliveredAfterMove { store, siblings })),
             Plant::RepeatedWithoutKey | Plant::FaultAsRejection | Plant::StaleCache => store,
         }
     }

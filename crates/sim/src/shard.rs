@@ -1,6 +1,6 @@
 //! A shard that all nodes share: a store in memory, which outlives every node, as a database does.
 
-use crate::plants::Plant;
+use crate::plants::{Plant, Siblings};
 use crate::random::Dice;
 use bank::slot_map::SlotMap;
 use ledger::ids::ShardId;
@@ -46,7 +46,7 @@ impl Shard {
     ///
     /// # Panics
     /// If a shard cannot have this number.
-    pub fn new(number: u16, slots: SlotMap, plant: Option<Plant>, dice: &Dice) -> Shard {
+    pub fn new(number: u16, slots: SlotMap, plant: Option<(Plant, &Siblings)>, dice: &Dice) -> Shard {
         let shard = ShardId::new(number).expect("a world has few shards");
         let time_us = Arc::new(AtomicU64::new(0));
         let shown = time_us.clone();
@@ -55,7 +55,7 @@ impl Shard {
         let identity = Identity { shard, slots: slots.slots_of(shard), secret: SECRET };
         let memory = Arc::new(MemoryStore::new(identity.clone(), clock.clone()));
         let store = match plant {
-            Some(plant) => plant.in_shard(Memory { store: memory, identity, clock }, dice),
+            Some((plant, siblings)) => plant.in_shard(Memory { store: memory, identity, clock }, dice, siblings),
             None => memory,
         };
         Shard { number, store, time_us }

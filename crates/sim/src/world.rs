@@ -9,7 +9,7 @@ use crate::ground::Ground;
 use crate::network::Network;
 use crate::node::Nodes;
 use crate::operator::Operator;
-use crate::plants::Plant;
+use crate::plants::{Plant, Siblings};
 use crate::scheduler::{Owner, Step, lock};
 use crate::shard::Shard;
 use crate::workload::{Customers, Workload};
@@ -104,7 +104,8 @@ pub fn run(plan: Plan) -> Report {
     let shard_count = usize::try_from(dice.between(1, SHARDS_MAX)).unwrap_or(1);
     let node_count = usize::try_from(dice.between(1, NODES_MAX)).unwrap_or(1);
     let slots = SlotMap::new(shard_count).expect("a world has few shards");
-    let shard = |number| Shard::new(number, slots, plan.plant, dice);
+    let siblings = Siblings::default();
+    let shard = |number| Shard::new(number, slots, plan.plant.map(|plant| (plant, &siblings)), dice);
     let shards: Vec<Shard> = (0..slots.shards()).map(shard).collect();
     let nodes = Nodes::start(&ground, &shards, node_count, plan.plant);
     let mut world = World {
@@ -115,7 +116,7 @@ pub fn run(plan: Plan) -> Report {
         steps: 0,
         steps_before: 0,
         crashes: 0,
-        moves: false,
+        moves: plan.plant.is_some_and(Plant::is_about_moves),
     };
     let findings = world.live(slots);
     world.ground.scheduler.end();
@@ -149,7 +150,7 @@ impl World {
         }
         ground.faults.set_rates(Rates::drawn(&ground.dice));
         self.ground.scheduler.spawn(Owner::World, troubles(ground.clone(), self.nodes.clone(), slots.shards()));
-        self.moves = 1 < slots.shards() && ground.dice.happens(MOVING);
+        self.moves = 1 < slots.shards() && (self.moves | ground.dice.happens(MOVING));
         if self.moves {
             let operator = Operator { ground: ground.clone(), network: network.clone(), auditor: auditor.clone() };
             let accounts = workload.accounts().iter().map(Customers::account).collect();

@@ -16,7 +16,7 @@ use store::query::Positions;
 use store::{Answer, Reply, Request, Store, Submission};
 
 /// A movement that no saga knows of, between an account and the shard at the other end.
-fn slipped(store: &dyn Store, ordered: &Ordered, other: ShardId, leg: &Leg, is_credit: bool) -> Request {
+pub(super) fn slipped(store: &dyn Store, ordered: &Ordered, other: ShardId, leg: &Leg, is_credit: bool) -> Request {
     let (shard, ordinal) = (store.shard(), other.number());
     let clearing = SystemAccount { shard, kind: SystemKind::Clearing, currency: ordered.currency, ordinal }.id();
     let (from, to) = if is_credit { (clearing, leg.to) } else { (clearing, leg.from) };
@@ -33,12 +33,12 @@ fn slipped(store: &dyn Store, ordered: &Ordered, other: ShardId, leg: &Leg, is_c
 }
 
 /// The legs of an order that one of its accounts on a shard has a part in.
-fn legs_on(order: &Order, account: impl Fn(&Leg) -> AccountId, shard: ShardId) -> Vec<(Ordered, Leg)> {
+pub(super) fn legs_on(order: &Order, account: impl Fn(&Leg) -> AccountId, shard: ShardId) -> Vec<(Ordered, Leg)> {
     let legs = order.transfers.iter().flat_map(|ordered| ordered.legs.iter().map(move |leg| (ordered.clone(), *leg)));
     legs.filter(|(_, leg)| order.shard_of(account(leg)) == shard).collect()
 }
 
-fn envelope_of(request: &Request) -> Option<&Envelope> {
+pub(super) fn envelope_of(request: &Request) -> Option<&Envelope> {
     match &request.command {
         Command::Receive(receive) => Some(&receive.envelope),
         _ => None,
@@ -52,7 +52,7 @@ fn step_of(answer: &Answer) -> Option<&SagaStep> {
     }
 }
 
-async fn slip(store: &dyn Store, context: &Submission, requests: Vec<Request>) -> Result<(), store::Fault> {
+pub(super) async fn slip(store: &dyn Store, context: &Submission, requests: Vec<Request>) -> Result<(), store::Fault> {
     if !requests.is_empty() {
         store.submit(Submission { requests, dry_run: false, ..context.clone() }).await?;
     }
