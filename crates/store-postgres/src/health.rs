@@ -77,7 +77,6 @@ impl Health {
     }
 
     /// Whether the journal goes so far, as far as this node hears within [`HEARD_WITHIN`].
-    #[expect(clippy::disallowed_methods, reason = "waits for the next look at the database's head")]
     pub(crate) async fn reaches(&self, sequence: Sequence) -> bool {
         let heard = tokio::time::timeout(HEARD_WITHIN, self.head_after(sequence.saturating_sub(1))).await;
         heard.is_ok_and(|head| sequence <= head)
