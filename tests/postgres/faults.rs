@@ -1,9 +1,11 @@
 //! What breaks while clients move money between shards: nodes, databases, and the ways between them. Each fault happens
 //! again and again to one bank; after each, everything that was acknowledged must be there.
 
-use crate::support::book::Book;
+use crate::support::book::{ACCOUNTS, Book};
 use crate::support::cluster::Cluster;
+use crate::support::http::Request;
 use crate::support::wait::{rounds, wait_for, wait_until};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use test_servers::{Disk, Lost, Postgres};
@@ -155,4 +157,28 @@ fn follow(cluster: &Cluster, shard: usize, host: usize) -> Arc<Postgres> {
         primary.psql("postgres", "select count(*) from pg_stat_replication where sync_state = 'sync'") == "1"
     });
     standby
+}
+
+/// The slot of one account after the other goes to the next shard, and every other time the node that moves it is killed.
+/// A slot never returns, so there are as many moves as slots with accounts have other shards.
+#[test]
+fn slots_that_move_meanwhile_take_no_transfer_with_them() {
+    let cluster = Cluster::start(SHARDS + 1, NODES);
+    survive(&cluster, |round| {
+        let slot = ledger::ids::slot(1 + round as u64 % ACCOUNTS);
+        let mut client = cluster.client(round);
+        let listed = client.insist(&Request::get("/api/v1/system/shards")).expect(200).json();
+        let has_slot = |item: &Value| item["slots"].as_array().is_some_and(|slots| slots.contains(&Value::from(slot)));
+        let owner = listed["items"].as_array().expect("shards").iter().position(has_slot).expect("an owner");
+        let body = json!({"slots": [slot], "to": (owner + 1) % cluster.shards()});
+        let move_slot = Request::post("/api/v1/system/slots/move").json(&body);
+        std::thread::scope(|scope| {
+            let moving = scope.spawn(|| client.insist(&move_slot).expect(200));
+            if round % 2 == 1 {
+                cluster.kill_node(round % NODES);
+                cluster.start_node(round % NODES);
+            }
+            moving.join().expect("it moves");
+        });
+    });
 }

@@ -13,7 +13,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// So many that they are not all on one shard.
-const ACCOUNTS: u64 = 12;
+pub(crate) const ACCOUNTS: u64 = 12;
 const CLIENTS: usize = 4;
 /// How many requests are answered before something breaks, at least, and after it.
 const BEFORE: usize = 12;
