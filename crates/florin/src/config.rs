@@ -6,6 +6,7 @@ mod kafka;
 pub(crate) use kafka::Kafka;
 
 use crate::failure::Failure;
+use bank::relay::RelaySettings;
 use ledger::ids::SLOTS;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -166,7 +167,14 @@ pub(crate) struct Sagas {
 
 impl Default for Sagas {
     fn default() -> Sagas {
-        Sagas { lease_ms: 3000, retry_first_ms: 50, retry_most_ms: 10_000, sweep_interval_ms: 1000, alert_after_s: 30 }
+        let relay = RelaySettings::default();
+        Sagas {
+            lease_ms: relay.lease_us / 1000,
+            retry_first_ms: relay.retry_first_us / 1000,
+            retry_most_ms: relay.retry_most_us / 1000,
+            sweep_interval_ms: 1000,
+            alert_after_s: 30,
+        }
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct State {
     /// For so many batches it is not tried to commit at once.
     asks_first: u32,
     epoch: u64,
-    /// The server warned about a commit: what is visible may not be on the standby yet.
+    /// What is visible may not be on the standby yet: the server warned about a commit, or another node made the last one.
     is_doubtful: bool,
 }
 
@@ -286,6 +286,8 @@ impl Committer {
         if is_fresh {
             self.note_others(&head);
             self.cache.begin(&head);
+            // Another node committed, and may not have been told that the standby has it.
+            self.state.is_doubtful = true;
         }
         if is_fresh && !loads_all {
             self.load_all(session, jobs, &transfers, window).await?;

@@ -78,6 +78,9 @@ impl Health {
 
     /// Whether the journal goes so far, as far as this node hears within [`HEARD_WITHIN`].
     pub(crate) async fn reaches(&self, sequence: Sequence) -> bool {
+        if sequence <= self.head() {
+            return true;
+        }
         let heard = tokio::time::timeout(HEARD_WITHIN, self.head_after(sequence.saturating_sub(1))).await;
         heard.is_ok_and(|head| sequence <= head)
     }

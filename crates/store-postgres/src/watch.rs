@@ -1,6 +1,7 @@
 //! What a node looks at now and then, since others commit too: where the journal ends, and figures over all rows.
 
-use crate::connect::{Place, Purpose};
+use crate::connect::{Connected, Place, Purpose};
+use crate::error::PostgresError;
 use crate::health::Health;
 use crate::read::Reads;
 use crate::row::{currency, get};
@@ -20,6 +21,8 @@ const HEAD_EVERY: Duration = Duration::from_millis(25);
 const LOOKS_PER_COUNT: u32 = 20;
 /// More than this is much.
 const FEW_OPEN: u64 = 100;
+/// Longest that one look may take.
+const SILENT_MAX: Duration = Duration::from_secs(60);
 /// How often the figures are counted, unless that takes long.
 const FIGURES_EVERY: Duration = Duration::from_secs(30);
 
@@ -38,31 +41,44 @@ async fn wait(time: Duration) {
 /// Follows the head, and now and then what is open between shards, until it is ended.
 pub(crate) async fn watch_head(place: Place, health: Arc<Health>) {
     loop {
-        if let Ok(connected) = place.connect(Purpose::Read).await
-            && let Ok(sequence) = confirm(&place, &connected).await
-        {
-            health.saw(sequence);
-            let _until_it_breaks = follow(&connected.client, &health).await;
+        if let Ok(connected) = place.connect(Purpose::Read).await {
+            let _until_it_breaks = follow(&place, &connected, &health).await;
         }
         wait(Duration::from_secs(1)).await;
     }
 }
 
-async fn follow(client: &Client, health: &Health) -> Result<(), tokio_postgres::Error> {
-    let head = client.prepare("select sequence from florin.head").await?;
+/// What is seen for the first time is confirmed before anybody hears of it, where there is a standby to confirm it: an
+/// operator may have ended another node's wait for it.
+async fn follow(place: &Place, connected: &Connected, health: &Health) -> Result<(), PostgresError> {
+    let client = &connected.client;
+    let failed = |error: tokio_postgres::Error| place.failed(&error);
+    let standbys = client.query_one("show synchronous_standby_names", &[]).await.map_err(failed)?;
+    let has_standby = !standbys.try_get::<_, String>(0).map_err(failed)?.is_empty();
+    health.saw(bounded(place, confirm(place, connected)).await?);
+    let head = client.prepare("select sequence from florin.head").await.map_err(failed)?;
     let open = "select count(*), min(started_at), (select count(*) from florin.parts) from florin.sagas";
-    let open = client.prepare(open).await?;
+    let open = client.prepare(open).await.map_err(failed)?;
     let (mut counted_at, mut looks_left) = (None, 0u32);
     loop {
-        let sequence: Sequence = client.query_one(&head, &[]).await?.try_get(0).map(unbig)?;
+        let look = async { client.query_one(&head, &[]).await.and_then(|row| row.try_get(0)).map_err(failed) };
+        let mut sequence: Sequence = unbig(bounded(place, look).await?);
+        if has_standby && health.head() < sequence {
+            sequence = bounded(place, confirm(place, connected)).await?;
+        }
         health.saw(sequence);
         looks_left = looks_left.saturating_sub(1);
         if looks_left == 0 && counted_at != Some(sequence) {
-            let is_much = FEW_OPEN < count_open(client, &open, health).await?;
+            let is_much = FEW_OPEN < count_open(client, &open, health).await.map_err(failed)?;
             (counted_at, looks_left) = (Some(sequence), if is_much { LOOKS_PER_COUNT } else { 1 });
         }
         wait(HEAD_EVERY).await;
     }
+}
+
+/// A connection that says nothing for so long is given up.
+async fn bounded<T>(place: &Place, look: impl Future<Output = Result<T, PostgresError>>) -> Result<T, PostgresError> {
+    tokio::time::timeout(SILENT_MAX, look).await.unwrap_or_else(|_| Err(place.away("it did not answer in time")))
 }
 
 /// How many rows there are.

@@ -195,7 +195,10 @@ pub(crate) async fn live() -> Response<Body> {
 pub(crate) async fn ready(State(app): State<App>) -> crate::answer::Reply {
     for store in app.bank().shards() {
         if let Some(reason) = store.stats().poisoned {
-            let detail = format!("shard {} does not serve: {reason}; restart it", store.shard());
+            let detail = format!(
+                "shard {} does not serve: {reason}; see docs/operations.md, \"When something is wrong\"",
+                store.shard()
+            );
             return Err(crate::problem::Problem::new(crate::problem::Code::Unavailable, detail));
         }
     }

@@ -37,8 +37,11 @@ pub(super) fn change(set: &WorkingSet, asked: &ChangeSlots) -> Decided {
         // A slot never returns: whoever asks for that was away while others carried the move on, and further.
         SlotChange::Acquired(_) => set.slots.released.contains_key(*slot),
         SlotChange::Fenced(to) => !may_go(set, **slot, to),
-        // What this shard has is nowhere else.
-        SlotChange::Opened(to) => !may_go(set, **slot, to) || (set.slots.contains(**slot) && to != set.shard),
+        // What this shard has taken over is nowhere else.
+        SlotChange::Opened(to) => {
+            let is_here = set.slots.contains(**slot) && !set.slots.dealt.contains(**slot);
+            !may_go(set, **slot, to) || (is_here && to != set.shard)
+        }
     };
     if let Some(slot) = asked.slots.iter().find(is_untimely) {
         return Err(Rejection::WrongShard(u64::from(*slot)));

@@ -172,8 +172,9 @@ impl<'a, P: Purpose> Membership<'a, P> {
             let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.turn() == turn) else { continue };
             match result {
                 Ok(()) => {
-                    let next_offset = lane.finish();
-                    self.note_offset(partition, next_offset)?;
+                    if let Some(next_offset) = lane.finish() {
+                        self.note_offset(partition, next_offset)?;
+                    }
                 }
                 Err(fault) => {
                     let wait_ms = lane.put_off(self.context.env.as_ref()) / 1000;

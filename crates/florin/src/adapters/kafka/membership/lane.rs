@@ -110,13 +110,13 @@ impl Lane {
         (Arc::new(batch), end)
     }
 
-    /// What was under way is answered; the offset after it.
-    pub(super) fn finish(&mut self) -> i64 {
-        if let State::UnderWay(_, end) = std::mem::replace(&mut self.state, State::Ready) {
-            self.next_offset = Some(end);
-        }
+    /// What was under way is answered; the offset after it, unless the partition was stopped meanwhile.
+    pub(super) fn finish(&mut self) -> Option<i64> {
+        let State::UnderWay(_, end) = &self.state else { return None };
+        self.next_offset = Some(*end);
+        self.state = State::Ready;
         self.backoff.reset();
-        self.next_offset.unwrap_or(0)
+        self.next_offset
     }
 
     /// What was under way met a fault; for how many microseconds it is put off.
@@ -183,9 +183,9 @@ mod tests {
         let mut lane = lane(5000, 10);
         assert_eq!(lane.begin(0).map(|batch| batch.len()), Some(BATCH_RECORDS));
         assert_eq!((lane.begin(0), lane.next_offset()), (None, None));
-        assert_eq!(lane.finish(), 4096);
+        assert_eq!(lane.finish(), Some(4096));
         assert_eq!(lane.begin(0).map(|batch| batch.len()), Some(5000 - BATCH_RECORDS));
-        assert_eq!(lane.finish(), 5000);
+        assert_eq!(lane.finish(), Some(5000));
         assert_eq!(lane.begin(0), None);
     }
 
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(lane.hold_back(), (false, true));
         assert_eq!((lane.is_put_off(), lane.begin(0), lane.next_offset()), (true, None, None));
         assert_eq!(lane.begin(u64::MAX).as_ref(), Some(&first));
-        assert_eq!((lane.finish(), lane.hold_back()), (3, (true, false)));
+        assert_eq!((lane.finish(), lane.hold_back()), (Some(3), (true, false)));
         assert_eq!(lane.begin(0).map(|batch| batch.len()), Some(1));
     }
 
@@ -225,7 +225,9 @@ mod tests {
     #[test]
     fn a_stopped_partition_takes_nothing_more() {
         let mut lane = lane(3, 10);
+        lane.begin(0).expect("a batch");
         lane.stop();
+        assert_eq!(lane.finish(), None);
         assert_eq!((lane.begin(u64::MAX), lane.is_stopped(), lane.hold_back()), (None, true, (false, true)));
     }
 }
