@@ -29,7 +29,10 @@ pub(super) fn settings(config: &config::Kafka) -> ClientConfig {
 /// The settings of a member of a consumer group. A member that dies is missed after the session timeout.
 pub(super) fn member_settings(config: &config::Kafka, group: &str) -> ClientConfig {
     let mut defaults = settings(config);
-    for (name, value) in [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")] {
+    // Offsets whose commit got lost on the way are committed again after the socket's timeout.
+    for (name, value) in
+        [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000"), ("socket.timeout.ms", "10000")]
+    {
         if !config.properties.contains_key(name) {
             defaults.set(name, value);
         }
