@@ -69,11 +69,13 @@ pub(crate) async fn lease(reads: &Reads, holder: u128, microseconds: u64) -> Res
 }
 
 /// The shard's slots; those that were dealt to it are known.
-pub(crate) async fn slots(reads: &Reads, dealt: SlotSet) -> Result<Slots, Fault> {
-    let rows = reads.rows("select encoded from florin.slots", &[]).await?;
-    let Some(row) = rows.first() else { return Ok(Slots::new(dealt)) };
-    let bytes: &[u8] = get(row, "encoded").map_err(corrupt)?;
-    codec::decode_slots(&mut Reader::new(bytes), dealt).map_err(|error| corrupt(format!("the slots: {error}")))
+pub(crate) async fn slots(reads: &Reads, dealt: SlotSet) -> Result<(Slots, Sequence), Fault> {
+    let rows = reads.rows("select encoded, sequence from florin.slots, florin.head", &[]).await?;
+    let Some(row) = rows.first() else { return Ok((Slots::new(dealt), 0)) };
+    let (bytes, sequence): (&[u8], i64) =
+        (get(row, "encoded").map_err(corrupt)?, get(row, "sequence").map_err(corrupt)?);
+    let slots = codec::decode_slots(&mut Reader::new(bytes), dealt);
+    Ok((slots.map_err(|error| corrupt(format!("the slots: {error}")))?, unbig(sequence)))
 }
 
 /// Customers' accounts in a slot, by id.

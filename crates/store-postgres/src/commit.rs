@@ -192,7 +192,8 @@ impl Encoded {
 #[derive(Debug)]
 pub(crate) struct Changes {
     commit_id: Digest,
-    sequence_before: i64,
+    /// The commit that this one follows. None that was not decided on its rows can have come between.
+    commit_before: Digest,
     epoch: i64,
     first_sequence: i64,
     last_sequence: i64,
@@ -231,7 +232,7 @@ impl Changes {
         let chunks = Chunks::of(entries, head.last_id);
         let mut changes = Changes {
             commit_id: Digest(commit_id),
-            sequence_before: big(head.sequence),
+            commit_before: Digest(head.commit_id),
             epoch: big(head.epoch),
             first_sequence: big(head.sequence + 1),
             last_sequence: big(cache.set.sequence),
@@ -327,8 +328,7 @@ impl Changes {
             vec![&chunks.first_sequence, &chunks.entries, &chunks.first_time, &chunks.ids_before, &chunks.payload];
         let mut money = money_parameters(&self.money);
         money.insert(1, &self.money.before);
-        let head: Parameters<'_> =
-            vec![&self.money_count, &self.time, &self.last_id, &self.sequence_before, &self.epoch];
+        let head: Parameters<'_> = vec![&self.money_count, &self.time, &self.last_id, &self.commit_before, &self.epoch];
         for more in [journal, facts.keys(), facts.transfers(), facts.postings(), money, head] {
             parameters.extend(more);
         }

@@ -14,7 +14,7 @@
 //! only once the server has decided. Whoever waits longer than [`PATIENCE`] hears that the outcome is unknown.
 
 use crate::commit::Changes;
-use crate::connect::Place;
+use crate::connect::{OLD_PRIMARY, Place};
 use crate::decide::{BeforeApply, Decided, Job, Planned, decide_all};
 use crate::error::{corrupt, told, unavailable};
 use crate::health::Health;
@@ -72,7 +72,6 @@ pub(crate) struct State {
     others: u32,
     /// For so many batches it is not tried to commit at once.
     asks_first: u32,
-    epoch: u64,
     /// What is visible may not be on the standby yet: the server warned about a commit, or another node made the last one.
     is_doubtful: bool,
 }
@@ -236,11 +235,13 @@ impl Committer {
     async fn is_committed(&mut self, session: &Session, pending: &Pending) -> Result<bool, Failure> {
         session.take_warning();
         let statements = &session.statements;
+        // What is still on its way to the server was decided on another head than this makes of it, and has no effect.
+        let mark = crate::value::Digest(self.commit_ids.next());
         let mut pipeline = session.pipeline();
         pipeline.say("begin");
         let head = pipeline.ask(&statements.lock_head, vec![]);
         let block = pipeline.ask(&statements.block_at, vec![&pending.first_sequence]);
-        pipeline.ask(&statements.touch_head, vec![]);
+        pipeline.ask(&statements.mark_head, vec![&mark]);
         pipeline.say("commit");
         let lost = |error: tokio_postgres::Error| Failure::NotDone(unavailable(&error));
         let answers = within(pipeline.run()).await.map_err(Failure::NotDone)?.map_err(lost)?;
@@ -258,11 +259,9 @@ impl Committer {
     fn read_head(&mut self, rows: &[tokio_postgres::Row]) -> Result<Head, Fault> {
         let row = rows.first().ok_or_else(|| corrupt("the table head has no row"))?;
         let head = Head::read(row).map_err(|what| corrupt(format!("the head: {what}")))?;
-        if head.epoch < self.state.epoch {
-            let reason = "it is an old primary: another one was promoted, which this node has seen";
-            return Err(not_available(format!("the database {}: {reason}", self.place.name())));
+        if !self.place.meets(head.epoch) {
+            return Err(not_available(format!("the database {}: {OLD_PRIMARY}", self.place.name())));
         }
-        self.state.epoch = head.epoch;
         Ok(head)
     }
 
@@ -341,6 +340,11 @@ impl Committer {
             self.cache.clear();
             return Ok(None);
         };
+        if leaves_keys_open(jobs, &decided) {
+            self.cache.clear();
+            self.state.asks_first = REFUSAL_REMEMBERED;
+            return Ok(None);
+        }
         if decided.entries.is_empty() {
             return Ok(None); // what is answered without an entry has to hold now: that the lock will tell
         }
@@ -467,6 +471,16 @@ impl Committer {
             });
         }
     }
+}
+
+/// Whether a request with a key is to be answered without an entry. The key's row would have told if it was used before, and
+/// nothing that is written will.
+fn leaves_keys_open(jobs: &[Job], decided: &Decided) -> bool {
+    let requests = jobs.iter().flat_map(|job| job.submission.requests.iter().map(|request| (&job.submission, request)));
+    let mut planned = requests.zip(decided.planned.iter().flatten());
+    planned.any(|((submission, request), planned)| {
+        request.key.is_some() && !submission.dry_run && matches!(planned, Planned::Unrecorded(_))
+    })
 }
 
 /// A batch whose commit was not answered.

@@ -5,9 +5,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client, Config};
@@ -15,6 +15,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Longest wait for a connection to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Why a primary is not used that is older than one this node has met.
+pub(crate) const OLD_PRIMARY: &str = "it is an old primary: another one was promoted, which this node has seen";
 /// Longest that bytes which were sent may stay unacknowledged before a connection counts as broken.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,6 +26,16 @@ pub(crate) struct Place {
     config: Config,
     tls: MakeRustlsConnect,
     name: String,
+    newest: Arc<Mutex<Newest>>,
+}
+
+/// The newest primary that this node has met there.
+#[derive(Debug, Default)]
+struct Newest {
+    /// Of its head: each promotion raises it.
+    epoch: u64,
+    /// When it was first met; none before there were two.
+    met_at: Option<Instant>,
 }
 
 impl std::fmt::Debug for Place {
@@ -99,12 +111,33 @@ impl Place {
         // Of several hosts the one that takes writes: after a failover that is the standby that was promoted.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         config.application_name("florin");
-        Ok(Place { tls: tls(ca_file).map_err(unusable)?, name: name(&config), config })
+        let tls = tls(ca_file).map_err(unusable)?;
+        Ok(Place { tls, name: name(&config), config, newest: Arc::default() })
     }
 
     /// Host, port and database, without user and password.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Notes that a primary with this epoch was met; whether it is not older than the newest.
+    #[expect(clippy::disallowed_methods, reason = "tells which connections are older than a promotion")]
+    pub(crate) fn meets(&self, epoch: u64) -> bool {
+        let mut newest = self.newest();
+        if newest.epoch < epoch {
+            newest.met_at = (newest.epoch != 0).then(Instant::now);
+            newest.epoch = epoch;
+        }
+        newest.epoch == epoch
+    }
+
+    /// Whether a connection of this moment may lead to an older primary than the newest.
+    pub(crate) fn is_older(&self, connected_at: Instant) -> bool {
+        self.newest().met_at.is_some_and(|met_at| connected_at < met_at)
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The settings of a connection for this purpose.

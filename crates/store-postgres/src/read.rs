@@ -1,9 +1,10 @@
 //! The connections for reads: a pool, from which a dead connection never comes back.
 
-use crate::connect::{Place, Purpose};
+use crate::connect::{OLD_PRIMARY, Place, Purpose};
 use crate::error::{PostgresError, chain, unavailable};
 use crate::journal::{Entries, entries_at};
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use crate::value::unbig;
+use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::time::Duration;
 use store::Fault;
 use tokio_postgres::Row;
@@ -24,7 +25,15 @@ impl Reads {
         // Whether a connection is alive is seen when it is used: what a read finds broken is read again on another.
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(place.config(Purpose::Read), place.tls(), config);
+        let (newest, known) = (place.clone(), place.clone());
         let pool = Pool::builder(manager)
+            .post_create(Hook::async_fn(move |client, _| {
+                let place = newest.clone();
+                Box::pin(async move { expect_newest(&place, client).await })
+            }))
+            .pre_recycle(Hook::sync_fn(move |_, metrics| {
+                if known.is_older(metrics.created) { Err(HookError::message(OLD_PRIMARY)) } else { Ok(()) }
+            }))
             .max_size(connections)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(WAIT_MAX))
@@ -60,6 +69,13 @@ impl Reads {
     pub(crate) fn close(&self) {
         self.pool.close();
     }
+}
+
+/// A connection to a primary that is not older than one that was met before.
+async fn expect_newest(place: &Place, client: &tokio_postgres::Client) -> Result<(), HookError> {
+    let row = client.query_opt("select epoch from florin.head", &[]).await.map_err(HookError::Backend)?;
+    let epoch = row.map_or(Ok(0), |row| row.try_get::<_, i64>(0)).map_err(HookError::Backend)?;
+    if place.meets(unbig(epoch)) { Ok(()) } else { Err(HookError::message(OLD_PRIMARY)) }
 }
 
 /// The rows of a statement on this connection.

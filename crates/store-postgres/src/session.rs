@@ -37,6 +37,7 @@ macro_rules! statements {
 statements! {
     lock_head: "select sequence, time, last_id, block_hash, commit_id, epoch from florin.head for update";
     touch_head: "update florin.head set sequence = sequence";
+    mark_head: "update florin.head set commit_id = $1";
     block_at: "select commit_id from florin.blocks where first_sequence = $1";
 
     keys: "select digest, fingerprint, sequence from florin.keys where digest = any($1)";
@@ -66,7 +67,7 @@ statements! {
 
     // What every block has, in one statement: each one more costs as much as a dozen rows when blocks are small. It locks
     // the head before anything else, as the first count needs it.
-    write_block: "with locked as materialized (select 1 from florin.head where sequence = $49 and epoch = $50 for update), \
+    write_block: "with locked as materialized (select 1 from florin.head where commit_id = $49 and epoch = $50 for update), \
         block as (insert into florin.blocks (first_sequence, last_sequence, previous_hash, hash, commit_id) \
             values ($1, $2, $3, $4, $5)), \
         chunks as (insert into florin.chunks (first_sequence, entries, first_time, ids_before, payload) \
@@ -90,7 +91,7 @@ statements! {
                 debits_of_day, debits_of_month) \
             where a.id = n.id and a.revision = n.before and exists (select from locked) returning 1), \
         head as (update florin.head set sequence = $2, time = $47, last_id = $48, block_hash = $4, commit_id = $5 \
-            where sequence = $49 returning 1) \
+            where commit_id = $49 returning 1) \
         select florin.expect((select count(*) from locked), 1, 'the head that this node knows'), \
             florin.expect((select count(*) from accounts), $46::bigint, 'accounts with the revision they had'), \
             florin.expect((select count(*) from head), 1, 'the head of the journal')";

@@ -321,7 +321,7 @@ impl Store for Shard {
 
     fn slots(&self) -> Reply<'_, Slots> {
         let dealt = self.slots.clone();
-        self.read(move |reads| {
+        self.read_confirmed(move |reads| {
             let dealt = dealt.clone();
             async move { between::slots(&reads, dealt).await }
         })

@@ -147,7 +147,7 @@ impl Kafka {
 
     /// Stops it in the middle of what it does (SIGSTOP): connections stay, nothing is answered.
     pub fn pause(&self) {
-        self.process().signal("STOP");
+        self.process().stop();
     }
 
     /// Has it go on after `pause`.

@@ -1,5 +1,6 @@
 //! Child processes that never outlive their test, and ports that nobody else has.
 
+use rustix::process::{Pid, WaitOptions, waitpid};
 use std::fs::File;
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -63,6 +64,17 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(status.is_ok_and(|status| status.success()), "{} takes no signal {name}", self.what);
+    }
+
+    /// Stops it in the middle of what it does (SIGSTOP), and waits until all its threads have stopped.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn stop(&self) {
+        self.signal("STOP");
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let waited = waitpid(id, WaitOptions::UNTRACED).expect("a child can be waited for");
+        assert!(waited.is_some_and(|(_, status)| status.stopped()), "{} ended instead of stopping", self.what);
     }
 
     /// Waits until it ends by itself.

@@ -20,6 +20,8 @@ pub enum Lost {
     Request,
     /// The server's answer: it has committed, and the client does not know.
     Answer,
+    /// The connection to the client. The COMMIT arrives when the next one has been made, before that one is answered.
+    Client,
 }
 
 /// A proxy before one server. Its connections end when it is dropped.
@@ -37,6 +39,15 @@ struct Shared {
     changed: Condvar,
 }
 
+/// Where a COMMIT is that is to arrive late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Late {
+    #[default]
+    Nowhere,
+    OnItsWay,
+    Arriving,
+}
+
 #[derive(Debug, Default)]
 struct State {
     refuses: bool,
@@ -45,6 +56,7 @@ struct State {
     /// What the next COMMIT of any connection loses.
     next_commit: Option<Lost>,
     commits_lost: usize,
+    late: Late,
     is_over: bool,
     connections: Vec<Arc<Link>>,
 }
@@ -97,6 +109,12 @@ impl Proxy {
     /// connection. For one COMMIT of one connection; [`Proxy::commits_lost`] tells when.
     pub fn lose_next_commit(&self, lost: Lost) {
         self.shared.change(|state| state.next_commit = Some(lost));
+    }
+
+    /// Round trips on connections over which blocks were committed, since they were made.
+    pub fn round_trips_of_commits(&self) -> usize {
+        let state = self.shared.lock();
+        state.connections.iter().filter_map(|link| link.round_trips_of_commits()).sum()
     }
 
     /// How many COMMITs were lost, themselves or their answers.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use store::conformance::{ask, block_on};
 use store::query::EntryQuery;
-use store::{Answer, Fault};
+use store::{Answer, Fault, Request};
 use test_servers::{Lost, Postgres, Proxy};
 
 /// A proxy before a server, and the URL of a database through it.
@@ -65,6 +65,65 @@ fn a_commit_that_never_arrived_is_made_again() {
         proxy.heal();
     }
     expect_found(&node, &(0..5).map(|number| (number, head + number + 1)).collect::<Vec<_>>());
+}
+
+/// It arrives when it was found not to have been made, and before it is made again. Without a key nothing but the commit
+/// itself tells them apart.
+#[test]
+fn a_commit_that_arrives_after_it_was_given_up_has_no_effect() {
+    let (proxy, url) = behind_proxy(Postgres::shared());
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    let unkeyed = |number| Request { key: None, ..transfer(number) };
+    for _ in 0..2 {
+        node.insist(&[unkeyed(1)]);
+    }
+    let head = node.store.head();
+    proxy.lose_next_commit(Lost::Client);
+    let answer = node.submit(vec![unkeyed(1)]).expect("it is made again").remove(0);
+    assert_eq!((sequence(&answer), proxy.commits_lost()), (head + 1, 1));
+    assert_eq!(sequence(&node.insist(&[unkeyed(2)])[0]), head + 2);
+    node.expect_clean();
+}
+
+#[test]
+fn a_batch_takes_one_round_trip_where_its_rows_are_known_and_two_where_not() {
+    let (proxy, url) = behind_proxy(Postgres::shared());
+    let node = Node::open(&url, &clock(), 1);
+    node.open_accounts();
+    let mut next = 0;
+    let mut round_trips = |count: u64| {
+        let before = proxy.round_trips_of_commits();
+        let requests: Vec<Request> = (next..next + count).map(transfer).collect();
+        next += count;
+        assert!(node.submit(requests).expect("no fault").iter().all(|answer| matches!(answer, Answer::Recorded(_))));
+        proxy.round_trips_of_commits() - before
+    };
+    round_trips(1);
+    assert_eq!([1, 10, 30].map(&mut round_trips), [1, 1, 1]);
+    Node::open(&url, &clock(), 2).insist(&[transfer(1000)]);
+    round_trips(1);
+    assert_eq!([1, 10, 30].map(round_trips), [2, 2, 2], "another node commits too");
+}
+
+/// A key that this node does not remember, among others in a batch that is committed without looking keys up first.
+#[test]
+fn a_key_that_another_node_used_has_no_second_effect_where_keys_are_not_looked_up() {
+    let url = Postgres::shared().create_database();
+    let clock = clock();
+    let first = Node::open(&url, &clock, 1);
+    first.open_accounts();
+    let old = sequence(&first.insist(&[transfer(1)])[0]);
+    let second = Node::open(&url, &clock, 2);
+    for number in 10..50 {
+        second.insist(&[transfer(number)]);
+    }
+    let head = second.store.head();
+    let answers = second.insist(&[transfer(50), transfer(1), transfer(51)]);
+    assert!(matches!(answers[1], Answer::Replayed(_)), "{:?}", answers[1]);
+    assert_eq!([0, 1, 2].map(|place: usize| sequence(&answers[place])), [head + 1, old, head + 2]);
+    assert_eq!(total(&second), i128::from(ACCOUNTS * BALANCE));
+    second.expect_clean();
 }
 
 #[test]

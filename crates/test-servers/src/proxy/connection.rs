@@ -1,10 +1,10 @@
 //! One connection through the proxy: two threads, one per direction, that look at the proxy's state before each piece.
 
 use super::postgres::{Answers, Commits};
-use super::{Lost, Shared};
+use super::{Late, Lost, Shared};
 use std::io::{Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const PIECE_BYTES: usize = 16 * 1024;
@@ -19,6 +19,12 @@ pub(super) struct Link {
     has_lost: AtomicBool,
     /// Whether the answer to a COMMIT is being lost; when it has come, the connection ends.
     loses_commit: AtomicBool,
+    /// Whether a COMMIT arrived without its client: whatever is answered, it was too late.
+    is_late: AtomicBool,
+    /// Whether the server had the last word.
+    is_answered: AtomicBool,
+    round_trips: AtomicUsize,
+    has_committed: AtomicBool,
 }
 
 impl Link {
@@ -29,6 +35,10 @@ impl Link {
             is_cut: AtomicBool::new(false),
             has_lost: AtomicBool::new(false),
             loses_commit: AtomicBool::new(false),
+            is_late: AtomicBool::new(false),
+            is_answered: AtomicBool::new(true),
+            round_trips: AtomicUsize::new(0),
+            has_committed: AtomicBool::new(false),
         }))
     }
 
@@ -43,6 +53,10 @@ impl Link {
 
     pub(super) fn has_lost(&self) -> bool {
         self.has_lost.load(Ordering::Acquire)
+    }
+
+    pub(super) fn round_trips_of_commits(&self) -> Option<usize> {
+        self.has_committed.load(Ordering::Acquire).then(|| self.round_trips.load(Ordering::Acquire))
     }
 
     fn is_cut(&self) -> bool {
@@ -99,11 +113,37 @@ impl Connection<'_> {
         let mut commits = Commits::default();
         let mut piece = vec![0; PIECE_BYTES];
         while let Some(length) = self.next_piece(&mut from, &mut piece) {
-            let has_commit = commits.has_commit(&piece[..length]);
-            if has_commit && self.take_loss() == Some(Lost::Request) || to.write_all(&piece[..length]).is_err() {
+            if self.link.is_answered.swap(false, Ordering::AcqRel) {
+                self.link.round_trips.fetch_add(1, Ordering::AcqRel);
+            }
+            if commits.has_commit(&piece[..length]) {
+                self.link.has_committed.store(true, Ordering::Release);
+                match self.take_loss() {
+                    None | Some(Lost::Answer) => {}
+                    Some(Lost::Request) => return,
+                    Some(Lost::Client) => self.wait_without_client(),
+                }
+            }
+            if to.write_all(&piece[..length]).is_err() {
+                return;
+            }
+            if self.link.is_late.load(Ordering::Acquire) {
+                self.wait_for_late(|late| late == Late::Nowhere);
                 return;
             }
         }
+    }
+
+    /// Cuts the client off, and waits until what it sent is to arrive.
+    fn wait_without_client(&self) {
+        self.link.is_late.store(true, Ordering::Release);
+        _ = self.link.client.shutdown(Shutdown::Both);
+        self.shared.change(|state| state.late = Late::OnItsWay);
+        self.wait_for_late(|late| late == Late::Arriving);
+    }
+
+    fn wait_for_late(&self, is_there: impl Fn(Late) -> bool) {
+        drop(self.shared.wait_while(|state| !is_there(state.late) && !state.is_over && !self.link.is_cut()));
     }
 
     /// What the COMMIT that is about to pass loses. From here on no answer passes, and the one to it comes after.
@@ -121,10 +161,19 @@ impl Connection<'_> {
         let mut answers = Answers::default();
         let mut piece = vec![0; PIECE_BYTES];
         while let Some(length) = self.next_piece(&mut from, &mut piece) {
+            self.link.is_answered.store(true, Ordering::Release);
             let answers_commit = answers.answers_commit(&piece[..length]);
+            let is_next = answers_commit && self.link.has_committed.load(Ordering::Acquire);
+            if is_next && self.shared.lock().late == Late::OnItsWay {
+                self.shared.change(|state| state.late = Late::Arriving);
+                self.wait_for_late(|late| late == Late::Nowhere);
+            }
             if self.link.loses_commit.load(Ordering::Acquire) {
-                if answers_commit {
-                    self.shared.change(|state| state.commits_lost += 1);
+                if answers_commit || self.link.is_late.load(Ordering::Acquire) {
+                    self.shared.change(|state| {
+                        state.commits_lost += 1;
+                        state.late = Late::Nowhere;
+                    });
                     return;
                 }
             } else if self.shared.lock().loses_answers {
