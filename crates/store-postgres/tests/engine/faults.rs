@@ -1,6 +1,9 @@
 //! What was acknowledged is there, whatever happens to the database and the way to it.
 
-use crate::bank::{ACCOUNTS, BALANCE, Node, clock, options, sequence, transfer};
+use crate::bank::{ACCOUNTS, BALANCE, Node, clock, key_of, options, sequence, transfer};
+use ledger::command::{ChangeSlots, Command};
+use ledger::ids::ShardId;
+use ledger::slots::SlotChange;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -124,6 +127,33 @@ fn a_key_that_another_node_used_has_no_second_effect_where_keys_are_not_looked_u
     assert_eq!([0, 1, 2].map(|place: usize| sequence(&answers[place])), [head + 1, old, head + 2]);
     assert_eq!(total(&second), i128::from(ACCOUNTS * BALANCE));
     second.expect_clean();
+}
+
+/// What is refused only for now is written nowhere, so nothing that is written tells that its key was used.
+#[test]
+fn a_request_that_was_answered_is_not_refused_for_now_when_it_comes_again_to_another_node() {
+    let url = Postgres::shared().create_database();
+    let clock = clock();
+    let first = Node::open(&url, &clock, 1);
+    first.open_accounts();
+    let change = |number, change: SlotChange| {
+        let command = Command::ChangeSlots(Box::new(ChangeSlots { change, slots: [5].into() }));
+        Request { key: Some(key_of(number)), command }
+    };
+    let [here, there] = [1, 2].map(|number| ShardId::new(number).expect("a shard"));
+    let old = sequence(&first.insist(&[change(1, SlotChange::Fenced(there))])[0]);
+    first.insist(&[change(2, SlotChange::Fenced(here)), change(3, SlotChange::Released(here))]);
+    let second = Node::open(&url, &clock, 2);
+    for number in 10..50 {
+        second.insist(&[transfer(number)]);
+    }
+    assert!(matches!(second.insist(&[change(4, SlotChange::Fenced(there))])[0], Answer::Unrecorded(_)));
+    for number in 50..150 {
+        second.insist(&[transfer(number)]);
+    }
+    let answers = second.insist(&[transfer(150), change(1, SlotChange::Fenced(there))]);
+    assert!(matches!(answers[1], Answer::Replayed(_)), "{:?}", answers[1]);
+    assert_eq!(sequence(&answers[1]), old);
 }
 
 #[test]
