@@ -225,4 +225,5 @@ fn a_commit_can_arrive_after_the_next_one_though_its_client_is_cut_off() {
     other.send(&message(b'Q', b"COMMIT\0"));
     other.line();
     assert_eq!(proxy.commits_lost(), 1);
+    assert_eq!(queries.recv_timeout(PATIENCE).expect("a connection that ended"), ["INSERT", "COMMIT"]);
 }
