@@ -11,6 +11,7 @@ mod profiles;
 mod reads;
 mod redriving;
 mod restored;
+mod statements;
 mod submitting;
 mod telling;
 mod timers;

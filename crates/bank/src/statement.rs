@@ -1,0 +1,319 @@
+//! The statement of an account for a month: what a customer is told of it, from which every file of it is made.
+//!
+//! A statement tells of the postings whose value date lies before the end of its month and of which no earlier statement
+//! told, in the order in which they were booked. So those of the month are in it, and with them those that were booked late
+//! for a month before: nothing that was told is told differently later. What it opens with is what the one before closed
+//! with. Which postings those are depends only on how far the one before went and on up to which version of the account this
+//! one looks: with the same two the same journal gives the same statement, in any year.
+
+use crate::Bank;
+use crate::month::Month;
+use crate::profile::PlainProfile;
+use ledger::account::Account;
+use ledger::currency::Currency;
+use ledger::customer::ProfileField;
+use ledger::ids::{AccountId, SYSTEM_ID_START, TransferId};
+use ledger::time::{Day, Timestamp};
+use ledger::transfer::{Posting, Side, TransferKind, Transferred};
+use store::Fault;
+use store::query::{BalanceQuery, Filter, PAGE_MAX, PostingQuery, PostingRow, TimeAxis};
+
+/// How far statements have told of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Value dates before this.
+    pub until: Timestamp,
+    /// Versions of the account up to this one.
+    pub version: u64,
+    /// What they closed with, in minor units.
+    pub balance: i128,
+}
+
+/// One posting as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The account's version with it.
+    pub version: u64,
+    /// The transfer it is of.
+    pub transfer: TransferId,
+    /// What kind of transfer that is.
+    pub kind: TransferKind,
+    /// When it was booked.
+    pub booked_at: Timestamp,
+    /// Its value date.
+    pub effective_at: Timestamp,
+    /// What it adds to the balance, in minor units.
+    pub amount: i128,
+    /// The balance with it.
+    pub balance: i128,
+    /// The customer's account on the other side, where there is one.
+    pub counterparty: Option<AccountId>,
+    /// What the client called it.
+    pub reference: Option<Box<str>>,
+    /// Whether its value date lies before the month: it was booked late.
+    pub is_late: bool,
+}
+
+/// Sums over the lines, in minor units; interest and fees are in one of the first two as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// What came in.
+    pub credits: i128,
+    /// What went out, as a positive number.
+    pub debits: i128,
+    /// Interest, paid less charged.
+    pub interest: i128,
+    /// Fees charged, less those given back.
+    pub fees: i128,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The account.
+    pub account: AccountId,
+    /// Its currency.
+    pub currency: Currency,
+    /// The month.
+    pub month: Month,
+    /// The name of whom it belongs to; `None` when it can no longer be read.
+    pub holder: Option<String>,
+    /// The customer's language tag.
+    pub locale: Option<String>,
+    /// The balance that the one before closed with.
+    pub opening: i128,
+    /// The balance it closes with.
+    pub closing: i128,
+    /// The account's version up to which it looks.
+    pub version: u64,
+    /// Its lines, as they were booked.
+    pub lines: Vec<Line>,
+    /// Sums over them.
+    pub totals: Totals,
+    /// The end of its month, or when its last line was booked if that was later: there is no clock in a statement.
+    pub as_of: Timestamp,
+}
+
+impl Statement {
+    /// How far statements have told, this one included.
+    pub fn told(&self) -> Told {
+        Told { until: self.month.end(), version: self.version, balance: self.closing }
+    }
+
+    /// The last day of the month.
+    pub fn last_day(&self) -> Day {
+        Day::new(self.month.day_after().number() - 1)
+    }
+}
+
+/// What a statement is made from, besides its postings.
+#[derive(Clone, Debug)]
+pub struct StatementQuery {
+    /// The month.
+    pub month: Month,
+    /// How far earlier statements told; `None` if there is none: the balance at the start of the month is what it opens
+    /// with then.
+    pub told: Option<Told>,
+    /// Up to which version it looks; `None` for all there are.
+    pub version: Option<u64>,
+}
+
+impl Bank {
+    /// The statement of an account; `None` if there is no such account, or it is the bank's own.
+    ///
+    /// # Errors
+    /// A fault of a shard or the keyring. `Corrupt` if what it opens with and its lines do not add up to what the account
+    /// has: such a statement is given to nobody.
+    pub async fn statement(&self, id: AccountId, query: &StatementQuery) -> Result<Option<Statement>, Fault> {
+        let Some(account) = self.account(id).await? else { return Ok(None) };
+        let Some(customer) = account.customer else { return Ok(None) };
+        let customer = self.user(customer).await?;
+        let profile = match &customer {
+            Some(customer) => self.open_profile(customer).await?,
+            None => PlainProfile::default(),
+        };
+        self.statement_for(&account, &profile, query).await.map(Some)
+    }
+
+    /// As [`Bank::statement`], where the account and its customer's profile were read already.
+    ///
+    /// # Errors
+    /// As [`Bank::statement`].
+    pub async fn statement_for(
+        &self,
+        account: &Account,
+        profile: &PlainProfile,
+        query: &StatementQuery,
+    ) -> Result<Statement, Fault> {
+        let StatementQuery { month, told, version } = query;
+        let version = version.unwrap_or(account.version).min(account.version);
+        let first = match told {
+            Some(told) => *told,
+            None => self.told_before(account, *month, version).await?,
+        };
+        let mut rows = self.rows(account.id, Some(first.until), month.end(), None).await?;
+        if told.is_some() && first.version < version {
+            let until = first.until;
+            rows.extend(self.rows(account.id, None, until, Some(first.version)).await?);
+        }
+        let lines = rows.iter().filter_map(|row| line(account.id, *month, row)).filter(|line| line.version <= version);
+        let statement = add_up(account, *month, first, version, lines.collect(), profile);
+        self.check(account.id, &statement).await?;
+        Ok(statement)
+    }
+
+    /// Where there is no earlier statement: all that the account had before the month.
+    async fn told_before(&self, account: &Account, month: Month, version: u64) -> Result<Told, Fault> {
+        let until = month.start();
+        Ok(Told { until, version, balance: self.balance_before(account.id, until, version).await? })
+    }
+
+    /// The balance from the postings with a value date before a time, of versions up to one.
+    async fn balance_before(&self, account: AccountId, until: Timestamp, version: u64) -> Result<i128, Fault> {
+        let Some(last) = until.microseconds().checked_sub(1).and_then(Timestamp::from_microseconds) else {
+            return Ok(0);
+        };
+        let at = BalanceQuery { account, at: last, axis: TimeAxis::Effective };
+        for _ in 0..READS_MAX {
+            let known = self.version_of(account).await?;
+            let all = self.balance_at(at).await?.unwrap_or(0);
+            if self.version_of(account).await? != known {
+                continue; // whether what came meanwhile is in the balance nobody can tell
+            }
+            let later =
+                if version < known { self.rows(account, None, until, Some(version)).await? } else { Vec::new() };
+            let later = later.iter().filter_map(PostingRow::parts).filter(|(posting, ..)| posting.version <= known);
+            return Ok(all - later.map(|(posting, ..)| signed(posting)).sum::<i128>());
+        }
+        Err(Fault::Unavailable { reason: format!("account {account} changed whenever it was read for its statement") })
+    }
+
+    async fn version_of(&self, account: AccountId) -> Result<u64, Fault> {
+        Ok(self.account(account).await?.map_or(0, |account| account.version))
+    }
+
+    /// The account's postings with these value dates, newest first, after a version if one is named.
+    async fn rows(
+        &self,
+        account: AccountId,
+        since: Option<Timestamp>,
+        until: Timestamp,
+        after: Option<u64>,
+    ) -> Result<Vec<PostingRow>, Fault> {
+        let filter = Filter { since, until: Some(until), axis: TimeAxis::Effective, ..Filter::default() };
+        let (mut rows, mut before) = (Vec::new(), None);
+        loop {
+            let query = PostingQuery { account, side: None, filter: filter.clone(), before, limit: PAGE_MAX };
+            let page = self.postings(query).await?;
+            let is_new = |row: &PostingRow| {
+                row.parts().is_some_and(|(posting, ..)| after.is_none_or(|after| after < posting.version))
+            };
+            let known = page.items.iter().position(|row| !is_new(row));
+            rows.extend(page.items.into_iter().take(known.unwrap_or(usize::MAX)));
+            match page.next {
+                Some(next) if known.is_none() => before = Some(next),
+                _ => return Ok(rows),
+            }
+        }
+    }
+
+    /// What a statement closes with is asked for in another way, by the engine's own sums.
+    async fn check(&self, account: AccountId, statement: &Statement) -> Result<(), Fault> {
+        let balance = self.balance_before(account, statement.month.end(), statement.version).await?;
+        if balance == statement.closing {
+            return Ok(());
+        }
+        let (month, closing) = (statement.month, statement.closing);
+        let detail =
+            format!("the statement of account {account} for {month} closes with {closing}, the account has {balance}");
+        Err(Fault::Corrupt { detail })
+    }
+}
+
+/// How often a balance is read while the account changes, before it is left for later.
+const READS_MAX: usize = 20;
+
+fn signed(posting: &Posting) -> i128 {
+    match posting.side {
+        Side::Credit => posting.amount.signed(),
+        Side::Debit => -posting.amount.signed(),
+    }
+}
+
+fn line(account: AccountId, month: Month, row: &PostingRow) -> Option<Line> {
+    let (posting, transferred, entry) = row.parts()?;
+    Some(Line {
+        version: posting.version,
+        transfer: transferred.id,
+        kind: transferred.kind,
+        booked_at: entry.header.time,
+        effective_at: transferred.effective_at,
+        amount: signed(posting),
+        balance: 0,
+        counterparty: counterparty(account, transferred),
+        reference: transferred.note.as_deref().and_then(|note| note.reference.clone()),
+        is_late: transferred.effective_at < month.start(),
+    })
+}
+
+fn counterparty(account: AccountId, transferred: &Transferred) -> Option<AccountId> {
+    match &transferred.postings[..] {
+        [one, other] => [one.account, other.account]
+            .into_iter()
+            .find(|id| *id != account)
+            .filter(|id| id.number() < SYSTEM_ID_START),
+        _ => None,
+    }
+}
+
+/// A move to another shard takes out and brings in the same: that is no business of the customer's.
+fn without_moves(lines: Vec<Line>) -> Vec<Line> {
+    let mut kept: Vec<Line> = Vec::with_capacity(lines.len());
+    for line in lines {
+        let undoes = |last: &mut Line| (last.kind, last.amount) == (TransferKind::Move, -line.amount);
+        if line.kind == TransferKind::Move && kept.pop_if(undoes).is_some() {
+            continue;
+        }
+        kept.push(line);
+    }
+    kept
+}
+
+fn add_up(
+    account: &Account,
+    month: Month,
+    told: Told,
+    version: u64,
+    mut lines: Vec<Line>,
+    profile: &PlainProfile,
+) -> Statement {
+    lines.sort_by_key(|line| line.version);
+    let mut lines = without_moves(lines);
+    let (mut balance, mut totals, mut as_of) = (told.balance, Totals::default(), month.end());
+    for line in &mut lines {
+        balance += line.amount;
+        line.balance = balance;
+        as_of = as_of.max(line.booked_at);
+        match line.kind {
+            TransferKind::Interest => totals.interest += line.amount,
+            TransferKind::Fee => totals.fees -= line.amount,
+            _ => {}
+        }
+        totals.credits += line.amount.max(0);
+        totals.debits -= line.amount.min(0);
+    }
+    let text = |field| profile.get(field).map(str::to_owned);
+    Statement {
+        account: account.id,
+        currency: account.currency,
+        month,
+        holder: text(ProfileField::Name),
+        locale: text(ProfileField::Locale),
+        opening: told.balance,
+        closing: balance,
+        version,
+        lines,
+        totals,
+        as_of,
+    }
+}
