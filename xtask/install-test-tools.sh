@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and the machine does not have; does nothing when all is there.
 #
-# From the distribution: a C compiler and make, the part of Python that makes virtual environments, Java, Maven and
-# PostgreSQL. Into target/test-tools: schemathesis, which holds the running server against its own OpenAPI document, and
-# Apache Kafka.
+# From the distribution: a C compiler and make, the part of Python that makes virtual environments, Java, Maven,
+# PostgreSQL, and programs that read PDF and check XML. Into target/test-tools: schemathesis, which holds the running
+# server against its own OpenAPI document, Apache Kafka, and veraPDF, which holds PDF files against their standards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 schemathesis_version=4.32.5
 # Also in xtask/kafka-broker.xml and crates/test-servers/src/kafka.rs.
 kafka_version=4.3.1
+# Also in xtask/verapdf.xml.
+verapdf_version=1.30.2
 
 fail() {
     echo "error: $*, then run the command again" >&2
@@ -41,6 +43,10 @@ compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/
 command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 command -v xfs_io >/dev/null || missing+=(xfsprogs)
 compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
+command -v pdftotext >/dev/null || missing+=(poppler-utils)
+command -v xmllint >/dev/null || missing+=(libxml2-utils)
+# A font for Japanese, which is not built in.
+[ -f /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf ] || missing+=(fonts-ipafont-gothic)
 if [ "${#missing[@]}" -gt 0 ]; then
     install_packages "${missing[@]}"
 fi
@@ -115,5 +121,21 @@ archive_kafka_classes() {
     wait "$broker" || [ $? -eq 143 ]
 }
 
+# The libraries, with the interpreter that runs the test's own script on them.
+install_verapdf() {
+    local folder=$PWD/target/test-tools/verapdf
+    local stamp=$folder/installed-$verapdf_version
+    if [ -f "$stamp" ]; then
+        return
+    fi
+    echo "installing veraPDF $verapdf_version into $folder"
+    rm -rf "$folder"
+    mvn -q -B -f xtask/verapdf.xml org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$folder/lib" </dev/null ||
+        fail "Maven could not fetch the jars of veraPDF $verapdf_version: check the network"
+    touch "$stamp"
+}
+
 install_schemathesis
 install_kafka
+install_verapdf

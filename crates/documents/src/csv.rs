@@ -1,0 +1,66 @@
+//! A statement as comma-separated values (RFC 4180, UTF-8, CRLF): a line of names, the opening balance, a line for each
+//! posting, the closing balance. Amounts have a decimal point and all decimals of the currency, whatever the locale.
+
+use bank::statement::{Line, Statement};
+use ledger::amount::Decimal;
+
+/// The columns, in their order.
+pub const COLUMNS: [&str; 11] = [
+    "version",
+    "booked_at",
+    "value_date",
+    "type",
+    "transfer_id",
+    "counterparty",
+    "reference",
+    "amount",
+    "balance",
+    "currency",
+    "late",
+];
+
+/// The file.
+pub fn write(statement: &Statement) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let mut put = |record: [&str; COLUMNS.len()]| writer.write_record(record).expect("a vector takes everything");
+    let code = statement.currency.code();
+    let decimal = |minor_units| Decimal { minor_units, scale: statement.currency.scale() }.to_string();
+    let balance = |kind, day: String, minor_units| {
+        ["", "", &day, kind, "", "", "", "", &decimal(minor_units), code, ""].map(str::to_owned)
+    };
+    put(COLUMNS);
+    put(borrowed(&balance("opening", statement.month.first_day().to_string(), statement.opening)));
+    for line in &statement.lines {
+        let amounts = [decimal(line.amount), decimal(line.balance), code.to_owned()];
+        put(borrowed(&posting(line, amounts)));
+    }
+    put(borrowed(&balance("closing", statement.last_day().to_string(), statement.closing)));
+    writer.into_inner().expect("a vector takes everything")
+}
+
+fn posting(line: &Line, [amount, balance, currency]: [String; 3]) -> [String; COLUMNS.len()] {
+    [
+        line.version.to_string(),
+        line.booked_at.to_string(),
+        line.effective_at.day().to_string(),
+        line.kind.name().to_owned(),
+        line.transfer.to_string(),
+        line.counterparty.map(|account| account.to_string()).unwrap_or_default(),
+        harmless(line.reference.as_deref().unwrap_or_default()),
+        amount,
+        balance,
+        currency,
+        if line.is_late { "late" } else { "" }.to_owned(),
+    ]
+}
+
+fn borrowed(record: &[String; COLUMNS.len()]) -> [&str; COLUMNS.len()] {
+    record.each_ref().map(String::as_str)
+}
+
+/// Spreadsheets run cells that begin like a formula, and a reference is what a client says: such a one gets a quotation
+/// mark in front, by which they take it for text.
+fn harmless(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { format!("'{text}") } else { text.to_owned() }
+}

@@ -1,0 +1,199 @@
+//! Texts as glyphs: fonts, shaping, widths, and lines that fit a column.
+
+use harfrust::{FontRef, ShapeOptions, ShaperData, UnicodeBuffer};
+use krilla::text::{Font, GlyphId, KrillaGlyph};
+use skrifa::MetadataProvider;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The built-in fonts: Latin, Greek and Cyrillic.
+const REGULAR: &[u8] = include_bytes!("../../fonts/NotoSans-Regular.ttf");
+const BOLD: &[u8] = include_bytes!("../../fonts/NotoSans-Bold.ttf");
+
+/// Most shaped texts that are kept. Days, kinds and many amounts come again and again.
+const KEPT_MAX: usize = 4096;
+
+/// What a character becomes that no font has.
+const UNKNOWN: char = '?';
+
+/// How a text looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Weight {
+    Regular,
+    Bold,
+}
+
+/// A font that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no TrueType or OpenType font that could be embedded")]
+pub struct FontError;
+
+struct Face {
+    data: Arc<[u8]>,
+    shaper: ShaperData,
+    font: Font,
+}
+
+impl Face {
+    fn new(data: Arc<[u8]>) -> Result<Face, FontError> {
+        let shaper = ShaperData::new(&font_of(&data).ok_or(FontError)?);
+        let font = Font::new(data.to_vec().into(), 0).ok_or(FontError)?;
+        Ok(Face { data, shaper, font })
+    }
+}
+
+fn font_of(data: &[u8]) -> Option<FontRef<'_>> {
+    FontRef::from_index(data, 0).ok()
+}
+
+/// A stretch of a text in one font.
+pub(crate) struct Run {
+    pub(crate) font: Font,
+    pub(crate) text: String,
+    pub(crate) glyphs: Vec<KrillaGlyph>,
+    /// In units of the font's size.
+    pub(crate) width: f32,
+}
+
+/// A text as glyphs.
+pub(crate) struct Shaped {
+    pub(crate) runs: Vec<Run>,
+    /// In units of the font's size.
+    pub(crate) width: f32,
+}
+
+/// Sets texts in the built-in fonts, and in further ones where those lack a character. Keep it: fonts are read once, and
+/// texts that were set are remembered.
+pub struct Typesetter {
+    regular: Vec<Face>,
+    bold: Vec<Face>,
+    kept: HashMap<(Weight, String), Arc<Shaped>>,
+}
+
+impl std::fmt::Debug for Typesetter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Typesetter").field("fonts", &self.regular.len()).finish()
+    }
+}
+
+impl Typesetter {
+    /// A typesetter that has these fonts besides the built-in ones, asked in their order; files in TrueType or OpenType.
+    ///
+    /// # Errors
+    /// A file that is no such font.
+    pub fn new(further: &[Vec<u8>]) -> Result<Typesetter, FontError> {
+        let faces = |built_in: &[u8]| {
+            let all = std::iter::once(built_in).chain(further.iter().map(Vec::as_slice));
+            all.map(|data| Face::new(data.into())).collect::<Result<Vec<Face>, FontError>>()
+        };
+        Ok(Typesetter { regular: faces(REGULAR)?, bold: faces(BOLD)?, kept: HashMap::new() })
+    }
+
+    /// The glyphs of a text.
+    pub(crate) fn set(&mut self, weight: Weight, text: &str) -> Arc<Shaped> {
+        let key = (weight, text.to_owned());
+        if let Some(known) = self.kept.get(&key) {
+            return known.clone();
+        }
+        let faces = match weight {
+            Weight::Regular => &self.regular,
+            Weight::Bold => &self.bold,
+        };
+        let runs: Vec<Run> = stretches(faces, text).into_iter().filter_map(|(face, text)| shape(face, text)).collect();
+        let shaped = Arc::new(Shaped { width: runs.iter().map(|run| run.width).sum(), runs });
+        if KEPT_MAX <= self.kept.len() {
+            self.kept.clear();
+        }
+        self.kept.insert(key, shaped.clone());
+        shaped
+    }
+
+    /// Whether the fonts have all characters of a text.
+    pub(crate) fn knows(&self, text: &str) -> bool {
+        !stretches(&self.regular, text).iter().any(|(_, stretch)| stretch.contains(UNKNOWN))
+    }
+
+    /// The text in lines that are no wider than this, in units of the font's size: broken between words, and within those
+    /// that are wider by themselves.
+    pub(crate) fn broken(&mut self, weight: Weight, text: &str, width: f32) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            if let Some(last) = lines.last_mut() {
+                let longer = format!("{last} {word}");
+                if self.set(weight, &longer).width <= width {
+                    *last = longer;
+                    continue;
+                }
+            }
+            let mut rest = word;
+            while width < self.set(weight, rest).width {
+                let fits = self.beginning(weight, rest, width);
+                lines.push(rest[..fits].to_owned());
+                rest = &rest[fits..];
+            }
+            lines.push(rest.to_owned());
+        }
+        lines
+    }
+
+    /// How many bytes of a text fit; at least one character.
+    fn beginning(&mut self, weight: Weight, text: &str, width: f32) -> usize {
+        let ends: Vec<usize> = text.char_indices().map(|(start, character)| start + character.len_utf8()).collect();
+        let fit = ends.partition_point(|end| self.set(weight, &text[..*end]).width <= width);
+        ends[fit.saturating_sub(1)]
+    }
+}
+
+/// The text in stretches of characters that the same font has.
+fn stretches<'a>(faces: &'a [Face], text: &str) -> Vec<(&'a Face, String)> {
+    let maps: Vec<_> = faces.iter().map(|face| font_of(&face.data).map(|font| font.charmap())).collect();
+    let knows = |place: usize, character: char| {
+        maps[place].as_ref().is_some_and(|map| map.map(character).is_some_and(|glyph| glyph.to_u32() != 0))
+    };
+    let mut stretches: Vec<(usize, String)> = Vec::new();
+    for character in text.chars() {
+        let found = (0..faces.len()).find(|place| knows(*place, character));
+        let (place, character) = found.map_or((0, UNKNOWN), |place| (place, character));
+        match stretches.last_mut() {
+            Some((last, stretch)) if *last == place => stretch.push(character),
+            _ => stretches.push((place, character.into())),
+        }
+    }
+    stretches.into_iter().map(|(place, stretch)| (&faces[place], stretch)).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "places on paper, a few thousand units at most")]
+fn shape(face: &Face, text: String) -> Option<Run> {
+    let font = font_of(&face.data)?;
+    let shaper = face.shaper.shaper(&font).build();
+    let mut buffer = UnicodeBuffer::new();
+    buffer.push_str(&text);
+    buffer.guess_segment_properties();
+    let shaped = shaper.shape(buffer, ShapeOptions::new());
+    let unit = face.font.units_per_em();
+    let (infos, positions) = (shaped.glyph_infos(), shaped.glyph_positions());
+    let mut starts: Vec<usize> = infos.iter().map(|info| info.cluster as usize).collect();
+    starts.sort_unstable();
+    let cluster = |start: usize| -> Range<usize> {
+        let next = starts.partition_point(|known| *known <= start);
+        start..starts.get(next).copied().unwrap_or(text.len())
+    };
+    let glyphs: Vec<KrillaGlyph> = infos
+        .iter()
+        .zip(positions)
+        .map(|(info, position)| {
+            KrillaGlyph::new(
+                GlyphId::new(info.glyph_id),
+                position.x_advance as f32 / unit,
+                position.x_offset as f32 / unit,
+                position.y_offset as f32 / unit,
+                position.y_advance as f32 / unit,
+                cluster(info.cluster as usize),
+                None,
+            )
+        })
+        .collect();
+    let width = glyphs.iter().map(|glyph| glyph.x_advance).sum();
+    Some(Run { font: face.font.clone(), text, glyphs, width })
+}
