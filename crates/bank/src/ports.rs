@@ -1,6 +1,7 @@
 //! What the bank needs of the world: time, randomness, waiting, and a place for keys. Each is a trait that an adapter
 //! fills, so that the whole bank runs under a simulator.
 
+use crate::statement::Statement;
 use ledger::ids::ShardId;
 use ledger::time::Timestamp;
 use std::fmt;
@@ -55,4 +56,31 @@ pub trait Keyring: Send + Sync + 'static {
     /// Destroys a key for good: what it sealed can never be read again. Durable when the future ends; of a key that is
     /// not there it is no fault.
     fn destroy(&self, id: KeyId) -> Boxed<'_, Result<(), Fault>>;
+}
+
+/// Where files are kept for customers: a folder, or any service with the interface of S3. Names are paths with `/`; what is
+/// stored under one never changes.
+pub trait ObjectStore: Send + Sync + 'static {
+    /// Stores an object whole, unless there is one of that name; whether it did. It is durable when the future ends.
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, Result<bool, Fault>>;
+
+    /// An object; `None` if there is none.
+    fn get<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>>;
+
+    /// The names that begin with these whole parts of a path, sorted.
+    fn list<'a>(&'a self, folder: &'a str) -> Boxed<'a, Result<Vec<String>, Fault>>;
+
+    /// A link by which whoever has it reads the object for so many seconds; `None` where the bank itself gives the object
+    /// out.
+    fn link(&self, name: &str, seconds: u64) -> Option<String>;
+}
+
+/// Makes the files of statements.
+pub trait StatementPrinter: Send + Sync + 'static {
+    /// The files, each with the ending of its name. `number` counts the account's statements of the month, from 1. The same
+    /// statement gives the same bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` if it cannot be written down.
+    fn files(&self, statement: &Statement, number: u32) -> Result<Vec<(&'static str, Vec<u8>)>, Fault>;
 }

@@ -6,6 +6,8 @@
 //! with. Which postings those are depends only on how far the one before went and on up to which version of the account this
 //! one looks: with the same two the same journal gives the same statement, in any year.
 
+pub mod kept;
+
 use crate::Bank;
 use crate::month::Month;
 use crate::profile::PlainProfile;

@@ -2,6 +2,7 @@
 
 mod events;
 mod journal;
+mod kept_statements;
 mod keys;
 mod moving;
 mod old_maps;

@@ -1,0 +1,301 @@
+//! Statements that are kept: made once, checked, and stored as files that never change.
+//!
+//! 1. The manifest of the account's month is looked for. It says how far the statement looks, so that everything in its files
+//!    follows from it.
+//! 2. Where there is none the statement is made and checked, and its manifest stored. Of two who do so at once the first
+//!    decides, and both go on with what it stored.
+//! 3. The files are made from the statement that the manifest describes, and stored where they are not there yet. A crash in
+//!    between leaves nothing half: whoever asks again makes the same bytes.
+
+use super::{Statement, StatementQuery, Told};
+use crate::Bank;
+use crate::month::Month;
+use crate::ports::{ObjectStore, StatementPrinter};
+use ledger::account::Account;
+use ledger::ids::AccountId;
+use ledger::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use store::Fault;
+
+/// The file that a statement is complete with: it is stored last.
+const LAST_FILE: &str = "xml";
+
+/// Statements and the place where they are kept.
+#[derive(Clone)]
+pub struct Statements {
+    bank: Arc<Bank>,
+    objects: Arc<dyn ObjectStore>,
+    printer: Arc<dyn StatementPrinter>,
+    link_secret: [u8; 32],
+}
+
+impl fmt::Debug for Statements {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statements").finish_non_exhaustive()
+    }
+}
+
+/// What is remembered of a statement: all that it takes to make its files again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The account.
+    #[serde(with = "as_text")]
+    pub account_id: AccountId,
+    /// The month.
+    #[serde(with = "as_text")]
+    pub month: Month,
+    /// Counts the account's statements of the month, from 1; the latest tells most.
+    pub number: u32,
+    /// The currency's code.
+    pub currency: String,
+    /// What it opens with, in minor units.
+    #[serde(with = "as_text")]
+    pub opening: i128,
+    /// What it closes with, in minor units.
+    #[serde(with = "as_text")]
+    pub closing: i128,
+    /// How many postings it tells of.
+    pub postings: usize,
+    /// The account's version up to which it looks.
+    pub version: u64,
+    /// Up to which version earlier statements told.
+    pub told_version: u64,
+    /// Up to which value date they told, in microseconds since 1970.
+    pub told_until_us: u64,
+}
+
+/// Texts of what has one, so that no number of a manifest is ever read as a float.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| D::Error::custom("no such value"))
+    }
+}
+
+impl Manifest {
+    fn of(statement: &Statement, told: Told, number: u32) -> Manifest {
+        Manifest {
+            account_id: statement.account,
+            month: statement.month,
+            number,
+            currency: statement.currency.code().to_owned(),
+            opening: statement.opening,
+            closing: statement.closing,
+            postings: statement.lines.len(),
+            version: statement.version,
+            told_version: told.version,
+            told_until_us: told.until.microseconds(),
+        }
+    }
+
+    /// How far statements had told before this one.
+    fn told_before(&self) -> Told {
+        let until = Timestamp::from_microseconds(self.told_until_us).unwrap_or(Timestamp::ZERO);
+        Told { until, version: self.told_version, balance: self.opening }
+    }
+
+    /// How far they told with it.
+    fn told(&self) -> Told {
+        Told { until: self.month.end(), version: self.version, balance: self.closing }
+    }
+
+    /// The name of one of its files.
+    pub fn file(&self, ending: &str) -> String {
+        name(self.account_id, self.month, self.number, ending)
+    }
+}
+
+fn name(account: AccountId, month: Month, number: u32, ending: &str) -> String {
+    match number {
+        1 => format!("{account}/{month}/report.{ending}"),
+        number => format!("{account}/{month}/report-{number}.{ending}"),
+    }
+}
+
+/// Month and number in the name of a manifest.
+fn manifest_of(account: AccountId, object: &str) -> Option<(Month, u32)> {
+    let (month, file) = object.strip_prefix(&format!("{account}/"))?.split_once('/')?;
+    let number = match file.strip_suffix(".json")?.strip_prefix("report")? {
+        "" => 1,
+        text => text.strip_prefix('-')?.parse().ok()?,
+    };
+    Some((month.parse().ok()?, number))
+}
+
+/// What became of a statement that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It was made now.
+    Now(Manifest),
+    /// It was there.
+    Before(Manifest),
+    /// There is nothing to tell: the account was opened later, and nothing lies before.
+    Nothing,
+}
+
+impl Statements {
+    /// Statements of this bank, kept there and printed so.
+    pub fn new(bank: Arc<Bank>, objects: Arc<dyn ObjectStore>, printer: Arc<dyn StatementPrinter>) -> Statements {
+        let link_secret = bank.derived_secret("florin v1 statement links");
+        Statements { bank, objects, printer, link_secret }
+    }
+
+    /// The manifests of an account's statements, the oldest month first, in each month the first first.
+    ///
+    /// # Errors
+    /// A fault of the object store, or `Corrupt` for a manifest that cannot be read.
+    pub async fn list(&self, account: AccountId) -> Result<Vec<Manifest>, Fault> {
+        let mut manifests = Vec::new();
+        for (month, number) in self.known(account).await? {
+            manifests.extend(self.manifest(account, month, number).await?);
+        }
+        Ok(manifests)
+    }
+
+    async fn known(&self, account: AccountId) -> Result<Vec<(Month, u32)>, Fault> {
+        let names = self.objects.list(&format!("{account}/")).await?;
+        let mut known: Vec<(Month, u32)> = names.iter().filter_map(|name| manifest_of(account, name)).collect();
+        known.sort_unstable();
+        Ok(known)
+    }
+
+    async fn manifest(&self, account: AccountId, month: Month, number: u32) -> Result<Option<Manifest>, Fault> {
+        let name = name(account, month, number, "json");
+        let Some(bytes) = self.objects.get(&name).await? else { return Ok(None) };
+        let damaged = |error: serde_json::Error| Fault::Corrupt { detail: format!("the manifest {name}: {error}") };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// The statement of an account for a month that is over; made now if it is not there yet, or if it is wanted `again`: as a
+    /// further one, which tells also what was booked late since. `None` if there is no such account of a customer.
+    ///
+    /// # Errors
+    /// A fault of a shard, the keyring or the object store; `Corrupt` as [`Bank::statement`].
+    pub async fn make(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
+        let known = self.known(account).await?;
+        let last = known.iter().filter(|known| known.0 == month).map(|known| known.1).max();
+        if let (Some(number), false) = (last, again) {
+            return self.complete(account, month, number).await;
+        }
+        let before = known.iter().rev().find(|known| known.0 < month);
+        let told = match before {
+            Some((earlier, number)) => self.manifest(account, *earlier, *number).await?.map(|manifest| manifest.told()),
+            None => None,
+        };
+        let Some((account, statement, told)) = self.read(account, month, told, None).await? else { return Ok(None) };
+        if is_nothing(&account, &statement) {
+            return Ok(Some(Made::Nothing));
+        }
+        let number = last.unwrap_or(0) + 1;
+        let manifest = Manifest::of(&statement, told, number);
+        let bytes = serde_json::to_vec_pretty(&manifest);
+        let bytes = bytes.map_err(|error| Fault::Corrupt { detail: format!("a manifest: {error}") })?;
+        if !self.objects.put_new(&manifest.file("json"), bytes).await? {
+            return self.complete(account.id, month, number).await;
+        }
+        self.store(&statement, number).await?;
+        Ok(Some(Made::Now(manifest)))
+    }
+
+    async fn read(
+        &self,
+        account: AccountId,
+        month: Month,
+        told: Option<Told>,
+        version: Option<u64>,
+    ) -> Result<Option<(Account, Statement, Told)>, Fault> {
+        let Some(account) = self.bank.account(account).await? else { return Ok(None) };
+        let Some(customer) = account.customer else { return Ok(None) };
+        let profile = match self.bank.user(customer).await? {
+            Some(customer) => self.bank.open_profile(&customer).await?,
+            None => Default::default(),
+        };
+        let version = version.unwrap_or(account.version);
+        let told = match told {
+            Some(told) => told,
+            None => self.bank.told_before(&account, month, version).await?,
+        };
+        let query = StatementQuery { month, told: Some(told), version: Some(version) };
+        let statement = self.bank.statement_for(&account, &profile, &query).await?;
+        Ok(Some((account, statement, told)))
+    }
+
+    /// Stores what is not there yet of the files that a manifest describes.
+    async fn complete(&self, account: AccountId, month: Month, number: u32) -> Result<Option<Made>, Fault> {
+        let Some(manifest) = self.manifest(account, month, number).await? else { return Ok(None) };
+        if self.objects.get(&manifest.file(LAST_FILE)).await?.is_none() {
+            let (told, version) = (Some(manifest.told_before()), Some(manifest.version));
+            let Some((_, statement, _)) = self.read(account, month, told, version).await? else { return Ok(None) };
+            if statement.closing != manifest.closing {
+                let detail = format!("the statement {} was made with another balance", manifest.file("json"));
+                return Err(Fault::Corrupt { detail });
+            }
+            self.store(&statement, number).await?;
+        }
+        Ok(Some(Made::Before(manifest)))
+    }
+
+    async fn store(&self, statement: &Statement, number: u32) -> Result<(), Fault> {
+        let mut files = self.printer.files(statement, number)?;
+        files.sort_by_key(|(ending, _)| *ending == LAST_FILE);
+        for (ending, bytes) in files {
+            self.objects.put_new(&name(statement.account, statement.month, number, ending), bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a file of a statement; `None` if there is none.
+    ///
+    /// # Errors
+    /// A fault of the object store.
+    pub async fn file(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.objects.get(name).await
+    }
+
+    /// A link to a file, good for so many seconds: of the object store, or what follows the path of this bank's own files.
+    pub fn link(&self, name: &str, seconds: u64) -> Link {
+        if let Some(url) = self.objects.link(name, seconds) {
+            return Link::Elsewhere(url);
+        }
+        let expires = self.bank.now().microseconds() / 1_000_000 + seconds;
+        Link::Here(format!("{name}?expires={expires}&signature={}", self.signature(name, expires).to_hex()))
+    }
+
+    /// Whether a link of this bank's own is good now: neither altered nor over.
+    pub fn is_good(&self, name: &str, expires: u64, signature: &str) -> bool {
+        // Hashes are compared in the same time wherever they differ.
+        let is_ours = blake3::Hash::from_hex(signature).is_ok_and(|given| given == self.signature(name, expires));
+        is_ours && self.bank.now().microseconds() / 1_000_000 < expires
+    }
+
+    fn signature(&self, name: &str, expires: u64) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.link_secret);
+        hasher.update(&expires.to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.finalize()
+    }
+}
+
+/// Where a file can be read without a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// At this URL.
+    Elsewhere(String),
+    /// At this bank, under the path of its files.
+    Here(String),
+}
+
+fn is_nothing(account: &Account, statement: &Statement) -> bool {
+    statement.lines.is_empty() && statement.opening == 0 && statement.month.day_after() <= account.opened
+}

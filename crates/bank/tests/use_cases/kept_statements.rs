@@ -1,0 +1,227 @@
+//! Statements that are kept: whatever stops in between, and whoever else makes them.
+
+use crate::world::{World, account, now, terms};
+use bank::Bank;
+use bank::month::Month;
+use bank::ports::{Boxed, ObjectStore, StatementPrinter};
+use bank::statement::Statement;
+use bank::statement::kept::{Link, Made, Manifest, Statements};
+use ledger::command::Command;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use store::Fault;
+
+const DAY_US: u64 = 86_400_000_000;
+
+/// Objects in memory, of which so many more can be stored.
+#[derive(Default)]
+struct Objects {
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    room: Mutex<Option<usize>>,
+}
+
+impl Objects {
+    fn names(&self) -> Vec<String> {
+        self.kept.lock().expect("unpoisoned").keys().cloned().collect()
+    }
+}
+
+impl ObjectStore for Objects {
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, Result<bool, Fault>> {
+        let mut room = self.room.lock().expect("unpoisoned");
+        if *room == Some(0) {
+            return Box::pin(async { Err(Fault::Unavailable { reason: "no".into() }) });
+        }
+        *room = room.map(|room| room - 1);
+        let mut kept = self.kept.lock().expect("unpoisoned");
+        let is_new = !kept.contains_key(name);
+        kept.entry(name.to_owned()).or_insert(bytes);
+        Box::pin(async move { Ok(is_new) })
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>> {
+        let found = self.kept.lock().expect("unpoisoned").get(name).cloned();
+        Box::pin(async { Ok(found) })
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> Boxed<'a, Result<Vec<String>, Fault>> {
+        let names = self.names().into_iter().filter(|name| name.starts_with(folder)).collect();
+        Box::pin(async { Ok(names) })
+    }
+
+    fn link(&self, _name: &str, _seconds: u64) -> Option<String> {
+        None
+    }
+}
+
+/// Prints all there is.
+struct Printer;
+
+impl StatementPrinter for Printer {
+    fn files(&self, statement: &Statement, number: u32) -> Result<Vec<(&'static str, Vec<u8>)>, Fault> {
+        let bytes = format!("{number} {statement:?}").into_bytes();
+        Ok(vec![("xml", bytes.clone()), ("pdf", bytes.clone()), ("csv", bytes)])
+    }
+}
+
+fn statements(bank: Bank, objects: &Arc<Objects>) -> Statements {
+    Statements::new(Arc::new(bank), objects.clone(), Arc::new(Printer))
+}
+
+fn month(text: &str) -> Month {
+    text.parse().expect("a month")
+}
+
+fn make(statements: &Statements, id: u64, of: &str, again: bool) -> Made {
+    now(statements.make(account(id), month(of), again)).expect("made").expect("a customer's account")
+}
+
+fn made_now(made: Made) -> Manifest {
+    match made {
+        Made::Now(manifest) => manifest,
+        other => panic!("made before: {other:?}"),
+    }
+}
+
+/// A world in which account 7 paid in 1,000 in January 2027, and it is February.
+fn february() -> (World, Arc<Objects>, Statements) {
+    let world = World::new(1);
+    world.open_with(7, 1000);
+    world.pass(20 * DAY_US);
+    let objects = Arc::new(Objects::default());
+    let statements = statements(world.another_node(), &objects);
+    (world, objects, statements)
+}
+
+fn pay_in_late(world: &World, id: u64, minor_units: u64) {
+    let january = month("2027-01").end().microseconds() - DAY_US;
+    let mut terms = terms(minor_units);
+    terms.effective_at = ledger::time::Timestamp::from_microseconds(january);
+    let deposit = world.bank.deposit(account(id), None, terms).expect("a deposit");
+    world.submit(None, Command::Transfer(deposit)).expect("paid in");
+}
+
+#[test]
+fn a_statement_is_made_once() {
+    let (_world, objects, statements) = february();
+    let made = made_now(make(&statements, 7, "2027-01", false));
+    assert_eq!((made.closing, made.postings, made.number), (1000, 1, 1));
+    let files = ["csv", "json", "pdf", "xml"].map(|ending| format!("7/2027-01/report.{ending}"));
+    assert_eq!(objects.names(), files);
+    assert_eq!(make(&statements, 7, "2027-01", false), Made::Before(made.clone()));
+    assert_eq!(now(statements.list(account(7))).expect("read"), [made]);
+}
+
+#[test]
+fn a_statement_that_a_crash_stopped_is_finished_as_it_was_begun() {
+    let (_, whole, of_whole) = february();
+    make(&of_whole, 7, "2027-01", false);
+    for room in 0..4 {
+        let (world, objects, statements) = february();
+        *objects.room.lock().expect("unpoisoned") = Some(room);
+        now(statements.make(account(7), month("2027-01"), false)).expect_err("it stopped");
+        *objects.room.lock().expect("unpoisoned") = None;
+        if room != 0 {
+            pay_in_late(&world, 7, 5); // is no business of the one that was begun
+        }
+        make(&statements, 7, "2027-01", false);
+        assert!(*objects.kept.lock().expect("unpoisoned") == *whole.kept.lock().expect("unpoisoned"), "room {room}");
+    }
+}
+
+#[test]
+fn of_two_who_make_the_same_statement_one_decides() {
+    let (world, objects, first) = february();
+    let second = statements(world.another_node(), &objects);
+    made_now(make(&first, 7, "2027-01", false));
+    let before = objects.kept.lock().expect("unpoisoned").clone();
+    pay_in_late(&world, 7, 5);
+    // It had looked for the manifest before the other stored it.
+    let manifest = objects.kept.lock().expect("unpoisoned").remove("7/2027-01/report.json").expect("a manifest");
+    let late = Late { objects: objects.clone(), manifest: Mutex::new(Some(manifest)) };
+    let third = Statements::new(Arc::new(world.another_node()), Arc::new(late), Arc::new(Printer));
+    assert!(matches!(make(&third, 7, "2027-01", false), Made::Before(_)));
+    assert!(matches!(make(&second, 7, "2027-01", false), Made::Before(_)));
+    assert!(*objects.kept.lock().expect("unpoisoned") == before);
+}
+
+/// Stores what somebody else stored just before whoever asks stores the first thing.
+struct Late {
+    objects: Arc<Objects>,
+    manifest: Mutex<Option<Vec<u8>>>,
+}
+
+impl ObjectStore for Late {
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, Result<bool, Fault>> {
+        if let Some(manifest) = self.manifest.lock().expect("unpoisoned").take() {
+            self.objects.kept.lock().expect("unpoisoned").insert(name.to_owned(), manifest);
+        }
+        self.objects.put_new(name, bytes)
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>> {
+        self.objects.get(name)
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> Boxed<'a, Result<Vec<String>, Fault>> {
+        self.objects.list(folder)
+    }
+
+    fn link(&self, name: &str, seconds: u64) -> Option<String> {
+        self.objects.link(name, seconds)
+    }
+}
+
+#[test]
+fn a_statement_made_again_is_a_further_one_and_the_next_month_goes_on_from_it() {
+    let (world, objects, statements) = february();
+    made_now(make(&statements, 7, "2027-01", false));
+    let first = objects.kept.lock().expect("unpoisoned").clone();
+    pay_in_late(&world, 7, 5);
+    let again = made_now(make(&statements, 7, "2027-01", true));
+    assert_eq!((again.closing, again.number), (1005, 2));
+    assert!(first.iter().all(|(name, bytes)| objects.kept.lock().expect("unpoisoned").get(name) == Some(bytes)));
+    assert!(objects.names().contains(&"7/2027-01/report-2.pdf".to_owned()));
+    world.pass(30 * DAY_US);
+    let february = made_now(make(&statements, 7, "2027-02", false));
+    assert_eq!((february.opening, february.closing, february.postings), (1005, 1005, 0));
+    let numbers: Vec<u32> = now(statements.list(account(7))).expect("read").iter().map(|made| made.number).collect();
+    assert_eq!(numbers, [1, 2, 1]);
+}
+
+#[test]
+fn what_was_booked_late_is_in_the_next_months_statement() {
+    let (world, _objects, statements) = february();
+    made_now(make(&statements, 7, "2027-01", false));
+    pay_in_late(&world, 7, 5);
+    world.pass(30 * DAY_US);
+    let february = made_now(make(&statements, 7, "2027-02", false));
+    assert_eq!((february.opening, february.closing, february.postings), (1000, 1005, 1));
+}
+
+#[test]
+fn an_account_has_no_statement_of_a_time_before_it() {
+    let (_world, objects, statements) = february();
+    assert_eq!(make(&statements, 7, "2026-12", false), Made::Nothing);
+    assert_eq!(objects.names(), Vec::<String>::new());
+    assert_eq!(now(statements.make(account(8), month("2027-01"), false)).expect("read"), None);
+}
+
+#[test]
+fn a_link_is_good_for_its_file_and_its_time_only() {
+    let (world, _objects, statements) = february();
+    let name = made_now(make(&statements, 7, "2027-01", false)).file("pdf");
+    let Link::Here(link) = statements.link(&name, 60) else { panic!("a link of the bank's own") };
+    let (path, query) = link.split_once("?expires=").expect("a time");
+    let (expires, signature) = query.split_once("&signature=").expect("a signature");
+    let expires: u64 = expires.parse().expect("a number");
+    assert!(statements.is_good(path, expires, signature));
+    assert!(!statements.is_good(&path.replace('7', "8"), expires, signature), "another account");
+    assert!(!statements.is_good(&path.replace("pdf", "csv"), expires, signature), "another file");
+    assert!(!statements.is_good(path, expires + 1, signature), "a longer time");
+    for other in ["", "00", &signature[1..], &signature.replace(char::is_numeric, "0")] {
+        assert!(!statements.is_good(path, expires, other), "{other}");
+    }
+    world.pass(60_000_000);
+    assert!(!statements.is_good(path, expires, signature), "its time is over");
+}
