@@ -59,11 +59,14 @@ fn matches(shown: &str, text: &str) -> bool {
 #[test]
 fn the_tour_of_the_readme_does_what_it_shows() {
     let bank = Bank::open();
+    // What a command writes into the folder it is run in.
+    let folder = tempfile::tempdir().expect("a folder");
     let steps = steps(README);
     assert!(5 <= steps.len(), "the tour has only {} steps", steps.len());
     for Step { command, shown } in steps {
         let here = command.replace(ADDRESS, &bank.address().to_string());
-        let output = Command::new("bash").args(["-c", &here]).output().expect("bash can be started");
+        let mut bash = Command::new("bash");
+        let output = bash.args(["-c", &here]).current_dir(folder.path()).output().expect("bash can be started");
         let said = String::from_utf8(output.stdout).expect("UTF-8");
         assert!(
             output.status.success(),

@@ -5,4 +5,6 @@ pub(crate) mod env;
 pub(crate) mod kafka;
 pub(crate) mod keyring;
 pub(crate) mod keys;
+pub(crate) mod object_folder;
+pub(crate) mod printer;
 pub(crate) mod secret_file;

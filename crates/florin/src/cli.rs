@@ -1,7 +1,9 @@
 //! The command line: what can be typed, and nothing of what it does.
 
+use bank::month::Month;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use ledger::ids::AccountId;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -57,6 +59,9 @@ pub(crate) enum Command {
     /// List and add shards, and move slots between them
     #[command(subcommand)]
     Shards(Shards),
+    /// Make and list the monthly statements of accounts
+    #[command(subcommand)]
+    Statements(Statements),
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(Token),
@@ -193,6 +198,42 @@ pub(crate) enum Shards {
         /// How many slots, from the shards that have the most
         #[arg(long, value_name = "N", conflicts_with = "slots", value_parser = at_least_one::<NonZeroU16>)]
         count: Option<NonZeroU16>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// See [`Command::Statements`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Statements {
+    /// Make the statements of a month for all accounts, in a data folder that nobody has open; again, only what is missing
+    Make {
+        /// The month, such as 2026-11; it must be over
+        #[arg(long, value_name = "MONTH")]
+        month: Month,
+        /// The last month, where it is several in a row [default: the month itself]
+        #[arg(long, value_name = "MONTH")]
+        until: Option<Month>,
+    },
+    /// Make the statement of one account, unless it is there
+    MakeOne {
+        /// The account
+        #[arg(long, value_name = "ID")]
+        account: AccountId,
+        /// The month, such as 2026-11; it must be over
+        #[arg(long, value_name = "MONTH")]
+        month: Month,
+        /// Make a further one if something was booked late since the last one
+        #[arg(long)]
+        again: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the statements of an account, with links to their files
+    List {
+        /// The account
+        #[arg(long, value_name = "ID")]
+        account: AccountId,
         #[command(flatten)]
         remote: Remote,
     },

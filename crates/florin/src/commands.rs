@@ -7,5 +7,6 @@ pub(crate) mod documents;
 pub(crate) mod ingest;
 pub(crate) mod serve;
 pub(crate) mod shards;
+pub(crate) mod statements;
 pub(crate) mod token;
 pub(crate) mod verify;

@@ -2,8 +2,10 @@
 //! read here and nowhere else.
 
 mod kafka;
+mod statements;
 
 pub(crate) use kafka::Kafka;
+pub(crate) use statements::Statements;
 
 use crate::failure::Failure;
 use bank::relay::RelaySettings;
@@ -35,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// The cluster that events come from and go to.
     pub(crate) kafka: Kafka,
+    /// Statements and their files.
+    pub(crate) statements: Statements,
     /// Faults of the disk, for tests.
     #[cfg(feature = "faults")]
     pub(crate) faults: Faults,

@@ -40,7 +40,8 @@ impl Door {
             return Ok(Door::Server(Box::new(server.client())));
         }
         let open = program.open_existing_bank()?;
-        let settings = Settings { no_auth: true, is_loopback: true, ..Settings::default() };
+        let statements = Some(open.statement_settings(&program.config));
+        let settings = Settings { no_auth: true, is_loopback: true, statements, ..Settings::default() };
         let router = web::router(App::new(open.bank.clone(), settings));
         Ok(Door::Folder(Box::new(Inside { open, router, runtime: program.runtime.handle().clone() })))
     }

@@ -50,6 +50,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Verify => commands::verify::run(&program),
         Command::DeadLetters(command) => commands::dead_letters::run(&program, command),
         Command::Shards(command) => commands::shards::run(&program, command).map(done),
+        Command::Statements(command) => commands::statements::run(&program, command).map(done),
         Command::Token(command) => commands::token::run(&program, command).map(done),
         Command::Bench(command) => commands::bench::run(&program, command).map(done),
         Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),

@@ -2,6 +2,8 @@
 
 use crate::adapters::env::Machine;
 use crate::adapters::keys::Keys;
+use crate::adapters::object_folder::ObjectFolder;
+use crate::adapters::printer::Printer;
 use crate::cli::{Global, Remote};
 use crate::client::Server;
 use crate::config::Config;
@@ -12,10 +14,12 @@ use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
 use bank::ports::Bus;
+use bank::statement::kept::Statements;
 use std::num::NonZeroU16;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::{Handle, Runtime};
+use web::StatementSettings;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct OpenBank {
     pub(crate) env: Arc<Machine>,
     /// The keys of its sealed data.
     pub(crate) keyring: Arc<Keys>,
+    /// Its statements.
+    pub(crate) statements: Statements,
     engine: Engine,
     workers: Workers,
     runtime: Handle,
@@ -104,9 +110,21 @@ impl Program {
         let keyring = Arc::new(engine.open_keys(&self.config, self.runtime.handle())?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         self.runtime.block_on(bank.reload_placement())?;
+        let statements = self.statements(&bank)?;
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
-        Ok(OpenBank { bank, env, keyring, engine, workers, runtime })
+        Ok(OpenBank { bank, env, keyring, statements, engine, workers, runtime })
+    }
+
+    fn statements(&self, bank: &Arc<Bank>) -> Result<Statements, Failure> {
+        let config = &self.config.statements;
+        let (objects, printer) = (ObjectFolder::new(self.objects_folder()), Printer::new(config)?);
+        Ok(Statements::new(bank.clone(), Arc::new(objects), Arc::new(printer)))
+    }
+
+    /// Where files for customers are kept.
+    pub(crate) fn objects_folder(&self) -> PathBuf {
+        self.config.statements.folder.clone().unwrap_or_else(|| self.folder().join("objects"))
     }
 
     /// Opens the bank in a folder that must have one already.
@@ -133,6 +151,13 @@ impl Program {
 }
 
 impl OpenBank {
+    /// How its statements are given out.
+    pub(crate) fn statement_settings(&self, config: &Config) -> StatementSettings {
+        let config = &config.statements;
+        let public_url = config.public_url.clone();
+        StatementSettings { statements: self.statements.clone(), link_seconds: config.link_s, public_url }
+    }
+
     /// Finishes what was begun, transfers between shards among it, writes a checkpoint and unlocks the folder.
     ///
     /// # Errors

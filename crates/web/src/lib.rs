@@ -32,6 +32,7 @@ mod v1;
 mod tests;
 
 use bank::Bank;
+use bank::statement::kept::Statements;
 use cursor::Cursors;
 use metrics::Metrics;
 use rate::Rates;
@@ -79,6 +80,19 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// What `/metrics` says besides, of parts that are no business of this crate.
     pub more_figures: Option<MoreFigures>,
+    /// Statements; without them what needs them answers 501.
+    pub statements: Option<StatementSettings>,
+}
+
+/// Statements, and how links to their files are made.
+#[derive(Clone, Debug)]
+pub struct StatementSettings {
+    /// The statements.
+    pub statements: Statements,
+    /// For how long a link is good.
+    pub link_seconds: u64,
+    /// What links begin with; without it, how whoever asked for the link reached the bank.
+    pub public_url: Option<String>,
 }
 
 /// Adds to the text of `/metrics`.
@@ -109,6 +123,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),
             more_figures: None,
+            statements: None,
         }
     }
 }

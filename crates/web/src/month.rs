@@ -1,35 +1,29 @@
-//! The month of an account, one of the short calls: its postings by value date, and the statement that there will be.
+//! The month of an account, one of the short calls: its postings by value date, and its statement.
 
-use crate::answer::{Reply, json};
+use crate::answer::{Reply, json, serialised};
 use crate::call::Read;
 use crate::input::Problems;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::render::side_name;
 use crate::schema;
 use crate::short_calls::push_short_money;
 use crate::text::{push_id, push_optional_string, push_time};
 use crate::v1::accounts::find;
+use crate::v1::statements;
+use bank::month::Month;
 use ledger::ids::AccountId;
-use ledger::time::{Day, Timestamp};
 use store::query::{Filter, PostingQuery, PostingRow, TimeAxis};
 
 /// Items of a month's page unless asked otherwise.
 const LIMIT_DEFAULT: usize = 100;
 
-/// The value dates of a month in UTC, half-open.
-fn month_of(text: &str) -> Option<(Timestamp, Timestamp)> {
-    let (year, month) = text.split_once('-')?;
-    let is_plain =
-        year.len() == 4 && month.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    let (year, month): (i32, u32) = (year.parse().ok().filter(|_| is_plain)?, month.parse().ok()?);
-    let start = Day::from_date(year, month, 1)?.start()?;
-    let next = if month == 12 { Day::from_date(year + 1, 1, 1) } else { Day::from_date(year, month + 1, 1) };
-    Some((start, next.and_then(Day::start).unwrap_or(Timestamp::MAX)))
-}
-
-fn no_month(text: &str) -> Problem {
-    let text: String = text.chars().take(20).collect();
-    Problem::malformed(format!("`{text}` is no month; write one such as 2026-11"))
+/// A month as it is written in a path or a body.
+///
+/// # Errors
+/// `malformed`.
+pub(crate) fn month_of(text: &str) -> Result<Month, Problem> {
+    let shown: String = text.chars().take(20).collect();
+    text.parse().map_err(|_| Problem::malformed(format!("`{shown}` is no month; write one such as 2026-11")))
 }
 
 /// A month of an account by value date, newest version first.
@@ -42,12 +36,13 @@ pub(crate) async fn month(call: Read) -> Reply {
     let parameters = call.parameters(&["limit", "cursor"], &mut problems);
     let id: Option<AccountId> = call.path_id("account_id", &mut problems);
     let text = call.path_value("month");
-    let month = problems.keep(month_of(text).ok_or_else(|| no_month(text)));
+    let month = problems.keep(month_of(text));
     let asked = call.page(&parameters, LIMIT_DEFAULT, &mut problems);
-    let (Some(account), Some((since, until))) = (id, month) else { return Err(problems.into_problem()) };
+    let (Some(account), Some(month)) = (id, month) else { return Err(problems.into_problem()) };
     problems.check()?;
     find(&call.app, account).await?;
-    let filter = Filter { since: Some(since), until: Some(until), axis: TimeAxis::Effective, ..Filter::default() };
+    let (since, until) = (Some(month.start()), Some(month.end()));
+    let filter = Filter { since, until, axis: TimeAxis::Effective, ..Filter::default() };
     let query = PostingQuery { account, side: None, filter, before: asked.before(), limit: asked.limit };
     let postings = call.app.bank().postings(query).await?;
     let mut out = Vec::with_capacity(64 + postings.items.len() * 256);
@@ -81,19 +76,21 @@ fn push_row(out: &mut Vec<u8>, row: &PostingRow) {
     out.extend_from_slice(b",\"status\":\"success\"}");
 }
 
-/// A month's statement as a file, once there are statements.
+/// A link to the PDF of a month's statement, which is made now if nobody asked for it before.
 #[utoipa::path(get, path = "/api/v1/transactions/{account_id}/month/{month}/download", tag = "short calls",
     params(("account_id" = schema::Id, Path, description = "The account."),
         ("month" = String, Path, description = "Such as 2026-11.", pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$")),
-    responses(schema::Errors))]
+    responses((status = 200, description = "The link.", body = schema::short::Download), schema::Errors))]
 pub(crate) async fn download(call: Read) -> Reply {
     let mut problems = Problems::none();
     call.parameters(&[], &mut problems);
     let id: Option<AccountId> = call.path_id("account_id", &mut problems);
     let text = call.path_value("month");
-    problems.keep(month_of(text).ok_or_else(|| no_month(text)));
-    let Some(id) = id else { return Err(problems.into_problem()) };
+    let month = problems.keep(month_of(text));
+    let (Some(account), Some(month)) = (id, month) else { return Err(problems.into_problem()) };
     problems.check()?;
-    find(&call.app, id).await?;
-    Err(Problem::new(Code::NotAvailableYet, "there are no statements to download yet; read the month itself"))
+    find(&call.app, account).await?;
+    let manifest = statements::latest(&call.app, account, month).await?;
+    let url = statements::url(&call, &manifest.file("pdf"))?;
+    serialised(200, &schema::short::Download { code: 200, path: url })
 }

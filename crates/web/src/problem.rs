@@ -70,6 +70,7 @@ codes! {
     HoldNotFound = 18, 404 "hold_not_found" "There is no such hold";
     TransferNotFound = 19, 404 "transfer_not_found" "There is no such transfer";
     DeadLetterNotFound = 20, 404 "dead_letter_not_found" "There is no such dead letter";
+    StatementNotFound = 47, 404 "statement_not_found" "There is no such statement";
     RequestInProgress = 21, 409 "request_in_progress" "The same request is being processed";
     IdTaken = 22, 409 "id_taken" "The id is taken";
     AlreadyReversed = 23, 409 "already_reversed" "The transfer was reversed before";

@@ -2,7 +2,8 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, dead_letters, events, holds, journal, postings, shards, system, tokens, transfer_batch, transfers, users,
+    accounts, dead_letters, events, holds, journal, postings, shards, statements, system, tokens, transfer_batch,
+    transfers, users,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -22,6 +23,8 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::read, accounts::change))
         .routes(routes!(accounts::balance))
         .routes(routes!(postings::list))
+        .routes(routes!(statements::list, statements::create))
+        .routes(routes!(statements::file))
         .routes(routes!(accounts::freeze))
         .routes(routes!(accounts::unfreeze))
         .routes(routes!(accounts::close))

@@ -177,8 +177,9 @@ impl Statements {
         serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 
-    /// The statement of an account for a month that is over; made now if it is not there yet, or if it is wanted `again`: as a
-    /// further one, which tells also what was booked late since. `None` if there is no such account of a customer.
+    /// The statement of an account for a month that is over; made now if it is not there yet, or if it is wanted `again` and
+    /// something was booked late since: as a further one, which tells of that too. `None` if there is no such account of a
+    /// customer.
     ///
     /// # Errors
     /// A fault of a shard, the keyring or the object store; `Corrupt` as [`Bank::statement`].
@@ -198,6 +199,12 @@ impl Statements {
             return Ok(Some(Made::Nothing));
         }
         let number = last.unwrap_or(0) + 1;
+        if let Some(last) = last
+            && let Some(manifest) = self.manifest(account.id, month, last).await?
+            && (manifest.postings, manifest.closing) == (statement.lines.len(), statement.closing)
+        {
+            return self.complete(account.id, month, last).await; // nothing was booked late since
+        }
         let manifest = Manifest::of(&statement, told, number);
         let bytes = serde_json::to_vec_pretty(&manifest);
         let bytes = bytes.map_err(|error| Fault::Corrupt { detail: format!("a manifest: {error}") })?;

@@ -175,7 +175,8 @@ impl ObjectStore for Late {
 #[test]
 fn a_statement_made_again_is_a_further_one_and_the_next_month_goes_on_from_it() {
     let (world, objects, statements) = february();
-    made_now(make(&statements, 7, "2027-01", false));
+    let made = made_now(make(&statements, 7, "2027-01", false));
+    assert_eq!(make(&statements, 7, "2027-01", true), Made::Before(made), "there is nothing else to tell");
     let first = objects.kept.lock().expect("unpoisoned").clone();
     pay_in_late(&world, 7, 5);
     let again = made_now(make(&statements, 7, "2027-01", true));

@@ -75,6 +75,7 @@ async fn serve(
         no_auth,
         is_loopback,
         rate_limit: config.serve.rate_limit,
+        statements: Some(open.statement_settings(config)),
         #[cfg(feature = "kafka")]
         more_figures: Some(web::MoreFigures(kafka.figures())),
         ..Settings::default()

@@ -361,3 +361,38 @@ pub(crate) struct TokenShown {
 pub(crate) struct Health {
     status: String,
 }
+
+/// The files of a statement: links that are good without a token, for some minutes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StatementFiles {
+    pub(crate) pdf: String,
+    pub(crate) csv: String,
+    /// ISO 20022 camt.053.
+    pub(crate) xml: String,
+}
+
+/// A statement of an account.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Statement {
+    #[schema(value_type = Id)]
+    pub(crate) account_id: String,
+    /// Such as 2026-11.
+    pub(crate) month: String,
+    /// Counts the statements of the month, from 1; the latest tells also what was booked late since.
+    pub(crate) number: u32,
+    #[schema(value_type = Currency)]
+    pub(crate) currency: String,
+    #[schema(value_type = Money)]
+    pub(crate) opening: String,
+    #[schema(value_type = Money)]
+    pub(crate) closing: String,
+    /// How many postings it tells of.
+    pub(crate) postings: usize,
+    pub(crate) files: StatementFiles,
+}
+
+/// The statements of an account, the latest month first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Statements {
+    pub(crate) items: Vec<Statement>,
+}

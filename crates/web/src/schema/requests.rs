@@ -292,3 +292,14 @@ pub(crate) struct NewToken {
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
+
+/// A statement that is wanted.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewStatement {
+    /// A month that is over, such as 2026-11.
+    #[schema(pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$")]
+    month: String,
+    /// Whether a further one is made if something was booked late since the last one.
+    again: Option<bool>,
+}

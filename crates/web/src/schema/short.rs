@@ -1,7 +1,7 @@
 //! The short calls.
 
 use super::{Id, Side};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A short deposit or withdrawal.
@@ -104,4 +104,12 @@ pub(crate) struct Month {
     trx: Vec<MonthPosting>,
     #[schema(required)]
     next_cursor: Option<String>,
+}
+
+/// A link to a file.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Download {
+    pub(crate) code: u16,
+    /// Where the file can be read without a token, for some minutes.
+    pub(crate) path: String,
 }

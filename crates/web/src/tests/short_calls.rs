@@ -68,7 +68,7 @@ async fn the_short_calls_have_statuses_of_their_own() {
         GET /api/v1/transactions/123/month/2026-13 => 400 malformed
         GET /api/v1/transactions/123/month/2026-1 => 400 malformed
         GET /api/v1/transactions/9/month/2026-11 => 404 account_not_found
-        GET /api/v1/transactions/123/month/2026-11/download => 501 not_available_yet
+        GET /api/v1/transactions/123/month/2026-10/download => 501 not_available_yet
     "#,
         )
         .await;

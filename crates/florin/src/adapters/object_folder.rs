@@ -1,0 +1,185 @@
+//! A folder as the place where files for customers are kept. Each is there whole and durable, or not at all.
+
+use bank::ports::{Boxed, ObjectStore};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Error, ErrorKind, Result, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use store::Fault;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectFolder {
+    folder: Arc<Path>,
+    /// Counts files written aside by this process, so that two of them never meet.
+    aside: Arc<AtomicU64>,
+}
+
+impl ObjectFolder {
+    /// Objects in this folder, which need not be there yet.
+    pub(crate) fn new(folder: PathBuf) -> ObjectFolder {
+        ObjectFolder { folder: folder.into(), aside: Arc::default() }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&ObjectFolder, &Path) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, Fault> {
+        let failed = |error: &dyn std::fmt::Display| Fault::Unavailable {
+            reason: format!("the object {name} in {}: {error}", self.folder.display()),
+        };
+        let Some(path) = self.path(name) else { return Err(failed(&"such a name is not allowed")) };
+        let this = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&this, &path)).await;
+        done.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+
+    /// Names come from links too: nothing in them leads out of the folder.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let is_plain = |part: &str| {
+            let characters = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            characters && !part.is_empty() && !part.starts_with('.')
+        };
+        let name = name.strip_suffix('/').unwrap_or(name);
+        name.split('/').all(is_plain).then(|| self.folder.join(name))
+    }
+
+    fn store(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+        self.make(folder)?;
+        if path.exists() {
+            return Ok(false);
+        }
+        let number = self.aside.fetch_add(1, Ordering::Relaxed);
+        let aside = folder.join(format!(".{}.{number}.aside", std::process::id()));
+        let written = write(&aside, bytes).and_then(|()| std::fs::hard_link(&aside, path));
+        // A link, unlike a new name, never takes the place of what somebody else stored meanwhile.
+        std::fs::remove_file(&aside)?;
+        match written {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            written => written.and_then(|()| File::open(folder)?.sync_all()).map(|()| true),
+        }
+    }
+
+    /// A folder and those above it, each synced into the one above.
+    fn make(&self, folder: &Path) -> Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.make(above)?;
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => File::open(above)?.sync_all(),
+        }
+    }
+}
+
+fn write(aside: &Path, bytes: &[u8]) -> Result<()> {
+    // What an ended process of the same number left there was never an object.
+    match std::fs::remove_file(aside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn list(path: &Path, name: &str, names: &mut Vec<String>) -> Result<()> {
+    let entries = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let file = entry.file_name().into_string().map_err(|_| Error::from(ErrorKind::InvalidData))?;
+        let below = format!("{name}/{file}");
+        match entry.file_type()?.is_dir() {
+            true => list(&entry.path(), &below, names)?,
+            false if file.starts_with('.') => {}
+            false => names.push(below),
+        }
+    }
+    Ok(())
+}
+
+impl ObjectStore for ObjectFolder {
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, std::result::Result<bool, Fault>> {
+        Box::pin(self.run(name, move |this, path| this.store(path, &bytes)))
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> Boxed<'a, std::result::Result<Option<Vec<u8>>, Fault>> {
+        Box::pin(self.run(name, |_, path| match std::fs::read(path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            read => read.map(Some),
+        }))
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> Boxed<'a, std::result::Result<Vec<String>, Fault>> {
+        let name = folder.trim_end_matches('/').to_owned();
+        Box::pin(self.run(folder, move |_, path| {
+            let mut names = Vec::new();
+            list(path, &name, &mut names)?;
+            names.sort_unstable();
+            Ok(names)
+        }))
+    }
+
+    fn link(&self, _name: &str, _seconds: u64) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(future: Boxed<'_, std::result::Result<T, Fault>>) -> std::result::Result<T, Fault> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(future)
+    }
+
+    #[test]
+    fn what_is_stored_stays_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let objects = ObjectFolder::new(folder.path().join("objects"));
+        assert_eq!(run(objects.get("7/2026-10/report.pdf")).expect("read"), None);
+        assert!(run(objects.put_new("7/2026-10/report.pdf", b"one".to_vec())).expect("stored"));
+        assert!(!run(objects.put_new("7/2026-10/report.pdf", b"two".to_vec())).expect("left"));
+        assert!(run(objects.put_new("7/2026-11/report.pdf", b"three".to_vec())).expect("stored"));
+        assert!(run(objects.put_new("77/2026-11/report.pdf", b"four".to_vec())).expect("stored"));
+        assert_eq!(run(objects.get("7/2026-10/report.pdf")).expect("read").as_deref(), Some(b"one".as_slice()));
+        assert_eq!(run(objects.list("7/")).expect("read"), ["7/2026-10/report.pdf", "7/2026-11/report.pdf"]);
+        assert_eq!(run(objects.list("8/")).expect("read"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("secret"), "x").expect("written");
+        let objects = ObjectFolder::new(folder.path().join("objects"));
+        for name in ["../secret", "a/../../secret", "/secret", "", "a//b", "a/.b", "a\\b", "a\0b", "7/ü"] {
+            assert!(run(objects.get(name)).is_err(), "{name}");
+            assert!(run(objects.put_new(name, Vec::new())).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_many_who_store_the_same_name_one_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let objects = ObjectFolder::new(folder.path().to_owned());
+        let store = |number: u8| {
+            let objects = objects.clone();
+            std::thread::spawn(move || run(objects.put_new("a/b", vec![number; 1000])).expect("an answer"))
+        };
+        let stored = (0..8).map(store).collect::<Vec<_>>().into_iter().filter_map(|thread| thread.join().ok());
+        assert_eq!(stored.filter(|stored| *stored).count(), 1);
+        let kept = run(objects.get("a/b")).expect("read").expect("an object");
+        assert!(kept.len() == 1000 && kept.iter().all(|byte| *byte == kept[0]));
+        assert_eq!(std::fs::read_dir(folder.path().join("a")).expect("a folder").count(), 1, "nothing is left aside");
+    }
+}

@@ -1,0 +1,62 @@
+//! Prints statements: PDF, CSV and camt.053, with the bank's letterhead and fonts from the configuration.
+
+use crate::config;
+use crate::failure::Failure;
+use bank::ports::StatementPrinter;
+use bank::statement::Statement;
+use documents::pdf::Typesetter;
+use documents::{Letterhead, camt, csv, pdf};
+use std::sync::{Mutex, PoisonError};
+use store::Fault;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    letterhead: Letterhead,
+    fonts: Vec<Vec<u8>>,
+    /// Those not in use: each remembers what it has set, and one works for one statement at a time.
+    typesetters: Mutex<Vec<Typesetter>>,
+}
+
+impl Printer {
+    /// A printer as it is configured.
+    ///
+    /// # Errors
+    /// Wrong usage for a font that cannot be read or used.
+    pub(crate) fn new(config: &config::Statements) -> Result<Printer, Failure> {
+        let mut fonts = Vec::new();
+        for path in &config.fonts.0 {
+            let unusable = |error: &dyn std::fmt::Display| {
+                let next = "name files of TrueType or OpenType fonts in statements.fonts";
+                Failure::usage(format!("the font {}: {error}", path.display()), next)
+            };
+            let font = std::fs::read(path).map_err(|error| unusable(&error))?;
+            Typesetter::new(std::slice::from_ref(&font)).map_err(|error| unusable(&error))?;
+            fonts.push(font);
+        }
+        let letterhead = Letterhead { name: config.bank.clone(), lines: config.lines.clone() };
+        Ok(Printer { letterhead, fonts, typesetters: Mutex::default() })
+    }
+
+    fn typesetters(&self) -> std::sync::MutexGuard<'_, Vec<Typesetter>> {
+        self.typesetters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StatementPrinter for Printer {
+    fn files(&self, statement: &Statement, number: u32) -> Result<Vec<(&'static str, Vec<u8>)>, Fault> {
+        let unprintable = |error: &dyn std::fmt::Display| {
+            let (account, month) = (statement.account, statement.month);
+            Fault::Corrupt { detail: format!("the statement of account {account} for {month}: {error}") }
+        };
+        let known = self.typesetters().pop();
+        let mut typesetter = match known {
+            Some(typesetter) => typesetter,
+            None => Typesetter::new(&self.fonts).map_err(|error| unprintable(&error))?,
+        };
+        let pdf = pdf::write(&mut typesetter, statement, &self.letterhead).map_err(|error| unprintable(&error))?;
+        self.typesetters().push(typesetter);
+        let (csv, camt) = (csv::write(statement), camt::write(statement, &self.letterhead, number));
+        Ok(vec![("pdf", pdf), ("csv", csv), ("xml", camt)])
+    }
+}
