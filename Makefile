@@ -19,6 +19,7 @@ help: ## List the targets
 demo: ## Take a real bank's year through the whole system, into florin-demo
 	$(CARGO) build --release -p florin
 	$(FLORIN) demo --data $(DEMO_DATA)
+	$(FLORIN) statements make --data $(DEMO_DATA) --month 1993-01 --until 1993-12
 
 test: ## Run every test; installs the tools they need under target/test-tools
 	./xtask/install-test-tools.sh
