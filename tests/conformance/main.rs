@@ -23,8 +23,8 @@ fn every_answer_is_what_the_openapi_document_says() {
             "--checks",
             "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
         ])
-        // Statements do not exist yet, which this call says with 501: a server error, and an honest one.
-        .args(["--exclude-path-regex", "/download$"])
+        // Streams have no end.
+        .args(["--exclude-path-regex", "/(accounts|transfers)/[^/]*/events$"])
         .arg(format!("{}/openapi.json", bank.url()))
         .current_dir(bank.folder().parent().expect("a parent folder"))
         .output()

@@ -25,6 +25,7 @@ pub mod sealing;
 pub mod shards;
 pub mod slot_map;
 pub mod statement;
+pub mod subjects;
 pub mod submit;
 pub mod timer;
 pub mod token;

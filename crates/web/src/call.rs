@@ -6,6 +6,7 @@
 use crate::App;
 use crate::body::{WholeBody, read_body};
 use crate::cursor::Cursors;
+use crate::idle::Activity;
 use crate::input::{Problems, check_key, key_missing, unknown_field};
 use crate::problem::{Code, Problem};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -43,6 +44,8 @@ pub(crate) struct Call<const BODY_BYTES_MAX: usize> {
     pub(crate) body: WholeBody,
     /// The headers.
     pub(crate) headers: HeaderMap,
+    /// The connection it came over; none without a server.
+    pub(crate) activity: Option<Arc<Activity>>,
     /// Values of the path's parameters.
     path_values: Vec<(String, String)>,
     path: String,
@@ -65,6 +68,7 @@ impl<const BODY_BYTES_MAX: usize> FromRequest<App> for Call<BODY_BYTES_MAX> {
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
         Ok(Call {
             app: app.clone(),
+            activity: parts.extensions.get().cloned(),
             caller: caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "present a token"))?,
             body,
             path_values,

@@ -28,10 +28,10 @@ impl Activity {
 }
 
 /// A request that is worked on until this is dropped.
-struct Running(Arc<Activity>);
+pub(crate) struct Running(Arc<Activity>);
 
 impl Running {
-    fn begin(activity: &Arc<Activity>) -> Running {
+    pub(crate) fn begin(activity: &Arc<Activity>) -> Running {
         activity.running.fetch_add(1, Ordering::Relaxed);
         activity.begun.fetch_add(1, Ordering::Relaxed);
         Running(activity.clone())
@@ -84,8 +84,10 @@ impl<S: Service<Request<Incoming>, Future: Send + 'static>> Service<Request<Inco
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let running = Running::begin(&self.activity);
+        // An answer may go on when this is over.
+        request.extensions_mut().insert(self.activity.clone());
         let answer = self.service.call(request);
         Box::pin(async move {
             let _running = running;

@@ -16,6 +16,7 @@ mod input;
 mod json;
 mod metrics;
 mod month;
+mod nudges;
 mod problem;
 mod rate;
 mod render;
@@ -35,12 +36,14 @@ use bank::Bank;
 use bank::statement::kept::Statements;
 use cursor::Cursors;
 use metrics::Metrics;
+use nudges::Nudges;
 use rate::Rates;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use docs::openapi_json;
@@ -143,6 +146,8 @@ struct Inner {
     requests: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
     tasks: TaskTracker,
+    nudges: Arc<Nudges>,
+    stopping: CancellationToken,
 }
 
 impl fmt::Debug for App {
@@ -161,6 +166,8 @@ impl App {
             requests: Arc::new(Semaphore::new(settings.requests_max)),
             large_bodies: Arc::new(Semaphore::new(settings.large_bodies_max)),
             tasks: TaskTracker::new(),
+            nudges: Nudges::new(),
+            stopping: CancellationToken::new(),
             bank,
             settings,
         };
@@ -197,5 +204,14 @@ impl App {
 
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.inner.tasks
+    }
+
+    pub(crate) fn nudges(&self) -> &Arc<Nudges> {
+        &self.inner.nudges
+    }
+
+    /// Ends what would otherwise go on without an end.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.inner.stopping
     }
 }

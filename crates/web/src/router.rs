@@ -2,8 +2,8 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, dead_letters, events, holds, journal, postings, shards, statements, system, tokens, transfer_batch,
-    transfers, users,
+    accounts, dead_letters, events, holds, journal, postings, shards, statements, streams, system, tokens,
+    transfer_batch, transfers, users,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -22,6 +22,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::create))
         .routes(routes!(accounts::read, accounts::change))
         .routes(routes!(accounts::balance))
+        .routes(routes!(streams::of_account))
         .routes(routes!(postings::list))
         .routes(routes!(statements::list, statements::create))
         .routes(routes!(statements::file))
@@ -31,6 +32,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(transfers::create, transfers::list))
         .routes(routes!(transfer_batch::create))
         .routes(routes!(transfers::read))
+        .routes(routes!(streams::of_transfer))
         .routes(routes!(transfers::reverse))
         .routes(routes!(transfers::cancel))
         .routes(routes!(holds::create))

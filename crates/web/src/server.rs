@@ -48,7 +48,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
         router: router(app.clone()),
         head_timeout: settings.head_timeout,
         write_timeout: settings.write_timeout,
-        stopping: CancellationToken::new(),
+        stopping: app.stopping().clone(),
     });
     let mut shutdown = pin!(shutdown);
     loop {
@@ -67,6 +67,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     }
     drop(listener);
     served.stopping.cancel();
+    app.nudges().stop();
     stop(&app, &connections, settings.stop_timeout).await;
     Ok(())
 }

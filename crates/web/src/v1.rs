@@ -8,6 +8,7 @@ pub(crate) mod journal;
 pub(crate) mod postings;
 pub(crate) mod shards;
 pub(crate) mod statements;
+pub(crate) mod streams;
 pub(crate) mod system;
 pub(crate) mod tokens;
 pub(crate) mod transfer_batch;
