@@ -151,6 +151,8 @@ pub(crate) struct Serve {
     pub(crate) hold_expiry_interval_ms: u64,
     /// Most requests a second of one principal; no limit without it.
     pub(crate) rate_limit: Option<NonZeroU32>,
+    /// Most connections open at a time; streams of events have one each, over HTTP/1.
+    pub(crate) connections_max: NonZeroU32,
 }
 
 /// Section `sagas`: transfers between shards.
@@ -195,6 +197,7 @@ impl Default for Serve {
             shards: None,
             hold_expiry_interval_ms: 1000,
             rate_limit: None,
+            connections_max: const { NonZeroU32::new(16_384).expect("not zero") },
         }
     }
 }

@@ -16,6 +16,7 @@ use bank::ports::Env;
 use bank::token::TokenText;
 use bank::{Bank, Caller};
 use ledger::event::Channel;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
         ));
     }
     program.config.kafka.check()?;
+    allow_connections(program.config.serve.connections_max.get());
     #[cfg(feature = "kafka")]
     let bus = crate::adapters::kafka::bus(&program.config.kafka)?;
     #[cfg(not(feature = "kafka"))]
@@ -75,6 +77,7 @@ async fn serve(
         no_auth,
         is_loopback,
         rate_limit: config.serve.rate_limit,
+        connections_max: usize::try_from(config.serve.connections_max.get()).unwrap_or(usize::MAX),
         statements: Some(open.statement_settings(config)),
         #[cfg(feature = "kafka")]
         more_figures: Some(web::MoreFigures(kafka.figures())),
@@ -91,6 +94,23 @@ async fn serve(
     #[cfg(feature = "kafka")]
     kafka.stop();
     served
+}
+
+/// Each connection is an open file, of which a process may have few unless it asks for more. Files of the data folder and
+/// connections to databases need some besides.
+fn allow_connections(connections: u32) {
+    let wanted = u64::from(connections) + 1024;
+    let known = getrlimit(Resource::Nofile);
+    if known.current.is_none_or(|current| wanted <= current) {
+        return;
+    }
+    let current = Some(known.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+    let allowed = setrlimit(Resource::Nofile, Rlimit { current, maximum: known.maximum });
+    if allowed.is_err() || current != Some(wanted) {
+        tracing::warn!(
+            "this process may not open {wanted} files, so that it serves fewer than {connections} connections"
+        );
+    }
 }
 
 /// A worker without input: it records, again and again, that holds whose time is over have expired.

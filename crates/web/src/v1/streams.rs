@@ -196,7 +196,7 @@ impl AccountStream {
 
     /// The postings after the last that was told up to this version, newest first; `None` if they are too many.
     async fn missed(&self, version: u64) -> Result<Option<Vec<PostingRow>>, Fault> {
-        let missed = usize::try_from(version - self.version).unwrap_or(usize::MAX);
+        let missed = usize::try_from(version.saturating_sub(self.version)).unwrap_or(usize::MAX);
         if MISSED_MAX < missed {
             return Ok(None);
         }
