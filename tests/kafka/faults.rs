@@ -4,7 +4,7 @@
 use crate::support::book::Book;
 use crate::support::cluster::Cluster;
 use crate::support::wait::{is_long, rounds, wait_for};
-use crate::world::{Reader, Uses, configuration, expect_published, journal};
+use crate::world::{Reader, Uses, configuration, expect_published, journal, records_of};
 use std::time::Duration;
 use tempfile::TempDir;
 use test_servers::{Kafka, Postgres, Proxy};
@@ -50,9 +50,10 @@ impl World {
         Book::open(&self.cluster).survive(&self.cluster, rounds(ROUNDS), strike);
         let journals = self.cluster.look(0, |bank| (0..SHARDS).map(|shard| journal(bank, shard)).collect::<Vec<_>>());
         let reader = Reader::new(&self.kafka, &self.events, SHARDS.into());
-        let published = reader.read(journals.iter().map(Vec::len).sum());
+        let mut published = Vec::new();
+        reader.read_journals(&journals, &mut published);
         for (shard, journal) in (0..).zip(&journals) {
-            expect_published(published.iter().filter(|record| record.partition == shard), journal);
+            expect_published(records_of(&published, shard).take(journal.len()), journal);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::commands::World;
 use crate::shards::{expect_all_ended, transfers};
 use crate::support::bank::{Bank, Server};
 use crate::support::wait::wait_until;
-use crate::world::{Reader, Record, Uses, expect_published, figure, journal, rounds};
+use crate::world::{Reader, Record, Uses, expect_published, figure, journal, records_of, rounds};
 use std::process::Command;
 use test_servers::{Kafka, Postgres};
 
@@ -39,9 +39,9 @@ impl Nodes {
     #[track_caller]
     fn expect_all_published(&self, bank: &Bank, reader: &Reader, published: &mut Vec<Record>) {
         let journals: Vec<_> = (0..).zip(&self.urls).map(|(shard, _)| journal(bank, shard)).collect();
-        published.extend(reader.read(journals.iter().map(Vec::len).sum::<usize>() - published.len()));
+        reader.read_journals(&journals, published);
         for (shard, journal) in (0..).zip(&journals) {
-            expect_published(published.iter().filter(|record| record.partition == shard), journal);
+            expect_published(records_of(published, shard).take(journal.len()), journal);
         }
     }
 }

@@ -109,14 +109,28 @@ impl Reader {
     #[track_caller]
     pub(crate) fn read(&self, count: usize) -> Vec<Record> {
         let mut records = Vec::new();
-        let waited = now();
+        let mut waited = now();
         while records.len() < count {
             assert!(waited.elapsed() < PATIENCE, "{} of {count} records of {}", records.len(), self.topic);
             if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) {
                 records.push(record(&message));
+                waited = now();
             }
         }
         records
+    }
+
+    /// Reads on until what was read has all that these journals have, one for each partition. Nodes go on telling each other
+    /// that transfers are done, so that more may come.
+    pub(crate) fn read_journals(&self, journals: &[Vec<Value>], read: &mut Vec<Record>) {
+        let has_all = |read: &[Record]| {
+            (0..).zip(journals).all(|(shard, journal)| journal.len() <= records_of(read, shard).count())
+        };
+        let count: usize = journals.iter().map(Vec::len).sum();
+        read.extend(self.read(count.saturating_sub(read.len())));
+        while !has_all(read) {
+            read.extend(self.read(1));
+        }
     }
 
     /// Whether nothing more comes for so long.
@@ -130,6 +144,11 @@ impl Reader {
         }
         true
     }
+}
+
+/// The records of a shard.
+pub(crate) fn records_of(records: &[Record], shard: i32) -> impl Iterator<Item = &Record> {
+    records.iter().filter(move |record| record.partition == shard)
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {
