@@ -277,7 +277,8 @@ pub(crate) fn committed(kafka: &Kafka, topic: &str, partitions: u16) -> Vec<i64>
         .expect("a consumer");
     let mut asked = TopicPartitionList::new();
     (0..partitions).for_each(|partition| _ = asked.add_partition(topic, partition.into()));
-    let Ok(committed) = consumer.committed_offsets(asked, PATIENCE) else { return Vec::new() };
+    // A broker that hung may never answer what it was asked then: it is asked again.
+    let Ok(committed) = consumer.committed_offsets(asked, Duration::from_secs(5)) else { return Vec::new() };
     let offset = |partition: u16| match committed.find_partition(topic, partition.into())?.offset() {
         Offset::Offset(offset) => Some(offset),
         _ => None,
