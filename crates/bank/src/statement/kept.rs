@@ -181,9 +181,23 @@ impl Statements {
     /// something was booked late since: as a further one, which tells of that too. `None` if there is no such account of a
     /// customer.
     ///
+    /// Months that are missing since the last statement before are made first; of an earlier month it tells what the later
+    /// statements took for told. So whatever order they are asked for in, each opens with what the one before closed with.
+    ///
     /// # Errors
     /// A fault of a shard, the keyring or the object store; `Corrupt` as [`Bank::statement`].
     pub async fn make(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
+        let known = self.known(account).await?;
+        let before = known.iter().rev().map(|known| known.0).find(|known| *known < month);
+        let mut missing = before.and_then(Month::next);
+        while let Some(earlier) = missing.filter(|missing| *missing < month) {
+            self.make_one(account, earlier, false).await?;
+            missing = earlier.next();
+        }
+        self.make_one(account, month, again).await
+    }
+
+    async fn make_one(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
         let known = self.known(account).await?;
         let last = known.iter().filter(|known| known.0 == month).map(|known| known.1).max();
         if let (Some(number), false) = (last, again) {
@@ -194,7 +208,20 @@ impl Statements {
             Some((earlier, number)) => self.manifest(account, *earlier, *number).await?.map(|manifest| manifest.told()),
             None => None,
         };
-        let Some((account, statement, told)) = self.read(account, month, told, None).await? else { return Ok(None) };
+        // What was booked after the next one was begun is told by those that come.
+        let after = match known.iter().find(|known| month < known.0) {
+            Some((later, number)) if last.is_none() => self.manifest(account, *later, *number).await?,
+            _ => None,
+        };
+        let version = after.as_ref().map(|after| after.told_version);
+        let Some((account, statement, told)) = self.read(account, month, told, version).await? else { return Ok(None) };
+        if let Some(after) =
+            after.filter(|after| Some(after.month) == month.next() && after.opening != statement.closing)
+        {
+            let detail =
+                format!("the statement {} opens with another balance than {month} closes with", after.file("json"));
+            return Err(Fault::Corrupt { detail });
+        }
         if is_nothing(&account, &statement) {
             return Ok(Some(Made::Nothing));
         }

@@ -226,3 +226,39 @@ fn a_link_is_good_for_its_file_and_its_time_only() {
     world.pass(60_000_000);
     assert!(!statements.is_good(path, expires, signature), "its time is over");
 }
+
+/// A world in which account 7 was paid 1,000 in January 2027, and 10 and 20 in February and March; it is May.
+fn may() -> (World, Statements) {
+    let (world, _, statements) = february();
+    for (days, minor_units) in [(0, 10), (30, 20), (60, 0)] {
+        world.pass(days * DAY_US);
+        if minor_units != 0 {
+            world.pay_in(7, minor_units);
+        }
+    }
+    (world, statements)
+}
+
+#[test]
+fn in_whatever_order_months_are_asked_for_each_opens_with_what_the_one_before_closed_with() {
+    let months = ["2027-01", "2027-02", "2027-03", "2027-04"];
+    let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2], [0, 3, 1, 2], [0, 2, 1, 3]];
+    for order in orders {
+        let (world, statements) = may();
+        for month in order {
+            make(&statements, 7, months[month], false);
+            // Belongs to January, and is told once, wherever it comes.
+            pay_in_late(&world, 7, 1);
+        }
+        world.pass(30 * DAY_US);
+        make(&statements, 7, "2027-05", false);
+        let made = now(statements.list(account(7))).expect("read");
+        assert_eq!(made.iter().map(|made| made.month.to_string()).collect::<Vec<_>>()[..4], months, "{order:?}");
+        let closings: Vec<i128> = made.iter().map(|made| made.closing).collect();
+        let openings: Vec<i128> = made.iter().map(|made| made.opening).collect();
+        assert_eq!((made.len(), &openings[1..]), (5, &closings[..4]), "{order:?}");
+        assert_eq!((openings[0], closings[4]), (0, world.balance(7)), "{order:?}");
+        let told: usize = made.iter().map(|made| made.postings).sum();
+        assert_eq!(told, 7, "{order:?}: each posting is told once");
+    }
+}
