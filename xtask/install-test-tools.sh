@@ -66,6 +66,13 @@ install_schemathesis() {
     touch "$stamp"
 }
 
+# The jars that a Maven file names, into a folder.
+fetch_jars() {
+    mvn -q -B -f "$1" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$2" </dev/null ||
+        fail "Maven could not fetch the jars of $1: check the network"
+}
+
 # The broker's jars; a formatted data folder, which holds no port and is copied for every broker; and an archive of its
 # classes, which makes it start in half the time. The archive fits this path of the jars only, so it is made in place.
 install_kafka() {
@@ -77,9 +84,7 @@ install_kafka() {
     echo "installing Kafka $kafka_version into $folder"
     rm -rf "$folder"
     mkdir -p "$folder"
-    mvn -q -B -f xtask/kafka-broker.xml org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$folder/lib" </dev/null ||
-        fail "Maven could not fetch the jars of Kafka $kafka_version: check the network"
+    fetch_jars xtask/kafka-broker.xml "$folder/lib"
     local ports
     ports=$(python3 -c 'import socket as s; a, b = s.socket(), s.socket(); a.bind(("127.0.0.1", 0)); b.bind(("127.0.0.1", 0)); print(a.getsockname()[1], b.getsockname()[1])')
     kafka_properties "$folder/formatted" "${ports% *}" "${ports#* }" >"$folder/install.properties"
@@ -130,9 +135,7 @@ install_verapdf() {
     fi
     echo "installing veraPDF $verapdf_version into $folder"
     rm -rf "$folder"
-    mvn -q -B -f xtask/verapdf.xml org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$folder/lib" </dev/null ||
-        fail "Maven could not fetch the jars of veraPDF $verapdf_version: check the network"
+    fetch_jars xtask/verapdf.xml "$folder/lib"
     touch "$stamp"
 }
 

@@ -222,8 +222,12 @@ fn an_old_primary_is_not_used_again() {
     server.psql(&database, "update florin.head set epoch = 6");
     let fault = node.submit(vec![transfer(2)]).expect_err("it is refused");
     assert!(fault.to_string().contains("old primary"), "{fault}");
+    let read = || block_on(node.store.account(ask::account(1), clock()()));
+    let fault = read().expect_err("nothing is read there either");
+    assert!(fault.to_string().contains("old primary"), "{fault}");
     server.psql(&database, "update florin.head set epoch = 8");
     node.insist(&[transfer(2)]);
+    assert!(read().expect("it is read again").is_some());
 }
 
 #[test]
