@@ -118,7 +118,7 @@ impl Typesetter {
     /// that are wider by themselves.
     pub(crate) fn broken(&mut self, weight: Weight, text: &str, width: f32) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
-        for word in text.split(' ').filter(|word| !word.is_empty()) {
+        for word in text.split(breaks).filter(|word| !word.is_empty()) {
             if let Some(last) = lines.last_mut() {
                 let longer = format!("{last} {word}");
                 if self.set(weight, &longer).width <= width {
@@ -143,6 +143,11 @@ impl Typesetter {
         let fit = ends.partition_point(|end| self.set(weight, &text[..*end]).width <= width);
         ends[fit.saturating_sub(1)]
     }
+}
+
+/// Whether a line may be broken here. What controls something else than paper is no character to print either.
+fn breaks(character: char) -> bool {
+    character == ' ' || character.is_control()
 }
 
 /// The text in stretches of characters that the same font has.

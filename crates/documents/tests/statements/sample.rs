@@ -39,7 +39,7 @@ fn line(statement: &Statement, number: u64) -> Line {
     let amount = if number.is_multiple_of(3) { 250_000 + i128::from(number) } else { -12_345 - i128::from(number) };
     let booked_at = statement.month.start().saturating_add(number * 3_600_000_000);
     let reference = match number % 5 {
-        1 => Some("=1+1 <rent> & \"more\", flat 12"),
+        1 => Some("=1+1 <rent> &\u{7}\n\"more\", flat 12"),
         2 => {
             Some("Příliš žluťoučký kůň úpěl ďábelské ódy, and on for long enough that the line has to be broken in two")
         }
