@@ -20,6 +20,7 @@ pub mod placement;
 pub mod ports;
 pub mod profile;
 pub mod read;
+pub mod records;
 pub mod relay;
 pub mod sealing;
 pub mod shards;

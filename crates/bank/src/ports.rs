@@ -75,6 +75,47 @@ pub trait ObjectStore: Send + Sync + 'static {
     fn link(&self, name: &str, seconds: u64) -> Option<String>;
 }
 
+/// Small durable records beside the journal: what was set up by calls (preferences, products, standing orders), how far
+/// followers of the journal are, what was delivered, which jobs ran. All nodes of a bank share them. A key is a path such
+/// as `job/close-day/2026-11-20`, and keys are in the order of their bytes.
+pub trait Records: Send + Sync + 'static {
+    /// The record with this key; `None` if there is none.
+    fn get<'a>(&'a self, key: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>>;
+
+    /// Records whose keys begin with `prefix` and come after `after`, in order, at most `count`. To go on, ask with the
+    /// last key.
+    fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>, count: usize) -> Boxed<'a, Result<Vec<Record>, Fault>>;
+
+    /// Makes all changes or, where one of them expects what is not so, none; whether they were made. Durable when the
+    /// future ends. After a fault it is unknown whether they were made.
+    fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>>;
+}
+
+/// A key and what is kept under it.
+pub type Record = (String, Vec<u8>);
+
+/// A change of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordChange {
+    /// Which.
+    pub key: String,
+    /// What must be there for the change to be made.
+    pub expected: Expected,
+    /// What is there then; `None` removes it.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What a change expects of the record it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing: it is changed whatever there is.
+    Anything,
+    /// That there is none.
+    Absent,
+    /// That it is exactly this.
+    Exactly(Vec<u8>),
+}
+
 /// Makes the files of statements.
 pub trait StatementPrinter: Send + Sync + 'static {
     /// The files, each with the ending of its name. `number` counts the account's statements of the month, from 1. The same
