@@ -196,7 +196,7 @@ fn a_folder_of_a_newer_format_is_refused() {
 #[test]
 fn the_first_start_leaves_a_token_for_its_owner_only() {
     let bank = Bank::open_with_tokens();
-    for name in ["admin.token", "keyring", "master.key"] {
+    for name in ["admin.token", "keyring", "master.key", "records"] {
         let mode = std::fs::metadata(bank.folder().join(name)).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }

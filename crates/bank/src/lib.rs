@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod ingest;
 pub mod journal;
+pub mod lease;
 pub mod line;
 pub mod locale;
 pub mod month;

@@ -84,10 +84,15 @@ pub trait Records: Send + Sync + 'static {
 
     /// Records whose keys begin with `prefix` and come after `after`, in order, at most `count`. To go on, ask with the
     /// last key.
-    fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>, count: usize) -> Boxed<'a, Result<Vec<Record>, Fault>>;
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        count: usize,
+    ) -> Boxed<'a, Result<Vec<Record>, Fault>>;
 
-    /// Makes all changes or, where one of them expects what is not so, none; whether they were made. Durable when the
-    /// future ends. After a fault it is unknown whether they were made.
+    /// Makes all changes, each of another key, or, where one of them expects what is not so, none; whether they were made.
+    /// Durable when the future ends. After a fault it is unknown whether they were made.
     fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>>;
 }
 

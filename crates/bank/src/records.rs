@@ -1,5 +1,7 @@
 //! Records that are JSON, and a place for records in memory.
 
+pub mod contract;
+
 use crate::ports::{Boxed, Expected, Record, RecordChange, Records};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -7,4 +7,5 @@ pub(crate) mod keyring;
 pub(crate) mod keys;
 pub(crate) mod object_folder;
 pub(crate) mod printer;
+pub(crate) mod records;
 pub(crate) mod secret_file;

@@ -13,7 +13,7 @@ use crate::storage::{Engine, may_have_bank};
 use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
-use bank::ports::Bus;
+use bank::ports::{Bus, Records};
 use bank::statement::kept::Statements;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,9 @@ pub(crate) struct OpenBank {
     pub(crate) env: Arc<Machine>,
     /// The keys of its sealed data.
     pub(crate) keyring: Arc<Keys>,
+    /// Its small records beside the journal.
+    #[expect(dead_code, reason = "what uses them comes with the next commits")]
+    pub(crate) records: Arc<dyn Records>,
     /// Its statements.
     pub(crate) statements: Statements,
     engine: Engine,
@@ -108,12 +111,13 @@ impl Program {
         }
         let stores = engine.stores();
         let keyring = Arc::new(engine.open_keys(&self.config, self.runtime.handle())?);
+        let records: Arc<dyn Records> = Arc::new(engine.open_records(&self.config)?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         self.runtime.block_on(bank.reload_placement())?;
         let statements = self.statements(&bank)?;
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
-        Ok(OpenBank { bank, env, keyring, statements, engine, workers, runtime })
+        Ok(OpenBank { bank, env, keyring, records, statements, engine, workers, runtime })
     }
 
     fn statements(&self, bank: &Arc<Bank>) -> Result<Statements, Failure> {

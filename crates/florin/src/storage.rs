@@ -4,6 +4,8 @@ use crate::adapters::env::Machine;
 use crate::adapters::keyring::KeyringFile;
 use crate::adapters::keyring::table::KeyringTable;
 use crate::adapters::keys::Keys;
+use crate::adapters::records::KeptRecords;
+use crate::adapters::records::file::RecordFile;
 use crate::config::{Config, EngineKind};
 use crate::failure::{ExitStatus, Failure};
 use bank::ports::Env;
@@ -99,6 +101,17 @@ impl Engine {
                     .block_on(KeyringTable::open(engine.sealing_keys(), &master))
                     .map(|table| Keys::Table(Box::new(table)))
             }
+        }
+    }
+
+    /// The small records beside its journal.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub(crate) fn open_records(&self, config: &Config) -> Result<KeptRecords, Failure> {
+        match self {
+            Engine::Embedded(_) => RecordFile::open(&config.data.folder).map(KeptRecords::File),
+            Engine::Postgres(engine) => Ok(KeptRecords::Table(engine.records())),
         }
     }
 

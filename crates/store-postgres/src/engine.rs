@@ -8,6 +8,7 @@ use crate::health::Health;
 use crate::load::{Cache, Identity};
 use crate::migrate::{Asked, dealt_to, identify, migrate};
 use crate::read::Reads;
+use crate::records::RecordTable;
 use crate::sealing_keys::SealingKeys;
 use crate::session::confirm;
 use crate::shard::Shard;
@@ -223,6 +224,15 @@ impl Engine {
     pub fn sealing_keys(&self) -> SealingKeys {
         let first = self.shards.first().expect("a bank has at least one shard");
         SealingKeys { reads: first.reads.clone(), runtime: first.runtime.clone() }
+    }
+
+    /// The small records beside the journal, which the first shard has.
+    ///
+    /// # Panics
+    /// Never: a bank has at least one shard.
+    pub fn records(&self) -> RecordTable {
+        let first = self.shards.first().expect("a bank has at least one shard");
+        RecordTable { reads: first.reads.clone(), runtime: first.runtime.clone() }
     }
 
     /// Whether this call made the bank.

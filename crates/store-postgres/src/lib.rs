@@ -11,6 +11,7 @@
 //! | `committer` | gathers, commits, and learns what became of a commit that was not answered |
 //! | `load`, `decide`, `commit` | the three steps of a batch |
 //! | `journal`, `row`, `value` | entries, rows and values as the database has them |
+//! | `records`, `sealing_keys` | tables that all nodes share and that are not of the journal |
 //! | `query`, `read` | lists and history |
 //! | `verify` | recomputes everything from the journal |
 //! | `migrate`, `connect`, `session` | schema, connections, prepared statements |
@@ -31,6 +32,7 @@ mod migrate;
 mod open;
 mod query;
 mod read;
+pub mod records;
 mod row;
 pub mod sealing_keys;
 mod session;

@@ -1,0 +1,52 @@
+//! Work that one node at a time does.
+
+use bank::lease::{LEASE_LEAST_US, Lease};
+use bank::records::MemoryRecords;
+use futures_util::FutureExt;
+use ledger::time::Timestamp;
+use std::sync::Arc;
+use store::Fault;
+
+const START_US: u64 = 1_800_000_000_000_000;
+
+fn at(after_us: u64) -> Timestamp {
+    Timestamp::from_microseconds(START_US + after_us).expect("a time")
+}
+
+fn two_holders() -> (Lease, Lease) {
+    let records = Arc::new(MemoryRecords::default());
+    let lease = |holder| Lease::new(records.clone(), "sweeping", holder, LEASE_LEAST_US);
+    (lease(1), lease(2))
+}
+
+fn take(lease: &Lease, after_us: u64) -> Option<Timestamp> {
+    let taken: Result<_, Fault> = lease.take(at(after_us)).now_or_never().expect("memory does not wait");
+    taken.expect("memory has no faults")
+}
+
+#[test]
+fn a_lease_has_one_holder_until_it_is_over() {
+    let (one, other) = two_holders();
+    assert_eq!(take(&one, 0), Some(at(LEASE_LEAST_US / 3)));
+    assert_eq!(take(&other, LEASE_LEAST_US - 1), None);
+    assert_eq!(take(&other, LEASE_LEAST_US), Some(at(LEASE_LEAST_US + LEASE_LEAST_US / 3)));
+    assert_eq!(take(&one, LEASE_LEAST_US + 1), None);
+}
+
+#[test]
+fn a_renewed_lease_lasts_from_then_on() {
+    let (one, other) = two_holders();
+    assert!(take(&one, 0).is_some());
+    assert!(take(&one, LEASE_LEAST_US / 2).is_some());
+    assert_eq!(take(&other, LEASE_LEAST_US), None);
+}
+
+#[test]
+fn a_lease_that_is_given_up_is_free_at_once_and_only_its_holder_gives_it_up() {
+    let (one, other) = two_holders();
+    assert!(take(&one, 0).is_some());
+    other.give_up().now_or_never().expect("memory does not wait").expect("no fault");
+    assert_eq!(take(&other, 1), None);
+    one.give_up().now_or_never().expect("memory does not wait").expect("no fault");
+    assert!(take(&other, 1).is_some());
+}
