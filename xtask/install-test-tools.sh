@@ -3,7 +3,8 @@
 #
 # From the distribution: a C compiler and make, the part of Python that makes virtual environments, Java, Maven,
 # PostgreSQL, and programs that read PDF and check XML. Into target/test-tools: schemathesis, which holds the running
-# server against its own OpenAPI document, Apache Kafka, and veraPDF, which holds PDF files against their standards.
+# server against its own OpenAPI document, Apache Kafka, veraPDF, which holds PDF files against their standards, and
+# versitygw, a server with the interface of S3, which Go builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +13,8 @@ schemathesis_version=4.32.5
 kafka_version=4.3.1
 # Also in xtask/verapdf.xml.
 verapdf_version=1.30.2
+# Also in crates/test-servers/src/s3.rs.
+versitygw_version=1.8.0
 
 fail() {
     echo "error: $*, then run the command again" >&2
@@ -139,6 +142,25 @@ install_verapdf() {
     touch "$stamp"
 }
 
+# Built apart from Go's own folder, whose modules are not needed afterwards.
+install_versitygw() {
+    local folder=$PWD/target/test-tools/versitygw
+    local stamp=$folder/installed-$versitygw_version
+    if [ -f "$stamp" ]; then
+        return
+    fi
+    command -v go >/dev/null || fail "install Go 1.25 or newer (https://go.dev/dl), which builds versitygw"
+    echo "building versitygw $versitygw_version into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    GOBIN=$folder GOPATH=$folder/build GOFLAGS=-modcacherw \
+        go install "github.com/versity/versitygw/cmd/versitygw@v$versitygw_version" </dev/null ||
+        fail "Go could not build versitygw $versitygw_version: check the network"
+    rm -rf "$folder/build"
+    touch "$stamp"
+}
+
 install_schemathesis
 install_kafka
 install_verapdf
+install_versitygw

@@ -72,7 +72,7 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// A link by which whoever has it reads the object for so many seconds; `None` where the bank itself gives the object
     /// out.
-    fn link(&self, name: &str, seconds: u64) -> Option<String>;
+    fn link<'a>(&'a self, name: &'a str, seconds: u64) -> Boxed<'a, Result<Option<String>, Fault>>;
 }
 
 /// Small durable records beside the journal: what was set up by calls (preferences, products, standing orders), how far

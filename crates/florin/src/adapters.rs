@@ -5,7 +5,10 @@ pub(crate) mod env;
 pub(crate) mod kafka;
 pub(crate) mod keyring;
 pub(crate) mod keys;
+#[cfg(feature = "s3")]
+pub(crate) mod object_bucket;
 pub(crate) mod object_folder;
+pub(crate) mod object_name;
 pub(crate) mod printer;
 pub(crate) mod records;
 pub(crate) mod secret_file;

@@ -2,9 +2,13 @@
 //! read here and nowhere else.
 
 mod kafka;
+mod objects;
 mod statements;
 
 pub(crate) use kafka::Kafka;
+pub(crate) use objects::Objects;
+#[cfg(all(test, feature = "s3"))]
+pub(crate) use objects::Secret;
 pub(crate) use statements::Statements;
 
 use crate::failure::Failure;
@@ -37,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// The cluster that events come from and go to.
     pub(crate) kafka: Kafka,
+    /// The bucket for files, if they are not in a folder.
+    pub(crate) objects: Objects,
     /// Statements and their files.
     pub(crate) statements: Statements,
     /// Faults of the disk, for tests.

@@ -2,6 +2,8 @@
 
 use crate::adapters::env::Machine;
 use crate::adapters::keys::Keys;
+#[cfg(feature = "s3")]
+use crate::adapters::object_bucket::ObjectBucket;
 use crate::adapters::object_folder::ObjectFolder;
 use crate::adapters::printer::Printer;
 use crate::cli::{Global, Remote};
@@ -13,7 +15,7 @@ use crate::storage::{Engine, may_have_bank};
 use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
-use bank::ports::{Bus, Records};
+use bank::ports::{Bus, ObjectStore, Records};
 use bank::statement::kept::Statements;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -114,16 +116,26 @@ impl Program {
         let records: Arc<dyn Records> = Arc::new(engine.open_records(&self.config)?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         self.runtime.block_on(bank.reload_placement())?;
-        let statements = self.statements(&bank)?;
+        let statements = self.statements(&bank, &env)?;
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         Ok(OpenBank { bank, env, keyring, records, statements, engine, workers, runtime })
     }
 
-    fn statements(&self, bank: &Arc<Bank>) -> Result<Statements, Failure> {
-        let config = &self.config.statements;
-        let (objects, printer) = (ObjectFolder::new(self.objects_folder()), Printer::new(config)?);
-        Ok(Statements::new(bank.clone(), Arc::new(objects), Arc::new(printer)))
+    fn statements(&self, bank: &Arc<Bank>, env: &Arc<Machine>) -> Result<Statements, Failure> {
+        let printer = Printer::new(&self.config.statements)?;
+        Ok(Statements::new(bank.clone(), self.objects(env)?, Arc::new(printer)))
+    }
+
+    /// Where files for customers are kept: the bucket that is configured, else a folder.
+    #[cfg_attr(not(feature = "s3"), expect(unused_variables, reason = "a folder needs no clock"))]
+    fn objects(&self, env: &Arc<Machine>) -> Result<Arc<dyn ObjectStore>, Failure> {
+        self.config.objects.check(self.config.statements.link_s)?;
+        #[cfg(feature = "s3")]
+        if self.config.objects.bucket.is_some() {
+            return Ok(Arc::new(ObjectBucket::new(&self.config.objects, env.clone())?));
+        }
+        Ok(Arc::new(ObjectFolder::new(self.objects_folder())))
     }
 
     /// Where files for customers are kept.

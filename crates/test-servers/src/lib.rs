@@ -6,9 +6,11 @@ mod kafka;
 mod postgres;
 mod process;
 mod proxy;
+mod s3;
 
 pub use disk::Disk;
 pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::{Process, free_ports};
 pub use proxy::{Lost, Proxy};
+pub use s3::S3;

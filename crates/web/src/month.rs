@@ -91,6 +91,6 @@ pub(crate) async fn download(call: Read) -> Reply {
     problems.check()?;
     find(&call.app, account).await?;
     let manifest = statements::latest(&call.app, account, month).await?;
-    let url = statements::url(&call, &manifest.file("pdf"))?;
+    let url = statements::url(&call, &manifest.file("pdf")).await?;
     serialised(200, &schema::short::Download { code: 200, path: url })
 }

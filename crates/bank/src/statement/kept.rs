@@ -123,6 +123,18 @@ fn name(account: AccountId, month: Month, number: u32, ending: &str) -> String {
     }
 }
 
+/// What kind of file stands under a name.
+pub fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "pdf")) => "application/pdf",
+        Some((_, "csv")) => "text/csv; charset=utf-8",
+        Some((_, "xml")) => "application/xml",
+        Some((_, "json")) => "application/json",
+        Some((_, "zip")) => "application/zip",
+        _ => "application/octet-stream",
+    }
+}
+
 /// Month and number in the name of a manifest.
 fn manifest_of(account: AccountId, object: &str) -> Option<(Month, u32)> {
     let (month, file) = object.strip_prefix(&format!("{account}/"))?.split_once('/')?;
@@ -298,12 +310,15 @@ impl Statements {
     }
 
     /// A link to a file, good for so many seconds: of the object store, or what follows the path of this bank's own files.
-    pub fn link(&self, name: &str, seconds: u64) -> Link {
-        if let Some(url) = self.objects.link(name, seconds) {
-            return Link::Elsewhere(url);
+    ///
+    /// # Errors
+    /// A fault of the object store.
+    pub async fn link(&self, name: &str, seconds: u64) -> Result<Link, Fault> {
+        if let Some(url) = self.objects.link(name, seconds).await? {
+            return Ok(Link::Elsewhere(url));
         }
         let expires = self.bank.now().microseconds() / 1_000_000 + seconds;
-        Link::Here(format!("{name}?expires={expires}&signature={}", self.signature(name, expires).to_hex()))
+        Ok(Link::Here(format!("{name}?expires={expires}&signature={}", self.signature(name, expires).to_hex())))
     }
 
     /// Whether a link of this bank's own is good now: neither altered nor over.

@@ -49,8 +49,8 @@ impl ObjectStore for Objects {
         Box::pin(async { Ok(names) })
     }
 
-    fn link(&self, _name: &str, _seconds: u64) -> Option<String> {
-        None
+    fn link<'a>(&'a self, _: &'a str, _: u64) -> Boxed<'a, Result<Option<String>, Fault>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 
@@ -167,7 +167,7 @@ impl ObjectStore for Late {
         self.objects.list(folder)
     }
 
-    fn link(&self, name: &str, seconds: u64) -> Option<String> {
+    fn link<'a>(&'a self, name: &'a str, seconds: u64) -> Boxed<'a, Result<Option<String>, Fault>> {
         self.objects.link(name, seconds)
     }
 }
@@ -212,7 +212,7 @@ fn an_account_has_no_statement_of_a_time_before_it() {
 fn a_link_is_good_for_its_file_and_its_time_only() {
     let (world, _objects, statements) = february();
     let name = made_now(make(&statements, 7, "2027-01", false)).file("pdf");
-    let Link::Here(link) = statements.link(&name, 60) else { panic!("a link of the bank's own") };
+    let Link::Here(link) = now(statements.link(&name, 60)).expect("a link") else { panic!("a link of the bank's own") };
     let (path, query) = link.split_once("?expires=").expect("a time");
     let (expires, signature) = query.split_once("&signature=").expect("a signature");
     let expires: u64 = expires.parse().expect("a number");

@@ -1,5 +1,6 @@
 //! A folder as the place where files for customers are kept. Each is there whole and durable, or not at all.
 
+use crate::adapters::object_name::is_object_name;
 use bank::ports::{Boxed, ObjectStore};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
@@ -39,12 +40,7 @@ impl ObjectFolder {
 
     /// Names come from links too: nothing in them leads out of the folder.
     fn path(&self, name: &str) -> Option<PathBuf> {
-        let is_plain = |part: &str| {
-            let characters = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-            characters && !part.is_empty() && !part.starts_with('.')
-        };
-        let name = name.strip_suffix('/').unwrap_or(name);
-        name.split('/').all(is_plain).then(|| self.folder.join(name))
+        is_object_name(name).then(|| self.folder.join(name.trim_end_matches('/')))
     }
 
     fn store(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
@@ -129,8 +125,8 @@ impl ObjectStore for ObjectFolder {
         }))
     }
 
-    fn link(&self, _name: &str, _seconds: u64) -> Option<String> {
-        None
+    fn link<'a>(&'a self, _: &'a str, _: u64) -> Boxed<'a, std::result::Result<Option<String>, Fault>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 

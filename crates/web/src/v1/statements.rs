@@ -11,7 +11,7 @@ use crate::{App, StatementSettings, schema};
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use bank::month::Month;
-use bank::statement::kept::{Link, Made, Manifest};
+use bank::statement::kept::{Link, Made, Manifest, media_type};
 use ledger::amount::Decimal;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
@@ -35,7 +35,10 @@ pub(crate) async fn list(call: Read) -> Reply {
     find(&call.app, account).await?;
     let mut manifests = settings(&call.app)?.statements.list(account).await?;
     manifests.reverse();
-    let items = manifests.iter().map(|manifest| shown(&call, manifest)).collect::<Result<_, _>>()?;
+    let mut items = Vec::with_capacity(manifests.len());
+    for manifest in &manifests {
+        items.push(shown(&call, manifest).await?);
+    }
     serialised(200, &answers::Statements { items })
 }
 
@@ -63,7 +66,7 @@ pub(crate) async fn create(call: Ask) -> Reply {
         Made::Before(manifest) => (200, manifest),
         Made::Nothing => return Err(nothing(account, month)),
     };
-    serialised(status, &shown(&call, &manifest)?)
+    serialised(status, &shown(&call, &manifest).await?)
 }
 
 /// A file of a statement, for whoever has a link to it.
@@ -104,15 +107,6 @@ pub(crate) async fn file(call: Read) -> Reply {
     Ok(response)
 }
 
-fn media_type(name: &str) -> &'static str {
-    match name.rsplit_once('.') {
-        Some((_, "pdf")) => "application/pdf",
-        Some((_, "csv")) => "text/csv; charset=utf-8",
-        Some((_, "xml")) => "application/xml",
-        _ => "application/octet-stream",
-    }
-}
-
 fn settings(app: &App) -> Result<&StatementSettings, Problem> {
     let settings = app.settings().statements.as_ref();
     settings.ok_or_else(|| Problem::new(Code::NotAvailableYet, "this server keeps no statements"))
@@ -149,10 +143,10 @@ pub(crate) async fn latest(app: &App, account: AccountId, month: Month) -> Resul
 /// A link to a file.
 ///
 /// # Errors
-/// `not_available_yet`.
-pub(crate) fn url<const BYTES: usize>(call: &Call<BYTES>, name: &str) -> Result<String, Problem> {
+/// `not_available_yet`, or a fault of the object store.
+pub(crate) async fn url<const BYTES: usize>(call: &Call<BYTES>, name: &str) -> Result<String, Problem> {
     let settings = settings(&call.app)?;
-    let link = match settings.statements.link(name, settings.link_seconds) {
+    let link = match settings.statements.link(name, settings.link_seconds).await? {
         Link::Elsewhere(url) => return Ok(url),
         Link::Here(link) => format!("{FILES}{link}"),
     };
@@ -163,10 +157,15 @@ pub(crate) fn url<const BYTES: usize>(call: &Call<BYTES>, name: &str) -> Result<
     Ok(host.map_or_else(|| link.clone(), |host| format!("http://{host}{link}")))
 }
 
-fn shown<const BYTES: usize>(call: &Call<BYTES>, manifest: &Manifest) -> Result<answers::Statement, Problem> {
+async fn shown<const BYTES: usize>(call: &Call<BYTES>, manifest: &Manifest) -> Result<answers::Statement, Problem> {
     let scale = manifest.currency.parse().map_or(0, Currency::scale);
     let money = |minor_units| Decimal { minor_units, scale }.to_string();
-    let link = |ending| url(call, &manifest.file(ending));
+    let [pdf, csv, xml] = ["pdf", "csv", "xml"].map(|ending| manifest.file(ending));
+    let files = answers::StatementFiles {
+        pdf: url(call, &pdf).await?,
+        csv: url(call, &csv).await?,
+        xml: url(call, &xml).await?,
+    };
     Ok(answers::Statement {
         account_id: manifest.account_id.to_string(),
         month: manifest.month.to_string(),
@@ -175,6 +174,6 @@ fn shown<const BYTES: usize>(call: &Call<BYTES>, manifest: &Manifest) -> Result<
         opening: money(manifest.opening),
         closing: money(manifest.closing),
         postings: manifest.postings,
-        files: answers::StatementFiles { pdf: link("pdf")?, csv: link("csv")?, xml: link("xml")? },
+        files,
     })
 }
