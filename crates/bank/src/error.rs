@@ -56,3 +56,8 @@ pub fn invalid_amount(name: &str, error: AmountError, currency: Option<Currency>
         Some((currency, scale)) => format!("`{name}`: {error}; {currency} has {scale} decimals"),
     }
 }
+
+/// A no that follows from what was set up, with its stable code.
+pub(crate) fn refused(code: &'static str, detail: impl Into<String>) -> BankError {
+    BankError::Malformed { code, detail: detail.into() }
+}

@@ -5,12 +5,15 @@
 //! the rest. Nothing here decides about money; the rule book does, behind `store::Store`.
 
 mod between;
+pub mod business_date;
+pub mod calendar;
 pub mod clearing;
 pub mod dead_letter;
 pub mod digest;
 pub mod error;
 pub mod event;
 pub mod ingest;
+pub mod interest;
 pub mod journal;
 pub mod lease;
 pub mod line;

@@ -195,7 +195,7 @@ impl Bank {
     }
 
     /// The account's postings with these value dates, newest first, after a version if one is named.
-    async fn rows(
+    pub(crate) async fn rows(
         &self,
         account: AccountId,
         since: Option<Timestamp>,

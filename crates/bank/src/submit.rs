@@ -8,6 +8,7 @@ use crate::error::BankError;
 use crate::moving::{Patience, elsewhere};
 use crate::{Bank, Caller};
 use futures_util::future::join_all;
+use ledger::account::SystemAccount;
 use ledger::command::{AtHome, Command, OpenAccount, UpdateCustomer};
 use ledger::event::{Context, Key};
 use ledger::ids::{AccountId, HoldId, ShardId, TransferId, slot};
@@ -269,12 +270,19 @@ impl Bank {
         }
     }
 
-    /// Of transfers the first account debited counts; for a deposit the one credited.
+    /// Of transfers the first account debited counts; for a deposit the one credited, and for interest that the bank pays:
+    /// its own account is another one on each shard, and would make another key of an account that moved.
     pub(crate) fn home_of_transfers(&self, transfers: &[Transfer]) -> Home {
         let Some((first, leg)) = transfers.first().and_then(|first| Some((first, first.legs.first()?))) else {
             return Home::new(ShardId::default(), Scope::Text);
         };
-        self.home_of_account(if first.kind == TransferKind::Deposit { leg.to } else { leg.from })
+        let is_paid_by_the_bank = SystemAccount::from_id(leg.from).is_some();
+        let by_credit = match first.kind {
+            TransferKind::Deposit => true,
+            TransferKind::Interest => is_paid_by_the_bank,
+            _ => false,
+        };
+        self.home_of_account(if by_credit { leg.to } else { leg.from })
     }
 
     fn home_of_account(&self, id: AccountId) -> Home {

@@ -1,0 +1,392 @@
+//! Closing a day: the interest of every account for it, exactly once, whoever does it and however often.
+//!
+//! A chunk of accounts is brought from the end of the day before to the end of this one in memory, what is due is posted,
+//! and then its record is replaced, if it is still the one that was read. Who dies in between leaves the record as it was:
+//! the next one comes to the same postings, which replay. Two who do the same chunk at once write the same.
+
+use super::Interest;
+use super::catalogue::{Assignment, CHUNKS, Catalogue, Plan};
+use super::correction::Differences;
+use super::movements::{Movement, Movements, gain};
+use super::parts::Parts;
+use super::posting::Due;
+use super::product::Period;
+use super::state::{Row, State};
+use super::too_much;
+use crate::business_date::{self, ClosedDay};
+use crate::ports::{Expected, RecordChange};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use ledger::account::AccountKind;
+use ledger::currency::Currency;
+use ledger::ids::AccountId;
+use ledger::time::{Day, Timestamp};
+use serde_json::json;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use store::Fault;
+
+/// Chunks worked on at a time: one's postings become durable while the next is reckoned.
+const CHUNKS_AT_ONCE: usize = 4;
+
+/// What the close of a day did. A repeat did nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The day.
+    pub day: Day,
+    /// Accounts with a product.
+    pub accounts: u64,
+    /// Postings of interest.
+    pub posted: u64,
+    /// Postings that correct earlier ones.
+    pub corrections: u64,
+    /// Postings that were refused; what they were about stays in the accounts' carry.
+    pub refused: u64,
+    /// What was posted, in minor units.
+    pub sums: BTreeMap<Currency, i128>,
+}
+
+/// Why a day was not closed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CloseError {
+    /// It is not over.
+    #[error("the day {day} is not over before {until}; close it then")]
+    NotOver {
+        /// The day.
+        day: Day,
+        /// When it is.
+        until: Timestamp,
+    },
+    /// Machinery failed. What was closed stays closed; the rest is closed by the next call.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Closed {
+    fn new(day: Day) -> Closed {
+        Closed { day, accounts: 0, posted: 0, corrections: 0, refused: 0, sums: BTreeMap::new() }
+    }
+
+    fn add(&mut self, other: Closed) {
+        self.accounts += other.accounts;
+        self.posted += other.posted;
+        self.corrections += other.corrections;
+        self.refused += other.refused;
+        for (currency, sum) in other.sums {
+            *self.sums.entry(currency).or_insert(0) += sum;
+        }
+    }
+}
+
+/// What all chunks of a day share.
+struct Today<'a> {
+    day: Day,
+    start: Timestamp,
+    end: Timestamp,
+    catalogue: &'a Catalogue,
+}
+
+impl Interest {
+    /// Closes the days up to this one that are not closed, one after the other; without a day, up to the last that is over.
+    /// In a bank that never closed a day it closes just that one.
+    ///
+    /// # Errors
+    /// As [`CloseError`] says.
+    pub async fn close_until(&self, last: Option<Day>) -> Result<Vec<Closed>, CloseError> {
+        let today = self.calendar.day(self.bank.now());
+        let last = last.unwrap_or(Day::new(today.number() - 1));
+        let mut done = Vec::new();
+        loop {
+            let before = business_date::closed(self.records()).await?;
+            let next = before.as_ref().map_or(last, |before| Day::new(before.day.number() + 1));
+            if last < next {
+                return Ok(done);
+            }
+            done.push(self.close(next, before).await?);
+        }
+    }
+
+    async fn close(&self, day: Day, before: Option<ClosedDay>) -> Result<Closed, CloseError> {
+        let (start, end) = (self.calendar.start(day), self.calendar.end(day));
+        let is_over = end <= self.bank.now() && self.bank.nothing_more_before(end).await?;
+        if !is_over {
+            return Err(CloseError::NotOver { day, until: end });
+        }
+        let catalogue = self.catalogue().await?;
+        let today = Today { day, start, end, catalogue: &catalogue };
+        let (done, until) = if catalogue.first_day().is_some_and(|first| first <= day) {
+            let after = before.as_ref().map_or(&[][..], |before| &before.until);
+            self.close_accounts(&today, after).await?
+        } else {
+            (Closed::new(day), Vec::new())
+        };
+        let closed = ClosedDay { day, until };
+        let is_noted = business_date::note(self.records(), before.as_ref(), &closed).await?;
+        if is_noted {
+            return Ok(done);
+        }
+        // Somebody else closed it at the same time, and told of it first.
+        match business_date::closed(self.records()).await? {
+            Some(known) if day <= known.day => Ok(Closed::new(day)),
+            _ => Err(Fault::Unavailable { reason: format!("another node closes days too; close {day} again") }.into()),
+        }
+    }
+
+    /// The interest of all accounts for a day; how far each journal was read.
+    async fn close_accounts(&self, today: &Today<'_>, after: &[u64]) -> Result<(Closed, Vec<u64>), Fault> {
+        let opening = if self.is_new().await? {
+            Some(self.bank.movements(&[], Timestamp::ZERO, today.start).await?)
+        } else {
+            None
+        };
+        let after = opening.as_ref().map_or(after, |opening| &opening.until);
+        let movements = self.bank.movements(after, today.start, today.end).await?;
+        let Movements { chunks, until } = movements;
+        let mut openings = opening.map_or_else(Vec::new, |opening| opening.chunks);
+        openings.resize_with(chunks.len(), HashMap::new);
+        let work = (0..CHUNKS).zip(openings).zip(chunks);
+        let work = work.map(|((number, opening), movements)| self.close_chunk(today, number, opening, movements));
+        let mut all = stream::iter(work).buffer_unordered(CHUNKS_AT_ONCE);
+        let mut done = Closed::new(today.day);
+        while let Some(chunk) = all.try_next().await? {
+            done.add(chunk);
+        }
+        Ok((done, until))
+    }
+
+    /// Whether a chunk of accounts has no state yet.
+    async fn is_new(&self) -> Result<bool, Fault> {
+        for number in 0..CHUNKS {
+            if self.records().get(&state_key(number)).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn close_chunk(
+        &self,
+        today: &Today<'_>,
+        number: u16,
+        opening: HashMap<AccountId, Movement>,
+        movements: HashMap<AccountId, Movement>,
+    ) -> Result<Closed, Fault> {
+        let key = state_key(number);
+        let kept = self.records().get(&key).await?;
+        let rows = match kept.as_deref().map(|kept| State::decode(&key, kept)).transpose()? {
+            Some(state) if today.day <= state.through => return Ok(Closed::new(today.day)),
+            Some(state) if state.through.number() + 1 == today.day.number() => state.rows,
+            Some(state) => {
+                let detail = format!("{key} is as of {}, so {} cannot be closed", state.through, today.day);
+                return Err(Fault::Corrupt { detail });
+            }
+            None => {
+                let mut rows = with_opened(Vec::new(), &opening);
+                self.move_on(&mut rows, opening, today.start, today.start).await?;
+                rows
+            }
+        };
+        let mut rows = with_opened(rows, &movements);
+        let assigned = self.assignments_of(number).await?;
+        let (mut done, mut due) = (Closed::new(today.day), Vec::new());
+        let mut plans = Plans::new(today.catalogue, &assigned);
+        let movements = self.checked(&rows, movements, today.start, today.end).await?;
+        for (index, row) in rows.iter_mut().enumerate() {
+            let plan = plans.of(row);
+            if let Some(movement) = movements.get(&row.account) {
+                if !movement.late.is_empty() {
+                    let differences = self.differences(today.day, row, &plan, &movement.late).await?;
+                    correct(row, today.day, differences, |item| due.push((index, item)))?;
+                }
+                row.balance += movement.gain;
+                row.version = row.version.max(movement.last);
+            }
+            let Some((product, period)) = plan.on(today.day) else { continue };
+            done.accounts += 1;
+            let accrual = product.accrual(today.day, row.balance);
+            let accrued = accrual.and_then(|accrual| row.accrued.checked_add(accrual));
+            row.accrued = accrued.ok_or_else(|| too_much(row.account))?;
+            if period.last == today.day
+                && let Some(item) = end_period(row, period, &product.id)?
+            {
+                due.push((index, item));
+            }
+        }
+        let changes = self.pay(today, &mut rows, due, &mut done).await?;
+        self.keep(today, number, kept, rows, changes).await?;
+        Ok(done)
+    }
+
+    /// Posts what is due and takes the outcome into the rows.
+    async fn pay(
+        &self,
+        today: &Today<'_>,
+        rows: &mut [Row],
+        due: Vec<(usize, Due)>,
+        done: &mut Closed,
+    ) -> Result<Vec<RecordChange>, Fault> {
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (places, due): (Vec<usize>, Vec<Due>) = due.into_iter().unzip();
+        let refused = self.post(&due, today.end).await?;
+        let mut changes = Vec::new();
+        for ((place, due), refused) in places.into_iter().zip(&due).zip(refused) {
+            let Some(row) = rows.get_mut(place) else { continue };
+            let Some(code) = refused else {
+                row.balance += due.amount;
+                *done.sums.entry(due.currency).or_insert(0) += due.amount;
+                *(if due.corrected_on.is_some() { &mut done.corrections } else { &mut done.posted }) += 1;
+                continue;
+            };
+            done.refused += 1;
+            let back = Parts::of_minor_units(due.amount).and_then(|amount| row.carry.checked_add(amount));
+            row.carry = back.ok_or_else(|| too_much(row.account))?;
+            let key = format!("interest/refused/{}/{}/{}", today.day, due.account, due.period.first);
+            let told = json!({"amount": due.amount.to_string(), "currency": due.currency.code(), "code": code,
+                "product": due.product, "from": due.period.first.to_string(), "until": due.period.last.to_string()});
+            changes.push(RecordChange::put(key, &told)?);
+        }
+        Ok(changes)
+    }
+
+    async fn keep(
+        &self,
+        today: &Today<'_>,
+        number: u16,
+        kept: Option<Vec<u8>>,
+        rows: Vec<Row>,
+        mut changes: Vec<RecordChange>,
+    ) -> Result<(), Fault> {
+        let state = State { through: today.day, rows };
+        let expected = kept.map_or(Expected::Absent, Expected::Exactly);
+        changes.push(RecordChange { key: state_key(number), expected, value: Some(state.encode()) });
+        // Where it is no longer what was read, somebody else did the same.
+        self.records().change(changes).await.map(|_| ())
+    }
+
+    /// The movements of accounts, each without a gap after what its row knows. Where the clocks of two shards differ while
+    /// an account moves, its postings are not in the order of their times: then the account is read by itself.
+    async fn checked(
+        &self,
+        rows: &[Row],
+        mut movements: HashMap<AccountId, Movement>,
+        day_start: Timestamp,
+        end: Timestamp,
+    ) -> Result<HashMap<AccountId, Movement>, Fault> {
+        for row in rows {
+            let has_gap = movements.get(&row.account).is_some_and(|movement| !movement.continues(row.version));
+            if has_gap {
+                movements.insert(row.account, self.read_alone(row, day_start, end).await?);
+            }
+        }
+        Ok(movements)
+    }
+
+    async fn read_alone(&self, row: &Row, day_start: Timestamp, end: Timestamp) -> Result<Movement, Fault> {
+        let mut postings = self.bank.rows(row.account, None, Timestamp::MAX, Some(row.version)).await?;
+        postings.reverse();
+        let mut movement = Movement::default();
+        for posting in &postings {
+            let Some((part, transferred, entry)) = posting.parts() else { continue };
+            if part.version <= row.version + movement.count {
+                continue;
+            }
+            if end <= entry.header.time || part.version != row.version + movement.count + 1 {
+                break;
+            }
+            let gain = gain(&posting.transfer.entry, transferred, part.signed());
+            movement.add(part.version, gain, transferred.effective_at, day_start);
+        }
+        Ok(movement)
+    }
+
+    async fn move_on(
+        &self,
+        rows: &mut [Row],
+        movements: HashMap<AccountId, Movement>,
+        day_start: Timestamp,
+        end: Timestamp,
+    ) -> Result<(), Fault> {
+        let movements = self.checked(rows, movements, day_start, end).await?;
+        for row in rows {
+            if let Some(movement) = movements.get(&row.account) {
+                row.balance += movement.gain;
+                row.version = row.version.max(movement.last);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn state_key(number: u16) -> String {
+    format!("interest/state/{number:02}")
+}
+
+/// The rows with those of accounts that were opened, in the order of accounts.
+fn with_opened(mut rows: Vec<Row>, movements: &HashMap<AccountId, Movement>) -> Vec<Row> {
+    let known = rows.len();
+    for (account, movement) in movements {
+        if let Some((kind, currency)) = movement.opened {
+            rows.push(Row::new(*account, kind, currency));
+        }
+    }
+    if known < rows.len() {
+        rows.sort_by_key(|row| row.account); // stable: a row that was there comes before the same opened
+        rows.dedup_by_key(|row| row.account);
+    }
+    rows
+}
+
+/// Takes what late postings changed into a row: where the period is open, into what accrued; where it was posted, into the
+/// carry, whose whole minor units are due as a correction.
+fn correct(row: &mut Row, day: Day, differences: Differences, mut due: impl FnMut(Due)) -> Result<(), Fault> {
+    for ((period, product), difference) in differences {
+        if day <= period.last {
+            row.accrued = row.accrued.checked_add(difference).ok_or_else(|| too_much(row.account))?;
+            continue;
+        }
+        let carry = row.carry.checked_add(difference).ok_or_else(|| too_much(row.account))?;
+        let (amount, rest) = carry.split();
+        row.carry = rest;
+        if amount != 0 {
+            let (account, currency) = (row.account, row.currency);
+            due(Due { account, currency, product, period, corrected_on: Some(day), amount });
+        }
+    }
+    Ok(())
+}
+
+/// Ends a row's period: the whole minor units are due, the rest is carry.
+fn end_period(row: &mut Row, period: Period, product: &str) -> Result<Option<Due>, Fault> {
+    let total = row.carry.checked_add(row.accrued).ok_or_else(|| too_much(row.account))?;
+    let (amount, rest) = total.split();
+    (row.carry, row.accrued) = (rest, Parts::ZERO);
+    let (account, currency) = (row.account, row.currency);
+    let due = Due { account, currency, product: product.into(), period, corrected_on: None, amount };
+    Ok((amount != 0).then_some(due))
+}
+
+/// What accounts bear. Most have what all of their kind have, which is made once.
+struct Plans<'a> {
+    catalogue: &'a Catalogue,
+    assigned: &'a BTreeMap<AccountId, Vec<Assignment>>,
+    usual: Vec<((AccountKind, Currency), Plan<'a>)>,
+}
+
+impl<'a> Plans<'a> {
+    fn new(catalogue: &'a Catalogue, assigned: &'a BTreeMap<AccountId, Vec<Assignment>>) -> Plans<'a> {
+        Plans { catalogue, assigned, usual: Vec::new() }
+    }
+
+    fn of(&mut self, row: &Row) -> Cow<'_, Plan<'a>> {
+        if let Some(assigned) = self.assigned.get(&row.account) {
+            return Cow::Owned(self.catalogue.plan(row.kind, row.currency, assigned));
+        }
+        let kind = (row.kind, row.currency);
+        let index = self.usual.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+            self.usual.push((kind, self.catalogue.plan(row.kind, row.currency, &[])));
+            self.usual.len() - 1
+        });
+        Cow::Borrowed(&self.usual[index].1)
+    }
+}

@@ -1,0 +1,130 @@
+//! Posts interest: ordinary transfers between an account and the bank's expense account beside it, each under a key made of
+//! what it is for, so that a repeat replays.
+
+use super::Interest;
+use super::product::Period;
+use crate::Bank;
+use crate::submit::ClientKey;
+use ledger::account::{SystemAccount, SystemKind};
+use ledger::amount::Amount;
+use ledger::command::Command;
+use ledger::currency::Currency;
+use ledger::event::{Channel, Outcome};
+use ledger::ids::AccountId;
+use ledger::time::{Day, Timestamp};
+use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind, Transferred};
+use store::{Answer, EntryRef, Fault};
+
+const REGULAR: &str = "interest";
+const CORRECTION: &str = "interest correction";
+
+/// Interest to be posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Whose.
+    pub(crate) account: AccountId,
+    /// Its currency.
+    pub(crate) currency: Currency,
+    /// Of which product.
+    pub(crate) product: Box<str>,
+    /// For which days.
+    pub(crate) period: Period,
+    /// The closed day at which it was found out that the period had to be corrected; `None` for its first posting.
+    pub(crate) corrected_on: Option<Day>,
+    /// How much, in minor units; less than zero is taken back.
+    pub(crate) amount: i128,
+}
+
+/// What a posting of interest says it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The product.
+    pub product: Box<str>,
+    /// The days.
+    pub period: Period,
+    /// Whether it corrects what was posted for them.
+    pub is_correction: bool,
+}
+
+impl Due {
+    fn key(&self) -> String {
+        let Due { account, product, period, .. } = self;
+        let corrected = self.corrected_on.map_or_else(String::new, |day| format!("/corrected/{day}"));
+        format!("interest/{account}/{product}/{}/{}{corrected}", period.first, period.last)
+    }
+
+    fn reference(&self) -> String {
+        let what = if self.corrected_on.is_some() { CORRECTION } else { REGULAR };
+        format!("{what} {} {}/{}", self.product, self.period.first, self.period.last)
+    }
+
+    fn transfer(&self, bank: &Bank, effective_at: Timestamp) -> Option<Transfer> {
+        let shard = bank.shard_of_account(self.account);
+        let expense = SystemAccount::standard(shard, SystemKind::Expense, self.currency).id();
+        let amount = u64::try_from(self.amount.unsigned_abs()).ok().and_then(Amount::new)?;
+        let (from, to) = if self.amount < 0 { (self.account, expense) } else { (expense, self.account) };
+        Some(Transfer {
+            kind: TransferKind::Interest,
+            currency: self.currency,
+            legs: Legs::One([Leg { from, to, amount: LegAmount::Exactly(amount) }]),
+            // What was paid too much is taken back whatever is left.
+            forced: self.amount < 0,
+            effective_at: Some(effective_at),
+            note: Some(Box::new(Note { reference: Some(self.reference().into()), metadata: Box::default() })),
+        })
+    }
+}
+
+/// Whether the bank's own clock posted this as interest.
+pub(crate) fn is_own(entry: &EntryRef, transferred: &Transferred) -> bool {
+    transferred.kind == TransferKind::Interest && entry.header.context.channel == Channel::Timer
+}
+
+/// What a posting of interest is for; `None` if it is none of the bank's own clock.
+pub(crate) fn paid(entry: &EntryRef, transferred: &Transferred) -> Option<Paid> {
+    if !is_own(entry, transferred) {
+        return None;
+    }
+    let reference = transferred.note.as_deref()?.reference.as_deref()?;
+    let (what, period) = reference.rsplit_once(' ')?;
+    let (what, product) = what.rsplit_once(' ')?;
+    let (first, last) = period.split_once('/')?;
+    let period = Period { first: first.parse().ok()?, last: last.parse().ok()? };
+    Some(Paid { product: product.into(), period, is_correction: what == CORRECTION })
+}
+
+impl Interest {
+    /// Posts what is due, with this value date; for each, `None` if it was posted and the code of its refusal if it was
+    /// not. What was posted or refused before is not asked again.
+    pub(super) async fn post(&self, due: &[Due], effective_at: Timestamp) -> Result<Vec<Option<&'static str>>, Fault> {
+        let keys: Vec<(String, u128)> = due
+            .iter()
+            .map(|due| {
+                let said = format!("{} {}", due.amount, due.currency);
+                (due.key(), self.bank.fingerprint("interest", &[due.account.number()], said.as_bytes()))
+            })
+            .collect();
+        let mut items = Vec::with_capacity(due.len());
+        for (due, (text, fingerprint)) in due.iter().zip(&keys) {
+            let transfer = due.transfer(&self.bank, effective_at).ok_or_else(|| super::too_much(due.account))?;
+            items.push((Some(ClientKey { text, fingerprint: *fingerprint }), Command::Transfer(transfer)));
+        }
+        let answers = self.bank.submit_batch(&Bank::clock_caller(), items, false).await;
+        let mut refused = Vec::with_capacity(due.len());
+        for (answer, due) in answers.into_iter().zip(due) {
+            let answer = answer.map_err(|error| match error {
+                crate::error::BankError::Fault(fault) => fault,
+                other => Fault::Unavailable { reason: other.to_string() },
+            })?;
+            refused.push(match (&answer, answer.outcome()) {
+                (Answer::KeyReused, _) => {
+                    let detail = format!("{} was posted before, with another amount than {}", due.key(), due.amount);
+                    return Err(Fault::Corrupt { detail });
+                }
+                (_, Some(Outcome::Rejection { rejection, .. })) => Some(rejection.code()),
+                _ => None,
+            });
+        }
+        Ok(refused)
+    }
+}
