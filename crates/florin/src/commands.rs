@@ -1,10 +1,13 @@
 //! What each command does.
 
 pub(crate) mod bench;
+pub(crate) mod close_day;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod documents;
 pub(crate) mod ingest;
+pub(crate) mod interest;
+pub(crate) mod products;
 pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod statements;

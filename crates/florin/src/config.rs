@@ -1,10 +1,12 @@
 //! The configuration: a TOML file, the environment on top of it, the command line on top of both. The environment is
 //! read here and nowhere else.
 
+mod business;
 mod kafka;
 mod objects;
 mod statements;
 
+pub(crate) use business::Business;
 pub(crate) use kafka::Kafka;
 pub(crate) use objects::Objects;
 #[cfg(all(test, feature = "s3"))]
@@ -31,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) data: Data,
     /// Where shards are kept.
     pub(crate) storage: Storage,
+    /// The bank's own time.
+    pub(crate) business: Business,
     /// `florin serve`.
     pub(crate) serve: Serve,
     /// Transfers between shards.

@@ -41,7 +41,8 @@ impl Door {
         }
         let open = program.open_existing_bank()?;
         let statements = Some(open.statement_settings(&program.config));
-        let settings = Settings { no_auth: true, is_loopback: true, statements, ..Settings::default() };
+        let interest = Some(open.interest.clone());
+        let settings = Settings { no_auth: true, is_loopback: true, statements, interest, ..Settings::default() };
         let router = web::router(App::new(open.bank.clone(), settings));
         Ok(Door::Folder(Box::new(Inside { open, router, runtime: program.runtime.handle().clone() })))
     }

@@ -15,6 +15,7 @@ use crate::storage::{Engine, may_have_bank};
 use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
+use bank::interest::Interest;
 use bank::ports::{Bus, ObjectStore, Records};
 use bank::statement::kept::Statements;
 use std::num::NonZeroU16;
@@ -45,6 +46,8 @@ pub(crate) struct OpenBank {
     /// Its small records beside the journal.
     #[expect(dead_code, reason = "what uses them comes with the next commits")]
     pub(crate) records: Arc<dyn Records>,
+    /// The interest of its accounts, and its business date.
+    pub(crate) interest: Interest,
     /// Its statements.
     pub(crate) statements: Statements,
     engine: Engine,
@@ -119,7 +122,8 @@ impl Program {
         let statements = self.statements(&bank, &env)?;
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
-        Ok(OpenBank { bank, env, keyring, records, statements, engine, workers, runtime })
+        let interest = Interest::new(bank.clone(), records.clone(), self.config.business.time_zone.clone());
+        Ok(OpenBank { bank, env, keyring, records, interest, statements, engine, workers, runtime })
     }
 
     fn statements(&self, bank: &Arc<Bank>, env: &Arc<Machine>) -> Result<Statements, Failure> {

@@ -8,7 +8,7 @@ use crate::problem::{Code, Problem};
 use ledger::amount::{Amount, AmountError};
 use ledger::currency::Currency;
 use ledger::ids::InvalidId;
-use ledger::time::Timestamp;
+use ledger::time::{Day, Timestamp};
 use ledger::transfer::{LegAmount, Note};
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -204,6 +204,13 @@ pub(crate) fn word<T: Copy>(
 pub(crate) fn time(name: &str, value: Option<Value<'_>>, problems: &mut Problems) -> Option<Timestamp> {
     let text = string(name, value, problems)?;
     problems.keep(text.parse().map_err(|error| Problem::malformed(format!("`{name}`: {error}"))))
+}
+
+/// A day.
+pub(crate) fn day(name: &str, value: Option<Value<'_>>, problems: &mut Problems) -> Option<Day> {
+    let text = string(name, value, problems)?;
+    let read = text.parse::<Day>().ok().filter(|day| 0 <= day.number());
+    problems.keep(read.ok_or_else(|| Problem::malformed(format!("`{name}` must be a day such as 2026-11-21"))))
 }
 
 /// A currency that must be there.

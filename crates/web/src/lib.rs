@@ -33,6 +33,7 @@ mod v1;
 mod tests;
 
 use bank::Bank;
+use bank::interest::Interest;
 use bank::statement::kept::Statements;
 use cursor::Cursors;
 use metrics::Metrics;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub more_figures: Option<MoreFigures>,
     /// Statements; without them what needs them answers 501.
     pub statements: Option<StatementSettings>,
+    /// Interest and the business date; without it what needs it answers 501.
+    pub interest: Option<Interest>,
 }
 
 /// Statements, and how links to their files are made.
@@ -127,6 +130,7 @@ impl Default for Settings {
             stop_timeout: Duration::from_secs(20),
             more_figures: None,
             statements: None,
+            interest: None,
         }
     }
 }

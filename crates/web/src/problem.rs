@@ -70,6 +70,7 @@ codes! {
     HoldNotFound = 18, 404 "hold_not_found" "There is no such hold";
     TransferNotFound = 19, 404 "transfer_not_found" "There is no such transfer";
     DeadLetterNotFound = 20, 404 "dead_letter_not_found" "There is no such dead letter";
+    ProductNotFound = 48, 404 "product_not_found" "There is no such product";
     StatementNotFound = 47, 404 "statement_not_found" "There is no such statement";
     RequestInProgress = 21, 409 "request_in_progress" "The same request is being processed";
     IdTaken = 22, 409 "id_taken" "The id is taken";
@@ -77,6 +78,8 @@ codes! {
     ReversalPending = 24, 409 "reversal_pending" "A reversal is under way";
     HoldNotOpen = 25, 409 "hold_not_open" "The hold is no longer open";
     AccountNotEmpty = 26, 409 "account_not_empty" "The account is not empty";
+    DayClosed = 49, 409 "day_closed" "The day is closed";
+    DayNotOver = 50, 409 "day_not_over" "The day is not over";
     SameAccount = 27, 422 "same_account" "Both sides are the same account";
     AccountClosed = 28, 422 "account_closed" "The account is closed";
     AccountFrozen = 29, 422 "account_frozen" "The account is frozen";

@@ -2,8 +2,8 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, dead_letters, events, holds, journal, postings, shards, statements, streams, system, tokens,
-    transfer_batch, transfers, users,
+    accounts, business_date, dead_letters, events, holds, interest, journal, postings, products, shards, statements,
+    streams, system, tokens, transfer_batch, transfers, users,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -50,6 +50,14 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(system::open))
         .routes(routes!(shards::list))
         .routes(routes!(shards::move_slots))
+        .routes(routes!(products::create, products::list))
+        .routes(routes!(products::read))
+        .routes(routes!(products::add_version))
+        .routes(routes!(products::of_account, products::assign))
+        .routes(routes!(interest::explain))
+        .routes(routes!(interest::simulate))
+        .routes(routes!(business_date::read))
+        .routes(routes!(business_date::close))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::revoke))
         .routes(routes!(short_calls::deposit))

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "most shapes only describe what hand-written code reads and writes")]
 
 pub(crate) mod answers;
+pub(crate) mod interest;
 pub(crate) mod parameters;
 pub(crate) mod requests;
 pub(crate) mod short;

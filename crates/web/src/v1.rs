@@ -1,11 +1,14 @@
 //! The resources under `/api/v1`, one file each.
 
 pub(crate) mod accounts;
+pub(crate) mod business_date;
 pub(crate) mod dead_letters;
 pub(crate) mod events;
 pub(crate) mod holds;
+pub(crate) mod interest;
 pub(crate) mod journal;
 pub(crate) mod postings;
+pub(crate) mod products;
 pub(crate) mod shards;
 pub(crate) mod statements;
 pub(crate) mod streams;

@@ -79,6 +79,7 @@ async fn serve(
         rate_limit: config.serve.rate_limit,
         connections_max: usize::try_from(config.serve.connections_max.get()).unwrap_or(usize::MAX),
         statements: Some(open.statement_settings(config)),
+        interest: Some(open.interest.clone()),
         #[cfg(feature = "kafka")]
         more_figures: Some(web::MoreFigures(kafka.figures())),
         ..Settings::default()

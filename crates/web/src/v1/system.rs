@@ -1,11 +1,13 @@
 //! The bank's own accounts: what it can show of its books, and those it opens besides.
 
 use super::accounts::account_answer;
+use crate::App;
 use crate::answer::{Reply, fingerprint, serialised};
 use crate::call::{Ask, Read};
 use crate::input::{NAME_BYTES_MAX, Problems, currency, document, fields, short_string, word};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::schema;
+use bank::interest::Interest;
 use bank::read::SystemBalance;
 use bank::submit::ClientKey;
 use ledger::account::{Account, AccountKind, SystemKind};
@@ -70,4 +72,13 @@ pub(crate) async fn open(call: Ask) -> Reply {
     let command = Command::OpenSystemAccount(Box::new(OpenSystemAccount { kind, name: name.into(), currency }));
     let answer = call.app.bank().submit(&call.caller, key, command, false).await?;
     Ok(account_answer(&answer, 201))
+}
+
+/// Interest, if this server has it.
+///
+/// # Errors
+/// `not_available_yet`.
+pub(crate) fn interest(app: &App) -> Result<&Interest, Problem> {
+    let interest = app.settings().interest.as_ref();
+    interest.ok_or_else(|| Problem::new(Code::NotAvailableYet, "this server reckons no interest"))
 }
