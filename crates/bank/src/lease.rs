@@ -14,6 +14,10 @@ use store::Fault;
 /// before it is renewed: so another node, by its own clock, never finds it over too early.
 pub const LEASE_LEAST_US: u64 = 15_000_000;
 
+/// A lease that lasts longer than it could be taken for, by more than this, was taken by a node whose clock was wrong. It
+/// is not waited for.
+const ASTRAY_US: u64 = 60_000_000;
+
 /// A node's claim to one kind of work.
 #[derive(Clone)]
 pub struct Lease {
@@ -38,7 +42,7 @@ struct Held {
 
 impl Lease {
     /// The claim to the work of this name, which no two kinds of work share, by a holder that drew its number at random.
-    /// It lasts so many microseconds, at least [`LEASE_LEAST_US`], unless it is renewed.
+    /// It lasts so many microseconds, as long for all who ask for it, at least [`LEASE_LEAST_US`], unless it is renewed.
     pub fn new(records: Arc<dyn Records>, name: &str, holder: u128, lasts_us: u64) -> Lease {
         Lease { records, key: format!("lease/{name}"), holder, lasts_us: lasts_us.max(LEASE_LEAST_US) }
     }
@@ -54,7 +58,8 @@ impl Lease {
             None => Expected::Absent,
             Some(value) => {
                 let held: Held = crate::records::parsed(&self.key, &value)?;
-                if held.holder != self.name() && now.microseconds() < held.until_us {
+                let is_believable = held.until_us <= now.microseconds().saturating_add(self.lasts_us + ASTRAY_US);
+                if held.holder != self.name() && now.microseconds() < held.until_us && is_believable {
                     return Ok(None);
                 }
                 Expected::Exactly(value)

@@ -58,9 +58,33 @@ fn borrowed(record: &[String; COLUMNS.len()]) -> [&str; COLUMNS.len()] {
     record.each_ref().map(String::as_str)
 }
 
-/// Spreadsheets run cells that begin like a formula, and a reference is what a client says: such a one gets a quotation
-/// mark in front, by which they take it for text.
+/// Spreadsheets run cells that begin like a formula, and a reference is what a client says: such a beginning gets a
+/// quotation mark in front, by which they take it for text. Some of them take a semicolon or a line break for the end of a
+/// cell.
 fn harmless(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if is_formula { format!("'{text}") } else { text.to_owned() }
+    let is_formula = |cell: &str| {
+        cell.starts_with(['\t', '\r']) || cell.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    };
+    let cells = text.split_inclusive([';', '\n']);
+    cells.map(|cell| if is_formula(cell) { format!("'{cell}") } else { cell.to_owned() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn no_cell_of_a_spreadsheet_begins_like_a_formula() {
+        for (text, expected) in [
+            ("rent - May; 3 + 4", "rent - May; 3 + 4"),
+            ("=1+1", "'=1+1"),
+            ("  @SUM(A1)", "'  @SUM(A1)"),
+            ("＝1", "'＝1"),
+            ("x;=1+1\n-2", "x;'=1+1\n'-2"),
+            ("\tA", "'\tA"),
+            ("", ""),
+        ] {
+            assert_eq!(harmless(text), expected);
+        }
+    }
 }

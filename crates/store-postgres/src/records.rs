@@ -46,8 +46,6 @@ const REMOVE: &str = "delete from florin.records where key = any ($1::text[])";
 /// Removes what is exactly this.
 const REMOVE_EXACTLY: &str = "delete from florin.records using unnest($1::text[], $2::bytea[]) as old (key, value) \
     where records.key = old.key and records.value = old.value";
-/// How many of these there are.
-const COUNT: &str = "select count(*) from florin.records where key = any ($1::text[])";
 
 impl RecordTable {
     fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Fault>> + Send + 'static) -> Reply<'_, T> {
@@ -168,10 +166,10 @@ async fn changes_all(
     Ok(changes(transaction, columns, text, parameters).await? == Some(columns.0.len()))
 }
 
+/// Whether there are none of these, and none comes before the transaction is over: whoever would add one has to wait for
+/// the row that was there for a moment.
 async fn are_absent(transaction: &Transaction<'_>, absent: &Columns) -> Result<bool, tokio_postgres::Error> {
-    if absent.0.is_empty() {
-        return Ok(true);
-    }
-    let row = transaction.query_one(COUNT, &[&absent.0]).await?;
-    Ok(row.try_get::<_, i64>(0)? == 0)
+    let nothing: Vec<Vec<u8>> = vec![Vec::new(); absent.0.len()];
+    Ok(changes_all(transaction, absent, ADD, &[&absent.0, &nothing]).await?
+        && changes_all(transaction, absent, REMOVE, &[&absent.0]).await?)
 }

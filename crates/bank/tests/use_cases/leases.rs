@@ -50,3 +50,10 @@ fn a_lease_that_is_given_up_is_free_at_once_and_only_its_holder_gives_it_up() {
     one.give_up().now_or_never().expect("memory does not wait").expect("no fault");
     assert!(take(&other, 1).is_some());
 }
+
+#[test]
+fn a_lease_taken_by_a_clock_far_ahead_is_not_waited_for() {
+    let (one, other) = two_holders();
+    assert!(take(&one, 86_400_000_000).is_some());
+    assert!(take(&other, 0).is_some());
+}

@@ -150,6 +150,14 @@ fn breaks(character: char) -> bool {
     character == ' ' || character.is_control()
 }
 
+/// It shows nothing, and an archival PDF may not name it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Whether a character means the same for ever: those for private use do not, and an archival PDF may not have them.
+fn is_lasting(character: char) -> bool {
+    !matches!(character, '\0' | '\u{e000}'..='\u{f8ff}' | '\u{fffe}' | '\u{ffff}' | '\u{f0000}'..)
+}
+
 /// The text in stretches of characters that the same font has.
 fn stretches<'a>(faces: &'a [Face], text: &str) -> Vec<(&'a Face, String)> {
     let maps: Vec<_> = faces.iter().map(|face| font_of(&face.data).map(|font| font.charmap())).collect();
@@ -157,8 +165,8 @@ fn stretches<'a>(faces: &'a [Face], text: &str) -> Vec<(&'a Face, String)> {
         maps[place].as_ref().is_some_and(|map| map.map(character).is_some_and(|glyph| glyph.to_u32() != 0))
     };
     let mut stretches: Vec<(usize, String)> = Vec::new();
-    for character in text.chars() {
-        let found = (0..faces.len()).find(|place| knows(*place, character));
+    for character in text.chars().filter(|character| *character != BYTE_ORDER_MARK) {
+        let found = (0..faces.len()).find(|place| is_lasting(character) && knows(*place, character));
         let (place, character) = found.map_or((0, UNKNOWN), |place| (place, character));
         match stretches.last_mut() {
             Some((last, stretch)) if *last == place => stretch.push(character),

@@ -43,6 +43,7 @@ fn line(statement: &Statement, number: u64) -> Line {
         2 => {
             Some("Příliš žluťoučký kůň úpěl ďábelské ódy, and on for long enough that the line has to be broken in two")
         }
+        3 => Some("f\u{feff}i \u{e000}\u{f0000}\u{fffe}\0"), // an archival PDF may not have any of these
         _ => None,
     };
     Line {

@@ -1,16 +1,18 @@
 //! Records in one file of the data folder, `records`, which is a database of the library redb.
 //!
 //! Promises: the changes of one call are there whole or not at all, whenever the process or the machine dies, and durable
-//! before their caller hears of them. Calls that come together share one commit.
+//! before their caller hears of them. Calls that come together share one commit. After a disk that was full or failed for a
+//! moment, the records go on by themselves.
 
 use crate::failure::Failure;
 use bank::ports::{Boxed, Expected, Record, RecordChange, Records};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::error::Error;
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use store::Fault;
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +26,7 @@ const TOGETHER_MAX: usize = 256;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct RecordFile {
-    database: Arc<Database>,
+    kept: Arc<Kept>,
     /// `None` once it is told to stop.
     writer: Option<mpsc::Sender<Asked>>,
     thread: Option<JoinHandle<()>>,
@@ -37,6 +39,29 @@ impl Drop for RecordFile {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the writer of the records panicked");
         }
+    }
+}
+
+/// The file.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    /// `None` after it failed, until it is opened again: the library does nothing more with a file that failed once.
+    database: RwLock<Option<Database>>,
+}
+
+impl Kept {
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().map_or(Err(redb::Error::PreviousIo), work)
+    }
+
+    /// Opens it anew; what was durable is there.
+    fn reopen(&self) -> Result<(), redb::Error> {
+        let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        *open = None; // two at a time may not have it open
+        *open = Some(Database::open(&self.path)?);
+        Ok(())
     }
 }
 
@@ -57,26 +82,18 @@ impl RecordFile {
             let what = format!("cannot open the records {}: {error}", path.display());
             Failure::fault(what, "check permissions and room; put the file back from the backup if it is damaged")
         };
-        let is_new = !path.exists();
-        if is_new {
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            made.map_err(|error| failed(&error))?;
+        if !path.exists() {
+            make(folder, &path).map_err(|error| failed(&error))?;
         }
-        let database = Database::create(&path).map_err(|error| failed(&error))?;
-        let made = database.begin_write().map_err(|error| failed(&error))?;
-        made.open_table(TABLE).map_err(|error| failed(&error))?;
-        made.commit().map_err(|error| failed(&error))?;
-        if is_new {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed(&error))?;
-        }
-        let database = Arc::new(database);
+        let database = Database::open(&path).map_err(|error| failed(&error))?;
+        let kept = Arc::new(Kept { path: path.clone(), database: RwLock::new(Some(database)) });
         let (writer, asked) = mpsc::channel(WAITING_MAX);
-        let written = database.clone();
+        let written = kept.clone();
         let thread = std::thread::Builder::new()
             .name("florin-records".into())
             .spawn(move || write_all(&written, asked))
             .map_err(|error| failed(&error))?;
-        Ok(RecordFile { database, writer: Some(writer), thread: Some(thread) })
+        Ok(RecordFile { kept, writer: Some(writer), thread: Some(thread) })
     }
 
     /// Reads off the threads that answer requests: what is not in memory comes from the disk.
@@ -84,8 +101,8 @@ impl RecordFile {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Fault> {
-        let database = self.database.clone();
-        let done = tokio::task::spawn_blocking(move || work(&database)).await;
+        let kept = self.kept.clone();
+        let done = tokio::task::spawn_blocking(move || kept.with(work)).await;
         done.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
     }
 }
@@ -135,11 +152,32 @@ impl Records for RecordFile {
     }
 }
 
+/// Makes an empty file of records under another name first: a process that dies meanwhile leaves none that cannot be opened.
+fn make(folder: &Path, path: &Path) -> Result<(), Box<dyn Error>> {
+    let aside = folder.join("records.new");
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    drop(file);
+    let database = Database::create(&aside)?;
+    let transaction = database.begin_write()?;
+    transaction.open_table(TABLE)?;
+    transaction.commit()?;
+    drop(database);
+    std::fs::rename(&aside, path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
 /// Makes what is asked for until nobody can ask any more.
-fn write_all(database: &Database, mut asked: mpsc::Receiver<Asked>) {
+fn write_all(kept: &Kept, mut asked: mpsc::Receiver<Asked>) {
     let mut together = Vec::new();
     while asked.blocking_recv_many(&mut together, TOGETHER_MAX) != 0 {
-        let made = write(database, &together);
+        let made = kept.with(|database| write(database, &together));
+        if let Err(error) = &made {
+            tracing::error!("the records {} failed: {error}", kept.path.display());
+            if let Err(error) = kept.reopen() {
+                tracing::error!("the records {} cannot be opened again: {error}", kept.path.display());
+            }
+        }
         for (place, asked) in together.drain(..).enumerate() {
             let answer = match &made {
                 Ok(made) => Ok(made.get(place).copied().unwrap_or(false)),
