@@ -20,6 +20,7 @@ pub mod line;
 pub mod locale;
 pub mod month;
 pub mod moving;
+pub mod notification;
 pub mod placement;
 pub mod ports;
 pub mod profile;

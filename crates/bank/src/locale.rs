@@ -108,6 +108,28 @@ impl Locale {
         text
     }
 
+    /// A number of minor units with its currency, as the language writes it: `$1,000.00`, `1 000,00 Kč`. A sign is known
+    /// only where it can mean nothing else; other currencies have their code.
+    pub fn amount(&self, minor_units: i128, currency: Currency) -> String {
+        let figure = self.figure(minor_units.abs(), currency);
+        let minus = if minor_units < 0 { "-" } else { "" };
+        let code = currency.code();
+        let is_first = matches!(self.language, Language::English | Language::Japanese) || self.tag == "de-CH";
+        let sign = match (code, self.language) {
+            ("EUR", _) => Some("€"),
+            ("USD", _) => Some("$"),
+            ("GBP", _) => Some("£"),
+            ("JPY", Language::Japanese | Language::English) => Some("¥"),
+            ("CZK", Language::Czech) => Some("Kč"),
+            _ => None,
+        };
+        match sign {
+            Some(sign) if is_first && self.tag != "de-CH" => format!("{minus}{sign}{figure}"),
+            _ if is_first => format!("{minus}{code}{NARROW}{figure}"),
+            sign => format!("{minus}{figure}{NARROW}{}", sign.unwrap_or(code)),
+        }
+    }
+
     /// A day.
     pub fn day(&self, day: Day) -> String {
         let (year, month, day) = day.date();
@@ -152,6 +174,19 @@ mod tests {
         assert_eq!(english.figure(-5, currency("KWD")), "-0.005");
         assert_eq!(english.figure(0, currency("JPY")), "0");
         assert_eq!(english.figure(i128::from(u64::MAX), currency("EUR")), "184,467,440,737,095,516.15");
+    }
+
+    #[test]
+    fn amounts_with_their_currency_are_written_as_each_language_does() {
+        let of = |tag: &str, code: &str| Locale::of(tag).amount(-123_456, currency(code));
+        assert_eq!(of("en-US", "USD"), "-$1,234.56");
+        assert_eq!(of("en", "CZK"), "-CZK\u{a0}1,234.56");
+        assert_eq!(of("cs", "CZK"), "-1\u{a0}234,56\u{a0}Kč");
+        assert_eq!(of("cs", "CHF"), "-1\u{a0}234,56\u{a0}CHF");
+        assert_eq!(of("de", "EUR"), "-1.234,56\u{a0}€");
+        assert_eq!(of("de-CH", "CHF"), "-CHF\u{a0}1’234.56");
+        assert_eq!(of("el", "EUR"), "-1.234,56\u{a0}€");
+        assert_eq!(of("ja", "JPY"), "-¥123,456");
     }
 
     #[test]

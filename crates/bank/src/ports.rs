@@ -1,6 +1,7 @@
 //! What the bank needs of the world: time, randomness, waiting, and a place for keys. Each is a trait that an adapter
 //! fills, so that the whole bank runs under a simulator.
 
+use crate::notification::outgoing::{Accepted, Outgoing, SendFailure};
 use crate::statement::Statement;
 use ledger::ids::ShardId;
 use ledger::time::Timestamp;
@@ -129,4 +130,16 @@ pub trait StatementPrinter: Send + Sync + 'static {
     /// # Errors
     /// `Corrupt` if it cannot be written down.
     fn files(&self, statement: &Statement, number: u32) -> Result<Vec<(&'static str, Vec<u8>)>, Fault>;
+}
+
+/// A provider that takes messages for customers, or for other systems.
+pub trait Messenger: Send + Sync + 'static {
+    /// Sends a message, once or, where it is unknown what became of an earlier attempt, again with the same id. It ends within a
+    /// bounded time.
+    fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Boxed<'a, Result<Accepted, SendFailure>>;
+
+    /// What of the address the provider is known by, where a channel has several: each has a gate of its own.
+    fn provider(&self, _outgoing: &Outgoing) -> String {
+        String::new()
+    }
 }

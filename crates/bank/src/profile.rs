@@ -188,7 +188,8 @@ impl Bank {
         self.submit(caller, key, Command::UpdateCustomer(Box::new(UpdateCustomer { id, changes })), false).await
     }
 
-    async fn sealer_of(&self, customer: &Customer) -> Result<Sealer, Fault> {
+    /// A key of a customer to seal with: the profile's, while it is there.
+    pub(crate) async fn sealer_of(&self, customer: &Customer) -> Result<Sealer, Fault> {
         for id in keys_of(customer) {
             if let Some(key) = self.keyring.key(id).await? {
                 return Ok(Sealer::new(id, &key));
@@ -217,6 +218,10 @@ impl Bank {
             profile.fields.insert(*field, String::from_utf8(value).map_err(|_| damaged())?);
         }
         Ok(profile)
+    }
+
+    pub(crate) async fn destroy_key(&self, id: crate::ports::KeyId) -> Result<(), Fault> {
+        self.keyring.destroy(id).await
     }
 
     /// Makes a customer's profile unreadable for good; `false` if there is no such customer. Needs the role admin.

@@ -5,6 +5,8 @@ pub(crate) mod env;
 pub(crate) mod kafka;
 pub(crate) mod keyring;
 pub(crate) mod keys;
+pub(crate) mod message_texts;
+pub(crate) mod messengers;
 #[cfg(feature = "s3")]
 pub(crate) mod object_bucket;
 pub(crate) mod object_folder;

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod close_day;
 pub(crate) mod dead_letters;
+pub(crate) mod deliveries;
 pub(crate) mod demo;
 pub(crate) mod documents;
 pub(crate) mod ingest;

@@ -3,11 +3,13 @@
 
 mod business;
 mod kafka;
+mod notifications;
 mod objects;
 mod statements;
 
 pub(crate) use business::Business;
 pub(crate) use kafka::Kafka;
+pub(crate) use notifications::{Fcm, Notifications, Smtp, SmtpTls, Twilio, WebPush, Webhooks, is_loopback};
 pub(crate) use objects::Objects;
 #[cfg(all(test, feature = "s3"))]
 pub(crate) use objects::Secret;
@@ -49,6 +51,18 @@ pub(crate) struct Config {
     pub(crate) objects: Objects,
     /// Statements and their files.
     pub(crate) statements: Statements,
+    /// What customers and other systems are told.
+    pub(crate) notifications: Notifications,
+    /// The mail server.
+    pub(crate) smtp: Smtp,
+    /// SMS and WhatsApp.
+    pub(crate) twilio: Twilio,
+    /// Push messages to applications.
+    pub(crate) fcm: Fcm,
+    /// Push messages to browsers.
+    pub(crate) web_push: WebPush,
+    /// Signed requests to other systems.
+    pub(crate) webhooks: Webhooks,
     /// Faults of the disk, for tests.
     #[cfg(feature = "faults")]
     pub(crate) faults: Faults,

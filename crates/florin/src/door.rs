@@ -42,7 +42,9 @@ impl Door {
         let open = program.open_existing_bank()?;
         let statements = Some(open.statement_settings(&program.config));
         let interest = Some(open.interest.clone());
-        let settings = Settings { no_auth: true, is_loopback: true, statements, interest, ..Settings::default() };
+        let notifications = Some(open.notification_settings(&program.config, None));
+        let settings =
+            Settings { no_auth: true, is_loopback: true, statements, interest, notifications, ..Settings::default() };
         let router = web::router(App::new(open.bank.clone(), settings));
         Ok(Door::Folder(Box::new(Inside { open, router, runtime: program.runtime.handle().clone() })))
     }
@@ -155,6 +157,7 @@ fn next_of_unknown(code: &str) -> String {
     let florin = as_called();
     match code {
         "dead_letter_not_found" => format!("take an id from `{florin} dead-letters list`"),
+        "delivery_not_found" => format!("take an id from `{florin} deliveries list`"),
         "account_not_found" => "take an id from GET /api/v1/users/{id}/accounts".to_owned(),
         "user_not_found" => "take an id from GET /api/v1/users".to_owned(),
         "not_found" => {

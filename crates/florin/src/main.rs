@@ -9,6 +9,7 @@ mod door;
 mod event_file;
 mod failure;
 mod output;
+mod postmen;
 mod program;
 mod storage;
 mod workers;
@@ -41,6 +42,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Man => return commands::documents::man().map(done),
         _ => {}
     }
+    // One provider of cryptography for all TLS of this process; that there is one already is no trouble.
+    _ = rustls::crypto::ring::default_provider().install_default();
     let program = Program::new(&cli.global)?;
     start_logging(cli, &program)?;
     match &cli.command {
@@ -49,6 +52,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Ingest(command) => commands::ingest::run(&program, command),
         Command::Verify => commands::verify::run(&program),
         Command::DeadLetters(command) => commands::dead_letters::run(&program, command),
+        Command::Deliveries(command) => commands::deliveries::run(&program, command),
         Command::Shards(command) => commands::shards::run(&program, command).map(done),
         Command::Statements(command) => commands::statements::run(&program, command).map(done),
         Command::Products(command) => commands::products::run(&program, command).map(done),

@@ -16,13 +16,14 @@ use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
 use bank::interest::Interest;
+use bank::notification::Notifications;
 use bank::ports::{Bus, ObjectStore, Records};
 use bank::statement::kept::Statements;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::{Handle, Runtime};
-use web::StatementSettings;
+use web::{NotificationSettings, StatementSettings};
 
 /// See the module.
 #[derive(Debug)]
@@ -44,12 +45,13 @@ pub(crate) struct OpenBank {
     /// The keys of its sealed data.
     pub(crate) keyring: Arc<Keys>,
     /// Its small records beside the journal.
-    #[expect(dead_code, reason = "what uses them comes with the next commits")]
     pub(crate) records: Arc<dyn Records>,
     /// The interest of its accounts, and its business date.
     pub(crate) interest: Interest,
     /// Its statements.
     pub(crate) statements: Statements,
+    /// What it tells customers and other systems.
+    pub(crate) notifications: Arc<Notifications>,
     engine: Engine,
     workers: Workers,
     runtime: Handle,
@@ -120,10 +122,11 @@ impl Program {
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         self.runtime.block_on(bank.reload_placement())?;
         let statements = self.statements(&bank, &env)?;
+        let notifications = self.notifications(&bank, &records)?;
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         let interest = Interest::new(bank.clone(), records.clone(), self.config.business.time_zone.clone());
-        Ok(OpenBank { bank, env, keyring, records, interest, statements, engine, workers, runtime })
+        Ok(OpenBank { bank, env, keyring, records, interest, statements, notifications, engine, workers, runtime })
     }
 
     fn statements(&self, bank: &Arc<Bank>, env: &Arc<Machine>) -> Result<Statements, Failure> {
@@ -140,6 +143,12 @@ impl Program {
             return Ok(Arc::new(ObjectBucket::new(&self.config.objects, env.clone())?));
         }
         Ok(Arc::new(ObjectFolder::new(self.objects_folder())))
+    }
+
+    fn notifications(&self, bank: &Arc<Bank>, records: &Arc<dyn Records>) -> Result<Arc<Notifications>, Failure> {
+        let texts = crate::adapters::message_texts::read(&self.config)?;
+        let settings = crate::postmen::settings(&self.config);
+        Ok(Arc::new(Notifications::new(bank.clone(), records.clone(), texts, settings)))
     }
 
     /// Where files for customers are kept.
@@ -176,6 +185,16 @@ impl OpenBank {
         let config = &config.statements;
         let public_url = config.public_url.clone();
         StatementSettings { statements: self.statements.clone(), link_seconds: config.link_s, public_url }
+    }
+
+    /// How its notifications are served.
+    pub(crate) fn notification_settings(&self, config: &Config, web_push_key: Option<String>) -> NotificationSettings {
+        NotificationSettings {
+            notifications: self.notifications.clone(),
+            web_push_key,
+            allow_private_push: config.web_push.allow_private,
+            allow_private_webhooks: config.webhooks.allow_private,
+        }
     }
 
     /// Finishes what was begun, transfers between shards among it, writes a checkpoint and unlocks the folder.

@@ -2,14 +2,18 @@
 //! with the test. A server that is not installed is a failed test which says how to install it.
 
 mod disk;
+mod http;
 mod kafka;
+mod mail;
 mod postgres;
 mod process;
 mod proxy;
 mod s3;
 
 pub use disk::Disk;
+pub use http::{HttpServer, Received, Said};
 pub use kafka::Kafka;
+pub use mail::{Mail, MailAnswer, MailServer};
 pub use postgres::Postgres;
 pub use process::{Process, free_ports};
 pub use proxy::{Lost, Proxy};

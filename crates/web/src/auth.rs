@@ -113,10 +113,12 @@ fn correlation(headers: &HeaderMap) -> &str {
 fn check_role(role: Role, method: &Method, path: &str) -> Result<(), Problem> {
     let reads = reads(method);
     let is_of_tokens = path == "/api/v1/tokens" || path.starts_with("/api/v1/tokens/");
-    let is_discarding = path.starts_with("/api/v1/dead-letters/") && path.ends_with("/discard");
+    let is_discarding = ["/api/v1/dead-letters/", "/api/v1/deliveries/"].iter().any(|of| path.starts_with(of))
+        && path.ends_with("/discard");
+    let is_of_webhooks = path == "/api/v1/webhooks" || path.starts_with("/api/v1/webhooks/");
     let is_of_the_house = ["/api/v1/system/accounts", "/api/v1/system/slots/move"].contains(&path) && !reads;
     let needs = match () {
-        () if is_of_tokens || is_discarding || is_of_the_house => Role::Admin,
+        () if is_of_tokens || is_discarding || is_of_the_house || (is_of_webhooks && !reads) => Role::Admin,
         () if reads => Role::Auditor,
         () => Role::Teller,
     };
@@ -186,6 +188,13 @@ mod tests {
             (Method::GET, "/api/v1/system/shards", "auditor"),
             (Method::GET, "/api/v1/tokens", "admin"),
             (Method::DELETE, "/api/v1/tokens/1", "admin"),
+            (Method::GET, "/api/v1/webhooks", "auditor"),
+            (Method::POST, "/api/v1/webhooks", "admin"),
+            (Method::POST, "/api/v1/webhooks/0123456789abcdef/rotate", "admin"),
+            (Method::DELETE, "/api/v1/webhooks/0123456789abcdef", "admin"),
+            (Method::POST, "/api/v1/deliveries/1/redrive", "teller"),
+            (Method::POST, "/api/v1/deliveries/1/discard", "admin"),
+            (Method::PUT, "/api/v1/users/1/preferences", "teller"),
             (Method::POST, "/deposit", "teller"),
         ];
         for (method, path, least) in table {

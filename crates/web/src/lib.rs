@@ -34,6 +34,7 @@ mod tests;
 
 use bank::Bank;
 use bank::interest::Interest;
+use bank::notification::Notifications;
 use bank::statement::kept::Statements;
 use cursor::Cursors;
 use metrics::Metrics;
@@ -88,6 +89,21 @@ pub struct Settings {
     pub statements: Option<StatementSettings>,
     /// Interest and the business date; without it what needs it answers 501.
     pub interest: Option<Interest>,
+    /// Notifications; without them what needs them answers 501.
+    pub notifications: Option<NotificationSettings>,
+}
+
+/// Notifications, and what devices and other systems need to know of them.
+#[derive(Clone, Debug)]
+pub struct NotificationSettings {
+    /// The notifications.
+    pub notifications: Arc<Notifications>,
+    /// The public key that browsers subscribe with, where Web Push is configured.
+    pub web_push_key: Option<String>,
+    /// Whether push services may be in networks that are not public, and without TLS.
+    pub allow_private_push: bool,
+    /// Whether webhooks may be.
+    pub allow_private_webhooks: bool,
 }
 
 /// Statements, and how links to their files are made.
@@ -131,6 +147,7 @@ impl Default for Settings {
             more_figures: None,
             statements: None,
             interest: None,
+            notifications: None,
         }
     }
 }

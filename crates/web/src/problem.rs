@@ -72,6 +72,8 @@ codes! {
     DeadLetterNotFound = 20, 404 "dead_letter_not_found" "There is no such dead letter";
     ProductNotFound = 48, 404 "product_not_found" "There is no such product";
     StatementNotFound = 47, 404 "statement_not_found" "There is no such statement";
+    DeliveryNotFound = 60, 404 "delivery_not_found" "There is no such delivery";
+    WebhookNotFound = 61, 404 "webhook_not_found" "There is no such webhook";
     RequestInProgress = 21, 409 "request_in_progress" "The same request is being processed";
     IdTaken = 22, 409 "id_taken" "The id is taken";
     AlreadyReversed = 23, 409 "already_reversed" "The transfer was reversed before";

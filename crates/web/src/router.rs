@@ -2,8 +2,8 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, business_date, dead_letters, events, holds, interest, journal, postings, products, shards, statements,
-    streams, system, tokens, transfer_batch, transfers, users,
+    accounts, business_date, dead_letters, deliveries, events, holds, interest, journal, postings, preferences,
+    products, shards, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -58,6 +58,18 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(interest::simulate))
         .routes(routes!(business_date::read))
         .routes(routes!(business_date::close))
+        .routes(routes!(preferences::read, preferences::replace))
+        .routes(routes!(preferences::devices, preferences::add_device))
+        .routes(routes!(preferences::remove_device))
+        .routes(routes!(deliveries::list_of_user))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::read))
+        .routes(routes!(deliveries::redrive))
+        .routes(routes!(deliveries::discard))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::read, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::enable))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::revoke))
         .routes(routes!(short_calls::deposit))

@@ -3,11 +3,13 @@
 pub(crate) mod accounts;
 pub(crate) mod business_date;
 pub(crate) mod dead_letters;
+pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod interest;
 pub(crate) mod journal;
 pub(crate) mod postings;
+pub(crate) mod preferences;
 pub(crate) mod products;
 pub(crate) mod shards;
 pub(crate) mod statements;
@@ -18,3 +20,4 @@ pub(crate) mod transfer_batch;
 pub(crate) mod transfer_input;
 pub(crate) mod transfers;
 pub(crate) mod users;
+pub(crate) mod webhooks;

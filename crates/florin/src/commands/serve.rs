@@ -11,6 +11,7 @@ use crate::adapters::secret_file;
 use crate::cli::Serve;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
+use crate::postmen::Postmen;
 use crate::program::{OpenBank, Program};
 use bank::ports::Env;
 use bank::token::TokenText;
@@ -25,6 +26,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use web::{App, Settings};
+
+/// Adds to the text of `/metrics`.
+#[cfg(feature = "kafka")]
+type Figures = Arc<dyn Fn(&mut String) + Send + Sync>;
 
 /// Runs the command.
 ///
@@ -54,7 +59,8 @@ pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
             )
         })?;
         let stop = Stop::listen()?;
-        serve(&open, listener, command.no_auth, &program.config, stop).await
+        let postmen = Postmen::start(&open, &program.config, program.folder()).await?;
+        serve(&open, listener, command.no_auth, &program.config, &postmen, stop).await
     });
     let closed = open.shut_down();
     served.and(closed)
@@ -65,6 +71,7 @@ async fn serve(
     listener: TcpListener,
     no_auth: bool,
     config: &Config,
+    postmen: &Postmen,
     stop: Stop,
 ) -> Result<(), Failure> {
     let unusable =
@@ -73,6 +80,9 @@ async fn serve(
     let is_loopback = address.ip().is_loopback();
     #[cfg(feature = "kafka")]
     let kafka = Kafka::start(&config.kafka, open.bank.clone(), open.env.clone(), Handle::current())?;
+    let figures = postmen.figures();
+    #[cfg(feature = "kafka")]
+    let figures = both(figures, kafka.figures());
     let settings = Settings {
         no_auth,
         is_loopback,
@@ -80,8 +90,8 @@ async fn serve(
         connections_max: usize::try_from(config.serve.connections_max.get()).unwrap_or(usize::MAX),
         statements: Some(open.statement_settings(config)),
         interest: Some(open.interest.clone()),
-        #[cfg(feature = "kafka")]
-        more_figures: Some(web::MoreFigures(kafka.figures())),
+        notifications: Some(open.notification_settings(config, postmen.web_push_key())),
+        more_figures: Some(web::MoreFigures(figures)),
         ..Settings::default()
     };
     let app = App::new(open.bank.clone(), settings);
@@ -95,6 +105,15 @@ async fn serve(
     #[cfg(feature = "kafka")]
     kafka.stop();
     served
+}
+
+/// What one says, and then the other.
+#[cfg(feature = "kafka")]
+fn both(first: Figures, second: Figures) -> Figures {
+    Arc::new(move |text| {
+        first(text);
+        second(text);
+    })
 }
 
 /// Each connection is an open file, of which a process may have few unless it asks for more. Files of the data folder and

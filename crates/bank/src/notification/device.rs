@@ -1,0 +1,181 @@
+//! Devices that customers get push messages on. Tokens and subscriptions are sealed as profiles are: destroying the
+//! customer's key makes them unreadable.
+
+use super::Notifications;
+use super::delivery::ROOT;
+use super::kind::Channel;
+use super::outgoing::{Address, PushSubscription};
+use crate::ports::{Expected, RecordChange};
+use crate::records::parsed;
+use crate::sealing;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ledger::customer::Customer;
+use ledger::ids::CustomerId;
+use ledger::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::Fault;
+
+/// Most devices of one customer.
+pub const DEVICES_MAX: usize = 20;
+/// Longest token or endpoint in bytes.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+const PURPOSE: &str = "device";
+/// Bytes of a point of P-256 that is not compressed, and of a subscription's secret.
+const POINT_BYTES: usize = 65;
+const SECRET_BYTES: usize = 16;
+
+/// A device, without what is personal about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its id: the same for the same token.
+    pub id: String,
+    /// The way to it.
+    pub channel: Channel,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    channel: Channel,
+    sealed: String,
+    created_us: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    address: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    p256dh: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    auth: String,
+}
+
+impl PushSubscription {
+    /// A subscription as a browser writes it; `None` where the keys are none.
+    pub fn new(endpoint: &str, p256dh: &str, auth: &str) -> Option<PushSubscription> {
+        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
+        let (p256dh, auth) = (bytes(p256dh)?, bytes(auth)?);
+        let is_whole = p256dh.len() == POINT_BYTES && p256dh[0] == 4 && auth.len() == SECRET_BYTES;
+        is_whole.then(|| PushSubscription { endpoint: endpoint.to_owned(), p256dh, auth })
+    }
+}
+
+impl Content {
+    fn of(address: &Address) -> Option<Content> {
+        let (address, p256dh, auth) = match address {
+            Address::Fcm(token) => (token.clone(), String::new(), String::new()),
+            Address::WebPush(subscription) => {
+                let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+                (subscription.endpoint.clone(), text(&subscription.p256dh), text(&subscription.auth))
+            }
+            Address::Email(_) | Address::Phone(_) | Address::Webhook { .. } => return None,
+        };
+        Some(Content { address, p256dh, auth })
+    }
+
+    fn address(self, channel: Channel) -> Option<Address> {
+        match channel {
+            Channel::Fcm => Some(Address::Fcm(self.address)),
+            Channel::WebPush => PushSubscription::new(&self.address, &self.p256dh, &self.auth).map(Address::WebPush),
+            _ => None,
+        }
+    }
+}
+
+fn device_prefix(customer: CustomerId) -> String {
+    format!("{ROOT}device/{:016x}/", customer.number())
+}
+
+impl Notifications {
+    /// Registers a device of a customer, or finds it registered; `None` where the customer has as many as one may have.
+    ///
+    /// # Errors
+    /// A fault of the records, the shard or the keyring.
+    pub async fn add_device(&self, customer: &Customer, address: &Address) -> Result<Option<Device>, Fault> {
+        let channel = if matches!(address, Address::Fcm(_)) { Channel::Fcm } else { Channel::WebPush };
+        let Some(content) = Content::of(address) else { return Ok(None) };
+        let known = self.devices(customer.id).await?;
+        let id = self.device_id(&content);
+        if let Some(device) = known.iter().find(|device| device.id == id) {
+            return Ok(Some(device.clone()));
+        }
+        if DEVICES_MAX <= known.len() {
+            return Ok(None);
+        }
+        let plain =
+            serde_json::to_vec(&content).map_err(|error| Fault::Corrupt { detail: format!("a device: {error}") })?;
+        let sealer = self.bank.sealer_of(customer).await?;
+        let sealed = STANDARD.encode(sealer.seal(self.bank.env().as_ref(), PURPOSE, &plain));
+        let created_at = self.bank.now();
+        let kept = Kept { channel, sealed, created_us: created_at.microseconds() };
+        let change = RecordChange::put(format!("{}{id}", device_prefix(customer.id)), &kept)?;
+        self.records.change(vec![change.expecting(Expected::Absent)]).await?;
+        self.forget_recipient(customer.id);
+        Ok(Some(Device { id, channel, created_at }))
+    }
+
+    fn device_id(&self, content: &Content) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.device_secret);
+        hasher.update(content.address.as_bytes());
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+
+    /// The devices of a customer, by id.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn devices(&self, customer: CustomerId) -> Result<Vec<Device>, Fault> {
+        let prefix = device_prefix(customer);
+        let found = self.records.list(&prefix, None, DEVICES_MAX * 2).await?;
+        let device = |(key, value): &(String, Vec<u8>)| {
+            let kept: Kept = parsed(key, value)?;
+            let created_at = Timestamp::from_microseconds(kept.created_us).unwrap_or(Timestamp::ZERO);
+            Ok(Device { id: key[prefix.len()..].to_owned(), channel: kept.channel, created_at })
+        };
+        found.iter().map(device).collect()
+    }
+
+    /// Forgets a device; of one that is not there it is no fault.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn remove_device(&self, customer: CustomerId, id: &str) -> Result<(), Fault> {
+        self.records.change(vec![RecordChange::remove(format!("{}{id}", device_prefix(customer)))]).await?;
+        self.forget_recipient(customer);
+        Ok(())
+    }
+
+    /// Where messages for a device go; `None` if it is gone, or the customer's key was destroyed.
+    pub(crate) async fn device_address(&self, customer: CustomerId, id: &str) -> Result<Option<Address>, Fault> {
+        let key = format!("{}{id}", device_prefix(customer));
+        let Some(bytes) = self.records.get(&key).await? else { return Ok(None) };
+        let kept: Kept = parsed(&key, &bytes)?;
+        let damaged = || Fault::Corrupt { detail: format!("the record {key} cannot be opened") };
+        let sealed = STANDARD.decode(&kept.sealed).map_err(|_| damaged())?;
+        sealing::key_of(&sealed).ok_or_else(damaged)?;
+        let Some(plain) = self.bank.open_sealed(&sealed, PURPOSE).await? else { return Ok(None) };
+        let content: Content = serde_json::from_slice(&plain).map_err(|_| damaged())?;
+        content.address(kept.channel).map(Some).ok_or_else(damaged)
+    }
+
+    /// Forgets all that was set up for a customer, for whoever erases one. Deliveries stay: they hold nothing personal.
+    ///
+    /// # Errors
+    /// A fault, after which it must be asked again.
+    pub async fn forget_customer(&self, customer: CustomerId) -> Result<(), Fault> {
+        let mut changes = vec![RecordChange::remove(super::preference_key(customer))];
+        for (key, bytes) in self.records.list(&device_prefix(customer), None, DEVICES_MAX * 2).await? {
+            let kept: Kept = parsed(&key, &bytes)?;
+            let sealed = STANDARD.decode(&kept.sealed).unwrap_or_default();
+            if let Some(id) = sealing::key_of(&sealed) {
+                self.bank.destroy_key(id).await?;
+            }
+            changes.push(RecordChange::remove(key));
+        }
+        self.records.change(changes).await?;
+        self.forget_recipient(customer);
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! When a provider may be asked: at most so often a second, not while it said to wait, and not while it is down. Time is an
+//! argument.
+
+use ledger::time::Timestamp;
+use std::num::NonZeroU32;
+
+/// So many failures in a row open the breaker.
+const FAILURES_MAX: u32 = 5;
+/// How long it stays open the first time, and at most; the time doubles with each trial that fails.
+const OPEN_FIRST_US: u64 = 2_000_000;
+const OPEN_MOST_US: u64 = 300_000_000;
+const SECOND_US: u64 = 1_000_000;
+
+/// The gate before one provider.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    rate: Option<NonZeroU32>,
+    /// When the next may go, if the rate were all; it lags behind now by at most a second.
+    next_us: u64,
+    failures: u32,
+    open: Option<Open>,
+    /// Until when the provider asked to be left alone.
+    paused_until_us: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    until_us: u64,
+    for_us: u64,
+    is_tried: bool,
+}
+
+/// How a breaker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// All goes through.
+    Closed,
+    /// Nothing goes through.
+    Open,
+    /// One goes through, to see.
+    HalfOpen,
+}
+
+impl Gate {
+    /// A closed gate for at most so many messages a second.
+    pub fn new(rate: Option<NonZeroU32>) -> Gate {
+        Gate { rate, next_us: 0, failures: 0, open: None, paused_until_us: 0 }
+    }
+
+    /// Lets one through now, or says from when on to ask again.
+    ///
+    /// # Errors
+    /// The time to ask again.
+    pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        let now_us = now.microseconds();
+        let until = |us| Timestamp::from_microseconds(us).unwrap_or(Timestamp::MAX);
+        if now_us < self.paused_until_us {
+            return Err(until(self.paused_until_us));
+        }
+        if let Some(open) = &mut self.open {
+            if now_us < open.until_us {
+                return Err(until(open.until_us));
+            }
+            if open.is_tried {
+                // The trial's end is told; should it never be, another is made after the same time.
+                open.until_us = now_us + open.for_us;
+                open.is_tried = false;
+                return Err(until(open.until_us));
+            }
+        }
+        if let Some(rate) = self.rate {
+            let step_us = (SECOND_US / u64::from(rate.get())).max(1);
+            let next_us = self.next_us.max(now_us.saturating_sub(SECOND_US));
+            if now_us < next_us {
+                return Err(until(next_us));
+            }
+            self.next_us = next_us + step_us;
+        }
+        if let Some(open) = &mut self.open {
+            open.is_tried = true;
+            open.until_us = now_us + open.for_us;
+        }
+        Ok(())
+    }
+
+    /// The provider took a message, or refused that message alone.
+    pub fn answered(&mut self) {
+        self.failures = 0;
+        self.open = None;
+    }
+
+    /// The provider itself failed.
+    pub fn failed(&mut self, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        let for_us = match self.open {
+            Some(open) if open.is_tried => (open.for_us * 2).min(OPEN_MOST_US),
+            Some(_) => return,
+            None if self.failures < FAILURES_MAX => return,
+            None => OPEN_FIRST_US,
+        };
+        self.open = Some(Open { until_us: now.microseconds() + for_us, for_us, is_tried: false });
+    }
+
+    /// The provider asked to be left alone for so many microseconds.
+    pub fn slow_down(&mut self, now: Timestamp, for_us: u64) {
+        self.paused_until_us = self.paused_until_us.max(now.microseconds().saturating_add(for_us));
+    }
+
+    /// How the breaker stands.
+    pub fn state(&self, now: Timestamp) -> BreakerState {
+        match self.open {
+            None => BreakerState::Closed,
+            Some(open) if open.is_tried || open.until_us <= now.microseconds() => BreakerState::HalfOpen,
+            Some(_) => BreakerState::Open,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(us: u64) -> Timestamp {
+        Timestamp::from_microseconds(1_800_000_000_000_000 + us).expect("a time")
+    }
+
+    #[test]
+    fn a_rate_is_kept_and_what_was_not_used_lasts_for_a_second() {
+        let mut gate = Gate::new(NonZeroU32::new(10));
+        let admitted = |gate: &mut Gate, us| (0..100).filter(|_| gate.admit(at(us)).is_ok()).count();
+        assert_eq!(admitted(&mut gate, 0), 11);
+        assert_eq!(gate.admit(at(0)), Err(at(100_000)));
+        assert_eq!(admitted(&mut gate, 500_000), 5);
+        assert_eq!(admitted(&mut gate, 60_000_000), 11);
+    }
+
+    #[test]
+    fn a_provider_that_fails_is_left_alone_and_tried_again_with_one_message() {
+        let mut gate = Gate::new(None);
+        for _ in 0..FAILURES_MAX {
+            assert_eq!(gate.admit(at(0)), Ok(()));
+            gate.failed(at(0));
+        }
+        assert_eq!(gate.state(at(0)), BreakerState::Open);
+        assert_eq!(gate.admit(at(0)), Err(at(OPEN_FIRST_US)));
+        assert_eq!(gate.admit(at(OPEN_FIRST_US)), Ok(()), "one to see");
+        assert_eq!(gate.state(at(OPEN_FIRST_US)), BreakerState::HalfOpen);
+        assert!(gate.admit(at(OPEN_FIRST_US)).is_err(), "and no other");
+        gate.failed(at(OPEN_FIRST_US));
+        assert_eq!(gate.admit(at(OPEN_FIRST_US)), Err(at(OPEN_FIRST_US * 3)), "twice as long");
+        assert_eq!(gate.admit(at(OPEN_FIRST_US * 3)), Ok(()));
+        gate.answered();
+        assert_eq!(gate.state(at(OPEN_FIRST_US * 3)), BreakerState::Closed);
+        assert!((0..100).all(|_| gate.admit(at(OPEN_FIRST_US * 3)).is_ok()));
+    }
+
+    #[test]
+    fn failures_with_answers_between_open_nothing() {
+        let mut gate = Gate::new(None);
+        for _ in 0..100 {
+            gate.failed(at(0));
+            gate.failed(at(0));
+            gate.answered();
+        }
+        assert_eq!(gate.state(at(0)), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_trial_of_which_nothing_is_heard_is_made_again() {
+        let mut gate = Gate::new(None);
+        (0..FAILURES_MAX).for_each(|_| gate.failed(at(0)));
+        assert_eq!(gate.admit(at(OPEN_FIRST_US)), Ok(()));
+        let mut now = OPEN_FIRST_US;
+        while gate.admit(at(now)).is_err() {
+            now += SECOND_US;
+            assert!(now < 60 * SECOND_US, "some time");
+        }
+    }
+
+    #[test]
+    fn who_asks_to_be_left_alone_is_left_alone() {
+        let mut gate = Gate::new(None);
+        gate.slow_down(at(0), 7 * SECOND_US);
+        gate.slow_down(at(0), SECOND_US);
+        assert_eq!(gate.admit(at(1)), Err(at(7 * SECOND_US)));
+        assert_eq!(gate.admit(at(7 * SECOND_US)), Ok(()));
+    }
+}

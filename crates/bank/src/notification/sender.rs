@@ -1,0 +1,330 @@
+//! From deliveries to providers: which are due, what is sent, and what becomes of one that was.
+
+use super::Notifications;
+use super::delivery::{Delivery, State, Subscriber, delivery_key, due_prefix};
+use super::kind::{Channel, Kind};
+use super::outgoing::{Accepted, Address, Outgoing, SendFailure};
+use super::text::Known;
+use crate::locale::{Language, Locale};
+use crate::records::parsed;
+use ledger::customer::ProfileField;
+use ledger::ids::{AccountId, CustomerId, ShardId};
+use ledger::time::Timestamp;
+use serde_json::json;
+use std::collections::HashSet;
+use store::Fault;
+
+/// How long one that goes on from another waits for it, each time.
+const BEHIND_US: u64 = 500_000;
+
+/// What waits.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// What is to be sent now, the longest due first.
+    pub now: Vec<Delivery>,
+    /// When the next is due that is not yet.
+    pub next: Option<Timestamp>,
+}
+
+/// What is to be done with a delivery that is due.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Send this.
+    Send(Box<Outgoing>),
+    /// Settle it so, and send nothing.
+    Settle(Settled),
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The provider took it.
+    Accepted(Accepted),
+    /// It was not sent.
+    Failed(SendFailure),
+    /// It was not tried, and is due again then.
+    Held(Timestamp),
+    /// There is nobody to send it to.
+    Dropped(&'static str),
+}
+
+impl Notifications {
+    /// What a subscriber has to send of a shard, but for what is `busy`, at most so many.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn due(
+        &self,
+        subscriber: &Subscriber,
+        shard: ShardId,
+        busy: &HashSet<String>,
+        limit: usize,
+    ) -> Result<Due, Fault> {
+        let prefix = due_prefix(subscriber, shard.number());
+        let now = self.bank.now();
+        let mut due = Due::default();
+        for (key, value) in self.records.list(&prefix, None, busy.len() + limit + 1).await? {
+            let delivery: Delivery = parsed(&key, &value)?;
+            if busy.contains(&delivery.id) {
+                continue;
+            }
+            let at = Timestamp::from_microseconds(delivery.due_us).unwrap_or(Timestamp::ZERO);
+            if now < at {
+                due.next = Some(at);
+                break;
+            }
+            if due.now.len() == limit {
+                due.next = Some(now);
+                break;
+            }
+            due.now.push(delivery);
+        }
+        Ok(due)
+    }
+
+    /// How many deliveries a subscriber has waiting of a shard, counted up to `most`.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn waiting(&self, subscriber: &Subscriber, shard: ShardId, most: usize) -> Result<usize, Fault> {
+        const PAGE: usize = 1000;
+        let prefix = due_prefix(subscriber, shard.number());
+        let (mut count, mut after): (usize, Option<String>) = (0, None);
+        while count < most {
+            let page = self.records.list(&prefix, after.as_deref(), PAGE).await?;
+            count += page.len();
+            match page.into_iter().next_back().filter(|_| count.is_multiple_of(PAGE)) {
+                Some((key, _)) => after = Some(key),
+                None => break,
+            }
+        }
+        Ok(count)
+    }
+
+    /// Looks up where a delivery goes and writes its text.
+    ///
+    /// # Errors
+    /// A fault: it stays due.
+    pub async fn prepare(&self, delivery: &Delivery) -> Result<Step, Fault> {
+        let now = self.bank.now();
+        let Some(id) = CustomerId::new(delivery.customer) else { return Ok(dropped("no_user")) };
+        if let Some(endpoint) = &delivery.endpoint {
+            let Some((url, secrets)) = self.endpoint_address(endpoint).await? else {
+                return Ok(dropped("no_endpoint"));
+            };
+            let to = Address::Webhook { url, secrets };
+            return Ok(Step::Send(Box::new(self.outgoing(delivery, to, "en", Default::default(), now))));
+        }
+        let Some(recipient) = self.recipient(id).await? else { return Ok(dropped("no_user")) };
+        if !recipient.preference.chose(delivery.channel) {
+            return Ok(dropped("not_chosen"));
+        }
+        if let Some(until) = recipient.preference.held_until(delivery.kind, now) {
+            return Ok(Step::Settle(Settled::Held(until)));
+        }
+        let first = match &delivery.follows {
+            Some(first) => self.delivery(first).await?,
+            None => None,
+        };
+        if first.as_ref().is_some_and(|first| first.state == State::Waiting) {
+            return Ok(Step::Settle(Settled::Held(now.saturating_add(BEHIND_US))));
+        }
+        let Some(customer) = self.bank.user(id).await? else { return Ok(dropped("no_user")) };
+        let profile = self.bank.open_profile(&customer).await?;
+        let field = |field| profile.get(field).map(str::to_owned);
+        let to = match (delivery.channel, &delivery.device) {
+            (Channel::Email, _) => field(ProfileField::Email).map(Address::Email),
+            (Channel::Sms | Channel::Whatsapp, _) => field(ProfileField::Phone).map(Address::Phone),
+            (_, Some(device)) => self.device_address(id, device).await?,
+            (_, None) => None,
+        };
+        let Some(to) = to else { return Ok(dropped("no_address")) };
+        let locale = Locale::of(profile.get(ProfileField::Locale).unwrap_or("en"));
+        let is_sent = |first: &Delivery| matches!(first.state, State::Sent | State::Outbox);
+        let first_message = first.filter(is_sent).and_then(|first| Timestamp::from_microseconds(first.changed_us));
+        let known = Known { recipient: self.recipient_name(delivery).await?, first_message };
+        let written = self.texts.write(locale, delivery.kind, &delivery.facts, &known)?;
+        Ok(Step::Send(Box::new(self.outgoing(delivery, to, language(locale), written, now))))
+    }
+
+    fn outgoing(
+        &self,
+        delivery: &Delivery,
+        to: Address,
+        language: &'static str,
+        written: super::text::Written,
+        now: Timestamp,
+    ) -> Outgoing {
+        let booked_at = Timestamp::from_microseconds(delivery.booked_us).unwrap_or(Timestamp::ZERO);
+        let data = json!({
+            "type": delivery.kind.name(),
+            "timestamp": booked_at.to_string(),
+            "data": shown_facts(delivery),
+        });
+        Outgoing {
+            id: delivery.id.clone(),
+            follows: delivery.follows.clone(),
+            to,
+            kind: delivery.kind,
+            language,
+            subject: written.subject,
+            text: written.text,
+            data: data.to_string(),
+            booked_at,
+            now,
+        }
+    }
+
+    /// The name of whom a transfer went to, where customers are to see names.
+    async fn recipient_name(&self, delivery: &Delivery) -> Result<Option<String>, Fault> {
+        let is_sent_on =
+            matches!(delivery.kind, Kind::TransferCompleted | Kind::TransferFailed | Kind::TransferPending);
+        if !self.settings.recipient_names || !is_sent_on {
+            return Ok(None);
+        }
+        let other: Option<AccountId> = delivery.facts.other_account.as_deref().and_then(|account| account.parse().ok());
+        let Some(other) = other else { return Ok(None) };
+        let Some(customer) = self.owner(other).await? else { return Ok(None) };
+        let Some(customer) = self.bank.user(customer).await? else { return Ok(None) };
+        Ok(self.bank.open_profile(&customer).await?.get(ProfileField::Name).map(str::to_owned))
+    }
+
+    /// Notes what became of deliveries, in one change. One that somebody else changed meanwhile stays as they left it.
+    ///
+    /// # Errors
+    /// A fault: none is noted, and each may be sent again, with the same id.
+    pub async fn settle(&self, settled: &[(Delivery, Settled)]) -> Result<(), Fault> {
+        let mut all = Vec::with_capacity(settled.len());
+        for (delivery, what) in settled {
+            all.push(delivery.becomes(&self.next(delivery, what))?);
+        }
+        if self.records.change(all.iter().flatten().cloned().collect()).await? {
+            return Ok(());
+        }
+        for changes in all {
+            self.records.change(changes).await?;
+        }
+        Ok(())
+    }
+
+    /// What a delivery is after this.
+    pub fn next(&self, delivery: &Delivery, what: &Settled) -> Delivery {
+        let now = self.bank.now();
+        let mut next = Delivery { changed_us: now.microseconds(), ..delivery.clone() };
+        match what {
+            Settled::Accepted(accepted) => {
+                next.state = if accepted.is_put_aside { State::Outbox } else { State::Sent };
+                next.attempts += 1;
+                next.provider_id.clone_from(&accepted.provider_id);
+                next.code = None;
+            }
+            Settled::Held(until) => next.due_us = until.microseconds(),
+            Settled::Dropped(code) => {
+                next.state = State::Dropped;
+                next.code = Some((*code).to_owned());
+            }
+            Settled::Failed(failure) => {
+                next.attempts += 1;
+                next.code = Some(failure.code().to_owned());
+                let age_us = now.microseconds().saturating_sub(delivery.booked_us.max(first_due_us(delivery)));
+                let is_over = self.settings.give_up_after_us < age_us;
+                let after_us = match failure {
+                    SendFailure::Never { .. } => None,
+                    SendFailure::Later { .. } if self.settings.attempts_max <= next.attempts => None,
+                    SendFailure::Later { .. } => Some(self.wait_us(next.attempts)),
+                    SendFailure::SlowDown { after_us, .. } => {
+                        Some(after_us.unwrap_or(0).saturating_add(self.wait_us(next.attempts)))
+                    }
+                };
+                match after_us.filter(|_| !is_over) {
+                    Some(after_us) => next.due_us = now.microseconds().saturating_add(after_us),
+                    None => next.state = State::Failed,
+                }
+            }
+        }
+        next
+    }
+
+    /// Exponential backoff with full jitter: anything from nothing to a bound that doubles.
+    fn wait_us(&self, attempts: u32) -> u64 {
+        let doubled = 1u64.checked_shl(attempts.saturating_sub(1)).unwrap_or(u64::MAX);
+        let bound_us = self.settings.retry_first_us.saturating_mul(doubled).min(self.settings.retry_most_us).max(1);
+        let mut random = [0; 8];
+        self.bank.env().fill(&mut random);
+        u64::from_le_bytes(random) % (bound_us + 1)
+    }
+
+    /// Has nothing more sent to what a provider said is gone.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn gone(&self, delivery: &Delivery) -> Result<(), Fault> {
+        if let (Some(device), Some(customer)) = (&delivery.device, CustomerId::new(delivery.customer)) {
+            return self.remove_device(customer, device).await;
+        }
+        if let Some(endpoint) = &delivery.endpoint {
+            self.enable_endpoint(endpoint, false).await?;
+        }
+        Ok(())
+    }
+
+    /// A delivery; `None` if there is none, or no longer.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn delivery(&self, id: &str) -> Result<Option<Delivery>, Fault> {
+        crate::records::read(self.records.as_ref(), &delivery_key(id)).await
+    }
+}
+
+fn dropped(code: &'static str) -> Step {
+    Step::Settle(Settled::Dropped(code))
+}
+
+/// When it could be sent first: not while quiet hours held it, which is no failure of anybody's.
+const fn first_due_us(delivery: &Delivery) -> u64 {
+    if delivery.attempts == 0 { delivery.due_us } else { delivery.booked_us }
+}
+
+fn language(locale: &Locale) -> &'static str {
+    match locale.language {
+        Language::English => "en",
+        Language::Czech => "cs",
+        Language::German => "de",
+        Language::Greek => "el",
+        Language::Japanese => "ja",
+    }
+}
+
+/// The facts as programs read them: amounts as decimals, ids as texts.
+pub fn shown_facts(delivery: &Delivery) -> serde_json::Value {
+    let facts = &delivery.facts;
+    let scale = facts.currency().map_or(0, ledger::currency::Currency::scale);
+    let money = |minor_units: i128| ledger::amount::Decimal { minor_units, scale }.to_string();
+    let mut shown = serde_json::Map::new();
+    shown.insert("user_id".into(), delivery.customer.to_string().into());
+    let texts = [
+        ("account_id", &facts.account),
+        ("currency", &facts.currency),
+        ("transfer_id", &facts.transfer),
+        ("other_account_id", &facts.other_account),
+        ("hold_id", &facts.hold),
+        ("expires_at", &facts.expires_at),
+        ("month", &facts.month),
+        ("code", &facts.code),
+        ("change", &facts.change),
+    ];
+    for (name, text) in texts {
+        shown.extend(text.as_ref().map(|text| (name.to_owned(), text.as_str().into())));
+    }
+    let amounts = [
+        ("amount", facts.amount),
+        ("balance", facts.balance),
+        ("available", facts.available),
+        ("threshold", facts.threshold),
+    ];
+    for (name, amount) in amounts {
+        shown.extend(amount.map(|amount| (name.to_owned(), money(amount).into())));
+    }
+    shown.into()
+}

@@ -1,0 +1,181 @@
+//! Push messages to applications by Firebase Cloud Messaging, HTTP v1, as a service account: a JWT signed with RS256 is
+//! exchanged for an access token, which is used until shortly before it is over.
+
+use super::http::{Answer, ask, build, client};
+use crate::config;
+use crate::failure::Failure;
+use bank::notification::outgoing::{Accepted, Address, Outgoing, SendFailure};
+use bank::ports::{Boxed, Messenger};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Client;
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair;
+use ring::signature::RSA_PKCS1_SHA256;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// How long an assertion is good, as long as Google allows.
+const ASSERTION_S: u64 = 3600;
+/// A token is not used in the last minute that it is good.
+const MARGIN_S: u64 = 60;
+
+/// See the module.
+pub(crate) struct Fcm {
+    client: Client,
+    url: String,
+    account: Account,
+    key: KeyPair,
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    project_id: String,
+    client_email: String,
+    private_key: String,
+    #[serde(default)]
+    private_key_id: String,
+    token_uri: String,
+}
+
+#[derive(Clone)]
+struct Token {
+    text: String,
+    until_s: u64,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    expires_in: u64,
+}
+
+impl std::fmt::Debug for Fcm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fcm").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Fcm {
+    /// Push messages as the service account in this file.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub(crate) fn new(config: &config::Fcm, file: &std::path::Path, timeout: Duration) -> Result<Fcm, Failure> {
+        let wrong = |what: &dyn std::fmt::Display| {
+            let next = "name the JSON file of a service account that Firebase gave you";
+            Failure::usage(format!("fcm.service_account_file {}: {what}", file.display()), next)
+        };
+        let text = super::read_secret("fcm.service_account_file", file)?;
+        let account: Account = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(account.private_key.as_bytes()).map_err(|error| wrong(&error))?;
+        let key = KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|error| wrong(&error))?;
+        let url = config.url.trim_end_matches('/').to_owned();
+        Ok(Fcm { client: build(client(timeout))?, url, account, key, token: Mutex::default() })
+    }
+
+    fn assertion(&self, now_s: u64) -> Option<String> {
+        let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.account.private_key_id});
+        let claims = json!({
+            "iss": self.account.client_email,
+            "scope": SCOPE,
+            "aud": self.account.token_uri,
+            "iat": now_s,
+            "exp": now_s + ASSERTION_S,
+        });
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        let random = SystemRandom::new();
+        self.key.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).ok()?;
+        Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// A token that is good for a while; of many that ask at once, one fetches it.
+    async fn token(&self, now_s: u64) -> Result<String, SendFailure> {
+        let mut known = self.token.lock().await;
+        if let Some(token) = known.as_ref().filter(|token| now_s + MARGIN_S < token.until_s) {
+            return Ok(token.text.clone());
+        }
+        let assertion = self.assertion(now_s).ok_or_else(|| SendFailure::of_provider("fcm_key"))?;
+        let form = [("grant_type", GRANT), ("assertion", assertion.as_str())];
+        let answer = ask(self.client.post(&self.account.token_uri).form(&form)).await?;
+        if !answer.status.is_success() {
+            return Err(match answer.failure() {
+                SendFailure::SlowDown { code, after_us } => SendFailure::SlowDown { code, after_us },
+                other => SendFailure::of_provider(format!("fcm_token_{}", other.code())),
+            });
+        }
+        let granted: Granted =
+            serde_json::from_slice(&answer.body).map_err(|_| SendFailure::of_provider("fcm_token"))?;
+        let text = granted.access_token;
+        *known = Some(Token { text: text.clone(), until_s: now_s.saturating_add(granted.expires_in) });
+        Ok(text)
+    }
+}
+
+/// The same id collapses a message sent twice into one on the device.
+fn body(outgoing: &Outgoing, token: &str) -> Value {
+    json!({"message": {
+        "token": token,
+        "notification": {"title": outgoing.subject, "body": outgoing.text},
+        "data": {"id": outgoing.id, "kind": outgoing.kind.name()},
+        "android": {"collapse_key": outgoing.id, "notification": {"tag": outgoing.id}},
+        "apns": {"headers": {"apns-collapse-id": outgoing.id}},
+    }})
+}
+
+/// The word of an answer for what is wrong: FCM's own where it says one.
+fn error_code(answer: &Answer) -> Option<String> {
+    let said: Value = serde_json::from_slice(&answer.body).ok()?;
+    let details = said["error"]["details"].as_array();
+    let own = details.and_then(|details| details.iter().find_map(|detail| detail["errorCode"].as_str()));
+    own.or_else(|| said["error"]["status"].as_str()).map(str::to_owned)
+}
+
+impl Messenger for Fcm {
+    fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Boxed<'a, Result<Accepted, SendFailure>> {
+        Box::pin(async move {
+            let Address::Fcm(device) = &outgoing.to else { return Err(SendFailure::never("address_invalid")) };
+            let token = self.token(outgoing.now.microseconds() / 1_000_000).await?;
+            let url = format!("{}/v1/projects/{}/messages:send", self.url, self.account.project_id);
+            let request = self.client.post(url).bearer_auth(&token).header("content-type", "application/json");
+            let answer = ask(request.body(body(outgoing, device).to_string())).await?;
+            if answer.status.is_success() {
+                let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                let provider_id = said["name"].as_str().map(str::to_owned);
+                return Ok(Accepted { provider_id, is_put_aside: false });
+            }
+            let said = error_code(&answer);
+            let code = said.as_deref().map_or_else(
+                || format!("http_{}", answer.status.as_u16()),
+                |said| format!("fcm_{}", said.to_ascii_lowercase()),
+            );
+            Err(match (answer.status.as_u16(), said.as_deref()) {
+                (401, _) => {
+                    // The next attempt fetches another.
+                    self.token.lock().await.take_if(|known| known.text == token);
+                    SendFailure::of_provider(code)
+                }
+                (404, _) | (_, Some("UNREGISTERED")) => SendFailure::Never { code, is_gone: true },
+                (403, Some("SENDER_ID_MISMATCH")) => SendFailure::Never { code, is_gone: true },
+                (403, _) => SendFailure::of_provider(code),
+                _ => match answer.failure() {
+                    SendFailure::SlowDown { after_us, .. } => {
+                        // Google asks for a minute where it does not say how long.
+                        SendFailure::SlowDown { code, after_us: Some(after_us.unwrap_or(60_000_000)) }
+                    }
+                    SendFailure::Later { is_providers, .. } => SendFailure::Later { code, is_providers },
+                    SendFailure::Never { .. } => SendFailure::never(code),
+                },
+            })
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! SMS and WhatsApp by Twilio's REST API: `POST /2010-04-01/Accounts/{sid}/Messages.json`.
+//!
+//! Twilio documents no key by which it would know a message that it got before. So a message whose answer was lost may be
+//! sent twice.
+
+use super::http::{Answer, ask, build, client};
+use crate::config;
+use crate::failure::Failure;
+use bank::notification::kind::Channel;
+use bank::notification::outgoing::{Accepted, Address, Outgoing, SendFailure};
+use bank::ports::{Boxed, Messenger};
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+/// Longest text of a message in characters, as Twilio takes it.
+const TEXT_CHARACTERS_MAX: usize = 1600;
+/// What Twilio calls too many requests, in whatever status.
+const TOO_MANY: [u32; 3] = [14107, 20429, 63018];
+/// What Twilio calls its own or our account's trouble, which is no fault of the number.
+const OF_ACCOUNT: [u32; 6] = [20003, 20005, 20404, 21606, 21612, 30002];
+
+/// See the module.
+pub(crate) struct Twilio {
+    client: Client,
+    url: String,
+    account_sid: String,
+    auth_token: String,
+    from: String,
+    is_whatsapp: bool,
+    /// A template of WhatsApp whose only variable is the text: outside of 24 hours after a customer wrote nothing else may be
+    /// sent.
+    content_sid: Option<String>,
+}
+
+impl std::fmt::Debug for Twilio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Twilio").field("is_whatsapp", &self.is_whatsapp).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    sid: Option<String>,
+    code: Option<u32>,
+}
+
+impl Twilio {
+    /// SMS or WhatsApp from this number, or messaging service, as it is configured.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub(crate) fn new(
+        config: &config::Twilio,
+        from: &str,
+        channel: Channel,
+        timeout: Duration,
+    ) -> Result<Twilio, Failure> {
+        let missing = |key: &str| Failure::usage(format!("{key} is missing"), "see docs/notifications.md");
+        let account_sid = config.account_sid.clone().ok_or_else(|| missing("twilio.account_sid"))?;
+        let file = config.auth_token_file.as_deref().ok_or_else(|| missing("twilio.auth_token_file"))?;
+        Ok(Twilio {
+            client: build(client(timeout))?,
+            url: config.url.trim_end_matches('/').to_owned(),
+            account_sid,
+            auth_token: super::read_secret("twilio.auth_token_file", file)?,
+            from: from.to_owned(),
+            is_whatsapp: channel == Channel::Whatsapp,
+            content_sid: config.whatsapp_content_sid.clone().filter(|_| channel == Channel::Whatsapp),
+        })
+    }
+
+    fn form(&self, to: &str, text: &str) -> Vec<(&'static str, String)> {
+        let number = |number: &str| if self.is_whatsapp { format!("whatsapp:{number}") } else { number.to_owned() };
+        let mut form = vec![("To", number(to))];
+        match self.from.starts_with("MG") {
+            true => form.push(("MessagingServiceSid", self.from.clone())),
+            false => form.push(("From", number(&self.from))),
+        }
+        let text: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();
+        match &self.content_sid {
+            Some(content) => {
+                form.push(("ContentSid", content.clone()));
+                form.push(("ContentVariables", json!({"1": text}).to_string()));
+            }
+            None => form.push(("Body", text)),
+        }
+        form
+    }
+}
+
+/// A number in E.164: digits after a plus, without what people write between them.
+fn e164(number: &str) -> Option<String> {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let is_international = number.trim_start().starts_with('+') || number.trim_start().starts_with("00");
+    let digits = if number.trim_start().starts_with("00") { digits.get(2..)?.to_owned() } else { digits };
+    (is_international && (8..=15).contains(&digits.len())).then(|| format!("+{digits}"))
+}
+
+fn result(answer: &Answer) -> Result<Accepted, SendFailure> {
+    let said: Said = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if answer.status.is_success() {
+        return Ok(Accepted { provider_id: said.sid, is_put_aside: false });
+    }
+    let status = answer.status.as_u16();
+    let Some(code) = said.code else {
+        return Err(match status {
+            // Our account's trouble, not the message's.
+            401 | 403 | 404 => SendFailure::of_provider(format!("http_{status}")),
+            _ => answer.failure(),
+        });
+    };
+    let word = format!("twilio_{code}");
+    Err(match code {
+        code if TOO_MANY.contains(&code) => SendFailure::SlowDown { code: word, after_us: answer.retry_after_us },
+        code if OF_ACCOUNT.contains(&code) => SendFailure::of_provider(word),
+        _ => match answer.failure() {
+            SendFailure::SlowDown { after_us, .. } => SendFailure::SlowDown { code: word, after_us },
+            SendFailure::Later { is_providers, .. } => SendFailure::Later { code: word, is_providers },
+            SendFailure::Never { .. } if matches!(status, 401 | 403) => SendFailure::of_provider(word),
+            SendFailure::Never { .. } => SendFailure::never(word),
+        },
+    })
+}
+
+impl Messenger for Twilio {
+    fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Boxed<'a, Result<Accepted, SendFailure>> {
+        Box::pin(async move {
+            let Address::Phone(number) = &outgoing.to else { return Err(SendFailure::never("address_invalid")) };
+            let to = e164(number).ok_or_else(|| SendFailure::never("phone_not_international"))?;
+            let url = format!("{}/2010-04-01/Accounts/{}/Messages.json", self.url, self.account_sid);
+            let request = self.client.post(url).basic_auth(&self.account_sid, Some(&self.auth_token));
+            let request = request.header("i-twilio-idempotency-token", &outgoing.id);
+            result(&ask(request.form(&self.form(&to, &outgoing.text))).await?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_sent_as_twilio_wants_them() {
+        assert_eq!(e164("+420 123 456 789").as_deref(), Some("+420123456789"));
+        assert_eq!(e164("00420/123-456-789").as_deref(), Some("+420123456789"));
+        for number in ["123 456 789", "112", "+1", "+1234567890123456"] {
+            assert_eq!(e164(number), None, "{number}");
+        }
+    }
+}
