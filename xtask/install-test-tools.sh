@@ -13,6 +13,8 @@ schemathesis_version=4.32.5
 kafka_version=4.3.1
 # Also in xtask/verapdf.xml.
 verapdf_version=1.30.2
+# A mail server, and what others wrote for those who receive push messages, webhooks and signed assertions.
+message_tools="aiosmtpd==1.4.6 http-ece==1.2.1 cryptography pyjwt==2.10.1 standardwebhooks==1.0.0"
 # Also in crates/test-servers/src/s3.rs.
 versitygw_version=1.8.0
 
@@ -129,6 +131,21 @@ archive_kafka_classes() {
     wait "$broker" || [ $? -eq 143 ]
 }
 
+install_message_tools() {
+    local folder=target/test-tools/messages
+    local stamp=$folder/installed-3
+    if [ -f "$stamp" ] && "$folder/bin/python3" -c 'import aiosmtpd, http_ece, jwt, standardwebhooks' >/dev/null 2>&1; then
+        return
+    fi
+    echo "installing $message_tools into $folder"
+    rm -rf "$folder"
+    python3 -m venv "$folder" || fail "python3 could not make a virtual environment: install python3-venv"
+    # shellcheck disable=SC2086
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-input $message_tools </dev/null ||
+        fail "pip could not install $message_tools: check the network"
+    touch "$stamp"
+}
+
 # The libraries, with the interpreter that runs the test's own script on them.
 install_verapdf() {
     local folder=$PWD/target/test-tools/verapdf
@@ -164,3 +181,4 @@ install_schemathesis
 install_kafka
 install_verapdf
 install_versitygw
+install_message_tools
