@@ -1,9 +1,13 @@
 //! The command line: what can be typed, and nothing of what it does.
 
+mod deliveries;
+
+pub(crate) use deliveries::{Deliveries, DeliveryStatus};
+
 use bank::month::Month;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use ledger::ids::{AccountId, CustomerId};
+use ledger::ids::AccountId;
 use ledger::time::Day;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
@@ -178,84 +182,6 @@ pub(crate) enum DeadLetters {
         remote: Remote,
     },
     /// Decide that one shall never take effect
-    Discard {
-        /// Its id
-        id: String,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
-}
-
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum DeliveryStatus {
-    /// It is to be sent, or sent again
-    Waiting,
-    /// The provider took it
-    Sent,
-    /// It was written to the outbox
-    Outbox,
-    /// For a person to decide
-    Failed,
-    /// There was nobody to send it to
-    Dropped,
-    /// A person decided that it shall not be sent
-    Discarded,
-}
-
-impl DeliveryStatus {
-    /// The word for it on the wire.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            DeliveryStatus::Waiting => "waiting",
-            DeliveryStatus::Sent => "sent",
-            DeliveryStatus::Outbox => "outbox",
-            DeliveryStatus::Failed => "failed",
-            DeliveryStatus::Dropped => "dropped",
-            DeliveryStatus::Discarded => "discarded",
-        }
-    }
-}
-
-/// See [`Command::Deliveries`].
-#[derive(Debug, Subcommand)]
-pub(crate) enum Deliveries {
-    /// List them, newest first
-    List {
-        /// Only those that stand here
-        #[arg(long)]
-        status: Option<DeliveryStatus>,
-        /// Only those of this user
-        #[arg(long, value_name = "ID")]
-        user: Option<CustomerId>,
-        /// Most to list
-        #[arg(long, default_value = "50", value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
-        limit: NonZeroUsize,
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Show one
-    Show {
-        /// Its id
-        id: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Send those again that failed, with the ids they had
-    Redrive {
-        /// Their ids
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
-        ids: Vec<String>,
-        /// All that failed
-        #[arg(long)]
-        all: bool,
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Decide that one shall not be sent
     Discard {
         /// Its id
         id: String,
