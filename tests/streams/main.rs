@@ -27,11 +27,16 @@ struct Listener {
 impl Listener {
     /// Listens from now on, or from after the event that was heard of last.
     fn open(address: SocketAddr, path: &str, heard: Option<u64>) -> Listener {
+        let heard = heard.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        Listener::with(address, path, &heard)
+    }
+
+    /// Listens, with these headers besides.
+    fn with(address: SocketAddr, path: &str, headers: &str) -> Listener {
         let mut stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let heard = heard.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         // In HTTP/1.0 an answer has no other end than that of its connection, and so no chunks.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{heard}\r\n").expect("asked");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n").expect("asked");
         let mut listener = Listener { reader: BufReader::new(stream), status: 0 };
         let first = listener.line().expect("a status");
         listener.status = first.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -175,6 +180,48 @@ fn streams_end_when_the_bank_stops_and_what_is_not_there_has_none() {
     assert!(listener.next().is_some());
     let (code, ..) = bank.stop();
     assert_eq!((code, listener.next()), (Some(0), None));
+}
+
+#[test]
+fn a_stream_ends_with_the_token_that_asked_for_it() {
+    let bank = Bank::open_with_tokens();
+    let account = bank.new_account("100");
+    let body = serde_json::json!({"name": "listener", "role": "auditor"});
+    let made = bank.post("/api/v1/tokens", &body).expect(201).json();
+    let (id, token) = (made["token_id"].as_str().expect("an id"), made["token"].as_str().expect("a token"));
+    let header = format!("Authorization: Bearer {token}\r\n");
+    let mut listener = Listener::with(bank.address(), &events_of(&account), &header);
+    assert_eq!(listener.next().expect("an event").name, "account");
+    bank.send(Request::new("DELETE", &format!("/api/v1/tokens/{id}"))).expect(204);
+    bank.withdraw(&account, "1").expect(201);
+    assert_eq!(listener.next(), None, "it hears no more of the account");
+    assert_eq!(Listener::with(bank.address(), &events_of(&account), &header).status, 401);
+}
+
+#[test]
+fn whoever_missed_hundreds_hears_them_all_and_whoever_missed_too_many_is_told_to_begin_anew() {
+    let bank = Bank::open();
+    let (account, other) = (bank.new_account("20000"), bank.new_account("0"));
+    let pay = |count: usize, round: usize| {
+        let item = |index: usize| {
+            let mut item = transfer(&account, &other, "1");
+            item["idempotency_key"] = format!("r{round}k{index}").into();
+            item
+        };
+        let transfers: Vec<Value> = (0..count).map(item).collect();
+        let body = serde_json::json!({"mode": "independent", "transfers": transfers});
+        bank.send(Request::post("/api/v1/transfers/batch").json(&body)).expect(200);
+    };
+    pay(777, 0);
+    let told = Listener::open(bank.address(), &events_of(&account), Some(1)).postings(777);
+    let expected: Vec<(u64, String)> = (1..=777).map(|n| (n + 1, format!("{}.00", 20_000 - n))).collect();
+    assert_eq!(told, expected);
+    for round in 1..=2 {
+        pay(5000, round);
+    }
+    let mut listener = Listener::open(bank.address(), &events_of(&account), Some(1));
+    assert_eq!(listener.next().map(|event| (event.name, event.id)), Some(("reset".to_owned(), 10_778)));
+    assert_eq!(listener.next().map(|event| event.name), Some("account".to_owned()));
 }
 
 #[test]

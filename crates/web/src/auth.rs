@@ -13,6 +13,7 @@ use ledger::event::Channel;
 use ledger::token::Role;
 use std::net::IpAddr;
 use std::sync::Arc;
+use store::Fault;
 
 /// What anybody may see on the machine itself.
 const OPEN_ON_LOOPBACK: [&str; 7] =
@@ -53,6 +54,28 @@ pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Pr
     }
     request.extensions_mut().insert(Arc::new(caller));
     Ok(())
+}
+
+/// The token that something lasting was asked for with; nothing where a bank serves without tokens.
+pub(crate) struct Bearer(Option<Box<str>>);
+
+impl Bearer {
+    /// That of a request that was let in.
+    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Bearer {
+        let token = if app.settings().no_auth { None } else { bearer(headers).ok() };
+        Bearer(token.map(Into::into))
+    }
+
+    /// Whether whoever has it may still read.
+    ///
+    /// # Errors
+    /// A fault of the place where tokens live.
+    pub(crate) async fn is_good(&self, app: &App) -> Result<bool, Fault> {
+        match &self.0 {
+            Some(token) => Ok(app.bank().authenticate(token, Channel::Http, "").await?.is_some()),
+            None => Ok(app.settings().no_auth),
+        }
+    }
 }
 
 /// Without tokens a page of another site must not reach the bank under that site's own name, which whoever owns the name

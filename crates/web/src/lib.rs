@@ -64,6 +64,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Most requests worked on at a time; the next ones hear 503.
     pub requests_max: usize,
+    /// Most streams of events open at a time; more are refused with 503.
+    pub streams_max: usize,
     /// Most bodies beyond 1 MiB that are read or worked on at a time.
     pub large_bodies_max: usize,
     /// How long a connection may take to send the first byte, and then the head of each request; idle connections are
@@ -135,6 +137,7 @@ impl Default for Settings {
             rate_limit: None,
             connections_max: 4096,
             requests_max: 1024,
+            streams_max: 16_384,
             large_bodies_max: 32,
             head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
@@ -165,6 +168,7 @@ struct Inner {
     metrics: Metrics,
     rates: Option<Rates>,
     requests: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
     tasks: TaskTracker,
     nudges: Arc<Nudges>,
@@ -185,6 +189,7 @@ impl App {
             metrics: Metrics::default(),
             rates: settings.rate_limit.map(Rates::new),
             requests: Arc::new(Semaphore::new(settings.requests_max)),
+            streams: Arc::new(Semaphore::new(settings.streams_max)),
             large_bodies: Arc::new(Semaphore::new(settings.large_bodies_max)),
             tasks: TaskTracker::new(),
             nudges: Nudges::new(),
@@ -217,6 +222,10 @@ impl App {
 
     pub(crate) fn requests(&self) -> &Arc<Semaphore> {
         &self.inner.requests
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
+        &self.inner.streams
     }
 
     pub(crate) fn large_bodies(&self) -> &Arc<Semaphore> {

@@ -83,11 +83,13 @@ async fn serve(
     let figures = postmen.figures();
     #[cfg(feature = "kafka")]
     let figures = both(figures, kafka.figures());
+    let connections_max = usize::try_from(config.serve.connections_max.get()).unwrap_or(usize::MAX);
     let settings = Settings {
         no_auth,
         is_loopback,
         rate_limit: config.serve.rate_limit,
-        connections_max: usize::try_from(config.serve.connections_max.get()).unwrap_or(usize::MAX),
+        connections_max,
+        streams_max: connections_max,
         statements: Some(open.statement_settings(config)),
         interest: Some(open.interest.clone()),
         notifications: Some(open.notification_settings(config, postmen.web_push_key())),

@@ -2,9 +2,12 @@
 //!
 //! A stream says first how things are, and then what becomes of them, in order and without gaps: it looks at the account or
 //! the transfer itself whenever that may have changed, and tells what it has not told yet. Whoever comes back with
-//! `Last-Event-ID`, at whatever node, is told what happened since.
+//! `Last-Event-ID`, at whatever node, is told what happened since. It ends when the token that asked for it does.
+//!
+//! What a stream keeps in memory does not grow with what it has to make up for: it reads a page, sends it, and reads on.
 
 use crate::answer::{Reply, with_type};
+use crate::auth::Bearer;
 use crate::call::{Call, Read};
 use crate::idle::Running;
 use crate::input::Problems;
@@ -24,7 +27,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use store::Fault;
-use store::query::{Filter, PAGE_MAX, PostingQuery, PostingRow, TransferStatus};
+use store::query::{Filter, Page, PostingQuery, PostingRow, TransferStatus};
 use tokio::sync::mpsc;
 
 /// How often a stream says that it is there.
@@ -32,7 +35,9 @@ const BEAT: Duration = Duration::from_secs(15);
 /// Pieces that a client may be behind with before its stream waits for it.
 const PIECES_MAX: usize = 4;
 /// Most postings that a stream makes up for; whoever missed more is told to read the account anew.
-const MISSED_MAX: usize = 10_000;
+const MISSED_MAX: u64 = 10_000;
+/// Postings that are made up for at a time.
+const MADE_UP_PAGE: usize = 50;
 /// Bytes of events that are gathered before they are sent.
 const PIECE_BYTES: usize = 16 * 1024;
 
@@ -55,7 +60,7 @@ pub(crate) async fn of_account(call: Read) -> Reply {
         return Err(Problem::malformed("`Last-Event-ID` is a version that the account does not have yet"));
     }
     let stream = AccountStream { app: call.app.clone(), account, version: heard.unwrap_or(found.version), revision: 0 };
-    Ok(stream_of(&call, watcher, Stream::Account(stream)))
+    stream_of(&call, watcher, Stream::Account(stream))
 }
 
 /// What becomes of a transfer: `pending` while it is on its way between shards, then `succeeded` or `failed`, after which
@@ -80,7 +85,7 @@ pub(crate) async fn of_transfer(call: Read) -> Reply {
     let order = details.view.ordered().map_or(transfer, |(order, _)| order.id());
     let watcher = call.app.nudges().watch(call.app.bank(), Subject::Transfer(order));
     let stream = TransferStream { app: call.app.clone(), transfer, heard };
-    Ok(stream_of(&call, watcher, Stream::Transfer(stream)))
+    stream_of(&call, watcher, Stream::Transfer(stream))
 }
 
 async fn details(app: &App, id: TransferId) -> Result<TransferDetails, Problem> {
@@ -94,20 +99,27 @@ fn last_heard(call: &Read) -> Result<Option<u64>, Problem> {
     number.map(Some).ok_or_else(|| Problem::malformed("`Last-Event-ID` is the id of an event of this stream"))
 }
 
-fn stream_of<const BYTES: usize>(
-    call: &Call<BYTES>,
-    watcher: Watcher,
-    stream: Stream,
-) -> axum::http::Response<axum::body::Body> {
+fn stream_of<const BYTES: usize>(call: &Call<BYTES>, watcher: Watcher, stream: Stream) -> Reply {
+    let place = call.app.streams().clone().try_acquire_owned().map_err(|_| {
+        let detail = "the bank has as many streams open as it may have; close those that nobody listens to, or raise \
+            serve.connections_max";
+        Problem::new(Code::Unavailable, detail)
+    })?;
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
-    let stopping = call.app.stopping().child_token();
+    let (app, bearer) = (call.app.clone(), Bearer::of(&call.app, &call.headers));
+    let stopping = app.stopping().child_token();
     // The connection is in use for as long as the stream is there.
     let running = call.activity.as_ref().map(Running::begin);
     call.app.tasks().spawn(async move {
-        let _running = running;
+        let (_running, _place) = (running, place);
         tokio::select! {
             () = stopping.cancelled() => {}
-            () = tell(stream, watcher, &sender) => {}
+            ended = tell(&app, &bearer, stream, watcher, &sender) => {
+                // The client comes back and goes on where it was, if it may.
+                if let Some(Ended::Fault(fault)) = ended.err() {
+                    tracing::debug!("a stream ends: {fault}");
+                }
+            }
             () = sender.closed() => {}
         }
     });
@@ -115,51 +127,59 @@ fn stream_of<const BYTES: usize>(
     // A proxy that gathers what it is sent would keep the events from whoever waits for them.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Ok(response)
 }
 
-/// Tells until there is nothing more to tell, or nobody to tell it to.
-async fn tell(mut stream: Stream, mut watcher: Watcher, sender: &mpsc::Sender<Bytes>) {
+/// Why a stream ends before there is nothing more to tell.
+enum Ended {
+    /// Nobody listens any more, or who listens may no longer.
+    Listener,
+    /// What there is to tell cannot be read.
+    Fault(Fault),
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Ended {
+        Ended::Fault(fault)
+    }
+}
+
+/// Tells until there is nothing more to tell.
+async fn tell(
+    app: &App,
+    bearer: &Bearer,
+    mut stream: Stream,
+    mut watcher: Watcher,
+    sender: &mpsc::Sender<Bytes>,
+) -> Result<(), Ended> {
     loop {
-        let (pieces, is_over) = match stream.news().await {
-            Ok(news) => news,
-            Err(fault) => {
-                // The client comes back and goes on where it was.
-                tracing::debug!("a stream ends: {fault}");
-                return;
-            }
+        let is_over = match &mut stream {
+            Stream::Account(stream) => stream.tell(sender).await?,
+            Stream::Transfer(stream) => stream.tell(sender).await?,
         };
-        for piece in pieces {
-            if sender.send(piece).await.is_err() {
-                return;
-            }
-        }
         if is_over {
-            return;
+            return Ok(());
         }
-        while tokio::time::timeout(BEAT, watcher.nudged()).await.is_err() {
-            if sender.send(Bytes::from_static(b":\n\n")).await.is_err() {
-                return;
+        loop {
+            let nudged = tokio::time::timeout(BEAT, watcher.nudged()).await;
+            if !bearer.is_good(app).await? {
+                return Err(Ended::Listener);
             }
+            if nudged.is_ok() {
+                break;
+            }
+            send(sender, Bytes::from_static(b":\n\n")).await?;
         }
     }
+}
+
+async fn send(sender: &mpsc::Sender<Bytes>, piece: Bytes) -> Result<(), Ended> {
+    sender.send(piece).await.map_err(|_| Ended::Listener)
 }
 
 enum Stream {
     Account(AccountStream),
     Transfer(TransferStream),
-}
-
-/// Events as they are sent, and whether they are the last.
-type News = (Vec<Bytes>, bool);
-
-impl Stream {
-    async fn news(&mut self) -> Result<News, Fault> {
-        match self {
-            Stream::Account(stream) => Ok((stream.news().await?, false)),
-            Stream::Transfer(stream) => stream.news().await,
-        }
-    }
 }
 
 struct AccountStream {
@@ -172,47 +192,58 @@ struct AccountStream {
 }
 
 impl AccountStream {
-    async fn news(&mut self) -> Result<Vec<Bytes>, Fault> {
-        let bank = self.app.bank();
-        let Some(account) = bank.account(self.account).await? else { return Ok(Vec::new()) };
+    /// Tells what is new; whether it is the last there is.
+    async fn tell(&mut self, sender: &mpsc::Sender<Bytes>) -> Result<bool, Ended> {
+        let Some(account) = self.app.bank().account(self.account).await? else { return Ok(false) };
         if account.revision == self.revision {
-            return Ok(Vec::new());
+            return Ok(false);
         }
-        let mut out = Gathered::default();
-        match self.missed(account.version).await? {
-            Some(rows) => {
-                for (posting, transferred, entry) in rows.iter().rev().filter_map(PostingRow::parts) {
-                    out.event("posting", posting.version, |out| {
-                        push_posting(out, posting, transferred, Some(entry.header.time));
-                    });
-                }
-            }
-            None => out.event("reset", account.version, |out| out.extend_from_slice(b"{}")),
+        let mut out = Gathered::new(sender);
+        if MISSED_MAX < account.version.saturating_sub(self.version) {
+            out.event("reset", account.version, |out| out.extend_from_slice(b"{}")).await?;
+        } else {
+            self.make_up(account.version, &mut out).await?;
         }
-        out.event("account", account.version, |out| push_account(out, &account));
+        out.event("account", account.version, |out| push_account(out, &account)).await?;
         (self.version, self.revision) = (account.version, account.revision);
-        Ok(out.finish())
+        out.finish().await?;
+        Ok(false)
     }
 
-    /// The postings after the last that was told up to this version, newest first; `None` if they are too many.
-    async fn missed(&self, version: u64) -> Result<Option<Vec<PostingRow>>, Fault> {
-        let missed = usize::try_from(version.saturating_sub(self.version)).unwrap_or(usize::MAX);
-        if MISSED_MAX < missed {
-            return Ok(None);
+    /// Tells the postings after the last that was told up to this version. Lists begin with the newest: it goes back to the
+    /// oldest that is missing, and then from page to page to the newest.
+    async fn make_up(&mut self, until: u64, out: &mut Gathered<'_>) -> Result<(), Ended> {
+        if until <= self.version {
+            return Ok(());
         }
-        let (mut rows, mut before) = (Vec::with_capacity(missed), None);
-        while rows.len() < missed {
-            let (account, filter) = (self.account, Filter::default());
-            let query = PostingQuery { account, side: None, filter, before, limit: PAGE_MAX.min(missed + 16) };
-            let page = self.app.bank().postings(query).await?;
-            let of_row = |row: &PostingRow| row.parts().map_or(0, |(posting, ..)| posting.version);
-            rows.extend(page.items.into_iter().filter(|row| (self.version + 1..=version).contains(&of_row(row))));
-            match page.next {
-                Some(next) => before = Some(next),
-                None => break,
+        let (mut newer, mut start) = (Vec::new(), None);
+        let mut page = self.page(start).await?;
+        while let Some(next) = page.next
+            && page.items.last().and_then(PostingRow::parts).is_none_or(|(last, ..)| self.version + 1 < last.version)
+        {
+            newer.push(start);
+            start = Some(next);
+            page = self.page(start).await?;
+        }
+        loop {
+            for (posting, transferred, entry) in page.items.iter().rev().filter_map(PostingRow::parts) {
+                if (self.version + 1..=until).contains(&posting.version) {
+                    out.event("posting", posting.version, |out| {
+                        push_posting(out, posting, transferred, Some(entry.header.time));
+                    })
+                    .await?;
+                    self.version = posting.version;
+                }
             }
+            let Some(start) = newer.pop() else { return Ok(()) };
+            page = self.page(start).await?;
         }
-        Ok(Some(rows))
+    }
+
+    async fn page(&self, before: Option<u64>) -> Result<Page<PostingRow>, Fault> {
+        let (account, filter) = (self.account, Filter::default());
+        let query = PostingQuery { account, side: None, filter, before, limit: MADE_UP_PAGE };
+        self.app.bank().postings(query).await
     }
 }
 
@@ -226,42 +257,45 @@ struct TransferStream {
 }
 
 impl TransferStream {
-    async fn news(&mut self) -> Result<News, Fault> {
-        let Some(details) = self.app.bank().transfer(self.transfer).await? else { return Ok((Vec::new(), true)) };
+    /// Tells what is new; whether it is the last there is.
+    async fn tell(&mut self, sender: &mpsc::Sender<Bytes>) -> Result<bool, Ended> {
+        let Some(details) = self.app.bank().transfer(self.transfer).await? else { return Ok(true) };
         let status = details.view.status();
         let number = if status == TransferStatus::Pending { 1 } else { FINAL };
-        let mut out = Gathered::default();
         if self.heard < number {
-            out.event(status_word(status), number, |out| push_details(out, &details));
+            let mut out = Gathered::new(sender);
+            out.event(status_word(status), number, |out| push_details(out, &details)).await?;
+            out.finish().await?;
             self.heard = number;
         }
-        Ok((out.finish(), number == FINAL))
+        Ok(number == FINAL)
     }
 }
 
-/// Events that are gathered into pieces.
-#[derive(Default)]
-struct Gathered {
-    pieces: Vec<Bytes>,
+/// Events that are gathered into pieces, which are sent as they are full.
+struct Gathered<'a> {
+    sender: &'a mpsc::Sender<Bytes>,
     piece: Vec<u8>,
 }
 
-impl Gathered {
+impl Gathered<'_> {
+    fn new(sender: &mpsc::Sender<Bytes>) -> Gathered<'_> {
+        Gathered { sender, piece: Vec::new() }
+    }
+
     /// An event whose data is one line of JSON.
-    fn event(&mut self, name: &str, id: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    async fn event(&mut self, name: &str, id: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Ended> {
         self.piece.extend_from_slice(format!("event: {name}\nid: {id}\ndata: ").as_bytes());
         write(&mut self.piece);
         self.piece.extend_from_slice(b"\n\n");
-        if PIECE_BYTES <= self.piece.len() {
-            self.pieces.push(std::mem::take(&mut self.piece).into());
+        if self.piece.len() < PIECE_BYTES {
+            return Ok(());
         }
+        send(self.sender, std::mem::take(&mut self.piece).into()).await
     }
 
-    fn finish(mut self) -> Vec<Bytes> {
-        if !self.piece.is_empty() {
-            self.pieces.push(self.piece.into());
-        }
-        self.pieces
+    async fn finish(self) -> Result<(), Ended> {
+        if self.piece.is_empty() { Ok(()) } else { send(self.sender, self.piece.into()).await }
     }
 }
 
