@@ -126,6 +126,14 @@ impl Bank {
         Bank { server, folder, _temporary: Some(temporary), next_key: AtomicU64::new(1), token: None }
     }
 
+    /// A new bank that asks nobody for a token, with these variables in its environment.
+    pub(crate) fn open_with_settings(settings: &[(&str, &str)]) -> Bank {
+        let temporary = TempDir::new().expect("a temporary folder");
+        let folder = temporary.path().join("data");
+        let server = Server::start(serve(&folder).arg("--no-auth").envs(settings.iter().copied()));
+        Bank { server, folder, _temporary: Some(temporary), next_key: AtomicU64::new(1), token: None }
+    }
+
     /// A bank in a folder that somebody else looks after, without tokens.
     pub(crate) fn open_in(folder: &Path) -> Bank {
         let server = Server::start(serve(folder).arg("--no-auth"));

@@ -24,7 +24,7 @@ impl Bank {
             return Ok(command);
         }
         match &command {
-            Command::Transfer(_) | Command::Batch(_) => self.between_transfers(command, home),
+            Command::Transfer(_) | Command::Batch(_) | Command::Exchange(_) => self.between_transfers(command, home),
             Command::PlaceHold(hold) => Ok(self.refusal_elsewhere(hold, home).await?.unwrap_or(command)),
             Command::CaptureHold(capture) => {
                 let hold = self.store(home).hold(capture.hold, self.now()).await?;
@@ -44,11 +44,12 @@ impl Bank {
         }
     }
 
-    /// As [`Bank::between`], for a transfer or a batch, which need no look-up.
+    /// As [`Bank::between`], for transfers, a batch or an exchange, which need no look-up.
     pub(crate) fn between_transfers(&self, command: Command, home: ShardId) -> Result<Command, BankError> {
         let transfers: &[Transfer] = match &command {
             Command::Transfer(transfer) => std::slice::from_ref(transfer),
             Command::Batch(transfers) => transfers,
+            Command::Exchange(exchange) => std::slice::from_ref(&exchange.transfer),
             _ => &[],
         };
         let legs = || transfers.iter().flat_map(|transfer| transfer.legs.iter());

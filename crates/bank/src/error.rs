@@ -23,6 +23,14 @@ pub enum BankError {
         /// Which.
         what: &'static str,
     },
+    /// The bank says no to what moves no money, so that nothing is recorded.
+    #[error("{detail}")]
+    Refused {
+        /// The stable code.
+        code: &'static str,
+        /// Why, and what to do.
+        detail: String,
+    },
     /// What was sent cannot be understood. Only profiles, events and dead letters are checked here; the rest is
     /// checked where it is parsed.
     #[error("{detail}")]
@@ -42,7 +50,7 @@ impl BankError {
             BankError::Fault(_) => "fault",
             BankError::Forbidden { .. } => "forbidden",
             BankError::NotAvailableYet { .. } => "not_available_yet",
-            BankError::Malformed { code, .. } => code,
+            BankError::Malformed { code, .. } | BankError::Refused { code, .. } => code,
         }
     }
 }

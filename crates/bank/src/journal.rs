@@ -238,7 +238,8 @@ fn transfer(transferred: &Transferred) -> Value {
         "reverses": transferred.reverses.map(|reversed| reversed.transfer.to_string()),
         "reference": note.and_then(|note| note.reference.as_deref()),
         "metadata": metadata.map(|entries| Value::Object(entries.collect())).unwrap_or_else(|| json!({})),
-        "postings": transferred.postings.iter().map(|side| posting(side, currency)).collect::<Vec<Value>>(),
+        "postings": transferred.postings.iter().enumerate()
+            .map(|(index, side)| posting(side, transferred.currency_at(index))).collect::<Vec<Value>>(),
     })
 }
 
@@ -251,6 +252,7 @@ fn posting(posting: &Posting, currency: Currency) -> Value {
         "account_id": posting.account.to_string(),
         "side": side,
         "amount": decimal(posting.amount.signed(), currency),
+        "currency": currency.code(),
         "balance_after": decimal(posting.balance_after, currency),
         "version": posting.version,
     })

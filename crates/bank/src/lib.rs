@@ -12,6 +12,7 @@ pub mod dead_letter;
 pub mod digest;
 pub mod error;
 pub mod event;
+pub mod exchange;
 pub mod ingest;
 pub mod interest;
 pub mod journal;

@@ -12,6 +12,7 @@ use ledger::account::SystemAccount;
 use ledger::command::{AtHome, Command, OpenAccount, UpdateCustomer};
 use ledger::event::{Context, Key};
 use ledger::ids::{AccountId, HoldId, ShardId, TransferId, slot};
+use ledger::rejection::Rejection;
 use ledger::token::Role;
 use ledger::transfer::{Transfer, TransferKind};
 use std::sync::Arc;
@@ -199,6 +200,41 @@ impl Bank {
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered().into()))).collect()
     }
 
+    /// Says no to a command, for what its shard cannot see: recorded under the key like every other no, so that a key that
+    /// was used before hears what it heard then.
+    pub(crate) async fn refuse(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        command: &Command,
+        rejection: Rejection,
+        dry_run: bool,
+    ) -> Result<Answer, BankError> {
+        let (key, mut patience) = (key.filter(|_| !dry_run), Patience::new());
+        loop {
+            let (shard, request) = self.request(caller, key, command.clone()).await?;
+            let request = Request { command: Command::Refuse(Box::new(rejection)), ..request };
+            if let Some(answer) = self.submit_at(&caller.context(), shard, request, dry_run, &mut patience).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The key under which a command is decided, as the journal has it.
+    pub(crate) async fn key_digest(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        command: &Command,
+    ) -> Result<Option<Key>, BankError> {
+        Ok(self.request(caller, key, command.clone()).await?.1.key)
+    }
+
+    /// A digest of a key that belongs to a caller and to nothing else.
+    pub(crate) fn key_of(&self, caller: &Caller, text: &str) -> u128 {
+        self.keys_of(caller).key(Scope::Text, text.as_bytes())
+    }
+
     async fn request(
         &self,
         caller: &Caller,
@@ -238,6 +274,10 @@ impl Bank {
         match command {
             Command::Transfer(transfer) => Ok(self.home_of_transfers(std::slice::from_ref(transfer))),
             Command::Batch(transfers) => Ok(self.home_of_transfers(transfers)),
+            Command::Exchange(exchange) => match exchange.captures {
+                Some((hold, _)) => Ok(self.home_of_hold(hold).await?),
+                None => Ok(self.home_of_transfers(std::slice::from_ref(&exchange.transfer))),
+            },
             Command::Reverse(reverse) => Ok(self.home_of_reversed(reverse.transfer).await?),
             Command::PlaceHold(hold) => Ok(self.home_of_account(hold.from)),
             Command::CaptureHold(capture) => Ok(self.home_of_hold(capture.hold).await?),

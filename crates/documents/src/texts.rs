@@ -85,7 +85,7 @@ const ENGLISH: Texts = Texts {
     page: "Page ",
     of: " of ",
     after: "",
-    kinds: ["Deposit", "Withdrawal", "Transfer", "Payment", "Reversal", "Move", "Interest", "Fee"],
+    kinds: ["Deposit", "Withdrawal", "Transfer", "Payment", "Reversal", "Move", "Interest", "Fee", "Exchange"],
 };
 
 const CZECH: Texts = Texts {
@@ -113,7 +113,7 @@ const CZECH: Texts = Texts {
     page: "Strana ",
     of: " z ",
     after: "",
-    kinds: ["Vklad", "Výběr", "Převod", "Platba", "Storno", "Přesun", "Úrok", "Poplatek"],
+    kinds: ["Vklad", "Výběr", "Převod", "Platba", "Storno", "Přesun", "Úrok", "Poplatek", "Směna"],
 };
 
 const GERMAN: Texts = Texts {
@@ -141,7 +141,7 @@ const GERMAN: Texts = Texts {
     page: "Seite ",
     of: " von ",
     after: "",
-    kinds: ["Einzahlung", "Auszahlung", "Überweisung", "Zahlung", "Storno", "Umzug", "Zinsen", "Gebühr"],
+    kinds: ["Einzahlung", "Auszahlung", "Überweisung", "Zahlung", "Storno", "Umzug", "Zinsen", "Gebühr", "Umtausch"],
 };
 
 const GREEK: Texts = Texts {
@@ -169,7 +169,17 @@ const GREEK: Texts = Texts {
     page: "Σελίδα ",
     of: " από ",
     after: "",
-    kinds: ["Κατάθεση", "Ανάληψη", "Μεταφορά", "Πληρωμή", "Αντιλογισμός", "Μετακίνηση", "Τόκος", "Προμήθεια"],
+    kinds: [
+        "Κατάθεση",
+        "Ανάληψη",
+        "Μεταφορά",
+        "Πληρωμή",
+        "Αντιλογισμός",
+        "Μετακίνηση",
+        "Τόκος",
+        "Προμήθεια",
+        "Συνάλλαγμα",
+    ],
 };
 
 const JAPANESE: Texts = Texts {
@@ -197,5 +207,5 @@ const JAPANESE: Texts = Texts {
     page: "",
     of: " / ",
     after: " ページ",
-    kinds: ["入金", "出金", "振替", "支払", "取消", "移管", "利息", "手数料"],
+    kinds: ["入金", "出金", "振替", "支払", "取消", "移管", "利息", "手数料", "両替"],
 };

@@ -2,12 +2,14 @@
 //! read here and nowhere else.
 
 mod business;
+mod currencies;
 mod kafka;
 mod notifications;
 mod objects;
 mod statements;
 
 pub(crate) use business::Business;
+pub(crate) use currencies::Currencies;
 pub(crate) use kafka::Kafka;
 pub(crate) use notifications::{Fcm, Notifications, Smtp, SmtpTls, Twilio, WebPush, Webhooks, is_loopback};
 pub(crate) use objects::Objects;
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) web_push: WebPush,
     /// Signed requests to other systems.
     pub(crate) webhooks: Webhooks,
+    /// Rates, quotes and exchanges.
+    pub(crate) currencies: Currencies,
     /// Faults of the disk, for tests.
     #[cfg(feature = "faults")]
     pub(crate) faults: Faults,

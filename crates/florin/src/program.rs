@@ -15,6 +15,7 @@ use crate::storage::{Engine, may_have_bank};
 use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
+use bank::exchange::Exchanges;
 use bank::interest::Interest;
 use bank::notification::Notifications;
 use bank::ports::{Bus, ObjectStore, Records};
@@ -197,6 +198,11 @@ impl OpenBank {
         }
     }
 
+    /// How it exchanges currencies.
+    pub(crate) fn exchanges(&self, config: &Config) -> Exchanges {
+        Exchanges::new(self.bank.clone(), self.records.clone(), config.currencies.settings())
+    }
+
     /// Finishes what was begun, transfers between shards among it, writes a checkpoint and unlocks the folder.
     ///
     /// # Errors
@@ -215,7 +221,9 @@ impl From<BankError> for Failure {
         match error {
             BankError::Fault(fault) => fault.into(),
             BankError::Malformed { .. } => Failure::usage(error.to_string(), "correct it and run the command again"),
-            BankError::Forbidden { .. } | BankError::NotAvailableYet { .. } => Failure::no(error.to_string(), ""),
+            BankError::Refused { .. } | BankError::Forbidden { .. } | BankError::NotAvailableYet { .. } => {
+                Failure::no(error.to_string(), "")
+            }
         }
     }
 }

@@ -41,11 +41,15 @@ pub enum SystemKind {
     Correspondent,
     /// Anything else the bank opens.
     Other,
+    /// What the bank has gained of a currency by exchanging others for it, or given away: its position.
+    FxPosition,
+    /// What the bank keeps of exchanges: the spread, and what rounding leaves.
+    FxResult,
 }
 
 impl SystemKind {
     /// Every kind, in the order of its number in ids and files.
-    pub const ALL: [SystemKind; 8] = [
+    pub const ALL: [SystemKind; 10] = [
         SystemKind::Cash,
         SystemKind::Clearing,
         SystemKind::Expense,
@@ -54,6 +58,8 @@ impl SystemKind {
         SystemKind::Atm,
         SystemKind::Correspondent,
         SystemKind::Other,
+        SystemKind::FxPosition,
+        SystemKind::FxResult,
     ];
 
     /// The word for it on the wire.
@@ -67,6 +73,8 @@ impl SystemKind {
             SystemKind::Atm => "atm",
             SystemKind::Correspondent => "correspondent",
             SystemKind::Other => "other",
+            SystemKind::FxPosition => "fx_position",
+            SystemKind::FxResult => "fx_result",
         }
     }
 
@@ -235,7 +243,12 @@ impl SystemAccount {
     pub fn is_standard(self) -> bool {
         match self.kind {
             SystemKind::Clearing => ShardId::new(self.ordinal).is_some(),
-            SystemKind::Cash | SystemKind::Expense | SystemKind::Income | SystemKind::Suspense => self.ordinal == 0,
+            SystemKind::Cash
+            | SystemKind::Expense
+            | SystemKind::Income
+            | SystemKind::Suspense
+            | SystemKind::FxPosition
+            | SystemKind::FxResult => self.ordinal == 0,
             SystemKind::Atm | SystemKind::Correspondent | SystemKind::Other => false,
         }
     }

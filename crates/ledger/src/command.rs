@@ -4,7 +4,7 @@ use crate::account::{AccountKind, FreezeKind, SystemKind};
 use crate::amount::Amount;
 use crate::currency::Currency;
 use crate::customer::{Profile, Sealed};
-use crate::ids::{AccountId, CustomerId, DeadLetterId, HoldId, ShardId, TokenId, TransferId};
+use crate::ids::{AccountId, CustomerId, DeadLetterId, HoldId, QuoteId, ShardId, TokenId, TransferId};
 use crate::rejection::Rejection;
 use crate::saga::{Envelope, Message, Order, Route};
 use crate::slots::SlotChange;
@@ -19,6 +19,8 @@ pub enum Command {
     Transfer(Transfer),
     /// Move money in several transfers, all or none.
     Batch(Box<[Transfer]>),
+    /// Move money from one currency into another, as a quote said.
+    Exchange(Box<Exchange>),
     /// Undo a transfer by its opposite, once only.
     Reverse(Reverse),
     /// Reserve money.
@@ -78,8 +80,8 @@ pub enum Command {
 /// See [`Command::Between`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Between {
-    /// What moves money: a transfer, an atomic batch, a reversal, a capture, or an event that is one transfer. `Max`
-    /// debits an account of the shard that decides.
+    /// What moves money: a transfer, an atomic batch, an exchange, a reversal, a capture, or an event that is one transfer.
+    /// `Max` debits an account of the shard that decides.
     pub command: Command,
     /// Where the accounts of other shards are.
     pub routes: Box<[Route]>,
@@ -112,6 +114,20 @@ pub struct Receive {
     pub envelope: Envelope,
     /// Refuse it for this reason, because the rule book fails on it.
     pub refused: Option<Rejection>,
+}
+
+/// See [`Command::Exchange`]. Whoever submits it made the legs from the quote: nothing here knows of rates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// What moves: first what is sold, out of the customer's account or the hold, then what is bought, each against one of
+    /// the bank's own accounts, so that every leg stays in one currency. Its own currency is the one sold.
+    pub transfer: Transfer,
+    /// The quote.
+    pub quote: QuoteId,
+    /// Until when the quote is good.
+    pub expires_at: Timestamp,
+    /// The hold whose money is sold, and whether what is left of it is released.
+    pub captures: Option<(HoldId, bool)>,
 }
 
 /// See [`Command::Reverse`].
@@ -334,6 +350,10 @@ fn add(footprint: &mut Footprint, command: &Command) {
     match command {
         Command::Transfer(transfer) => add_transfer(footprint, transfer),
         Command::Batch(transfers) => transfers.iter().for_each(|transfer| add_transfer(footprint, transfer)),
+        Command::Exchange(exchange) => {
+            footprint.holds.extend(exchange.captures.map(|(hold, _)| hold));
+            add_transfer(footprint, &exchange.transfer);
+        }
         Command::Reverse(reverse) => footprint.transfers.push(reverse.transfer),
         Command::PlaceHold(hold) => footprint.accounts.extend(std::iter::once(hold.from).chain(hold.to)),
         Command::CaptureHold(capture) => {

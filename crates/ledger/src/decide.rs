@@ -4,25 +4,27 @@
 //! The legs of a transfer are judged together, by the net effect on each account. So A→B→C can be reversed though B is
 //! empty, and an account may occur in several legs.
 
-use crate::account::{
-    Account, AccountKind, CUSTOMER_BALANCE_MAX, FreezeKind, HOLDS_PER_ACCOUNT_MAX, Status, SystemAccount, SystemKind,
-};
+use crate::account::{Account, AccountKind, CUSTOMER_BALANCE_MAX, FreezeKind, Status, SystemAccount, SystemKind};
 use crate::amount::Amount;
-use crate::command::{CaptureHold, Command, PlaceHold, Reverse, accounts_on};
-use crate::currency::Currency;
-use crate::event::{Event, Header, HoldCaptured, HoldChange, HoldChanged, Outcome};
-use crate::hold::{Hold, HoldStatus};
-use crate::ids::{AccountId, CLIENT_ID_END, HoldId, SYSTEM_ID_START, TransferId};
-use crate::limit::LimitKind;
+use crate::command::{Command, Reverse, accounts_on};
+use crate::event::{Event, Header, Outcome};
+use crate::hold::Hold;
+use crate::ids::{AccountId, CLIENT_ID_END, QuoteId, SYSTEM_ID_START, TransferId};
 use crate::record::record_transferred;
 use crate::rejection::Rejection;
-use crate::saga::Message;
+use crate::saga::{Message, Order};
+use crate::time::Timestamp;
 use crate::transfer::{Leg, LegAmount, Legs, Posting, Postings, Reversed, Side, Transfer, TransferKind, Transferred};
 use crate::working_set::WorkingSet;
 
+mod exchange;
+mod hold;
 mod register;
 pub(crate) mod saga;
 pub(crate) mod slots;
+
+use exchange::{check_leg, check_quote, decide_exchange, exchange_of, find_payee};
+use hold::{capture_of, decide_capture, decide_expire, decide_hold, decide_void};
 
 /// What the checks of one command come to.
 type Decided<T = Event> = Result<T, Rejection>;
@@ -48,6 +50,7 @@ pub(crate) fn decide(set: &mut WorkingSet, header: &Header, command: &Command) -
 fn decide_one(set: &mut WorkingSet, header: &Header, command: &Command) -> Decided {
     match command {
         Command::Transfer(transfer) => decide_transfer(set, header, transfer).map(Event::Transferred),
+        Command::Exchange(exchange) => decide_exchange(set, header, exchange),
         Command::Reverse(reverse) => decide_reverse(set, header, reverse).map(Event::Transferred),
         Command::PlaceHold(hold) => decide_hold(set, header, hold),
         Command::CaptureHold(capture) => decide_capture(set, header, capture),
@@ -98,6 +101,9 @@ fn decide_batch(set: &mut WorkingSet, header: &Header, command: &Command, transf
 fn ensure_standard_accounts(set: &mut WorkingSet, command: &Command) {
     match command {
         Command::Transfer(transfer) => ensure_named(set, transfer.legs.iter().flat_map(|leg| [leg.from, leg.to])),
+        Command::Exchange(exchange) => {
+            ensure_named(set, exchange.transfer.legs.iter().flat_map(|leg| [leg.from, leg.to]));
+        }
         Command::CaptureHold(capture) => {
             let currency = set.hold(capture.hold).map(|hold| hold.currency);
             let cash = currency.map(|currency| SystemAccount::standard(set.shard, SystemKind::Cash, currency).id());
@@ -113,13 +119,27 @@ fn ensure_standard_accounts(set: &mut WorkingSet, command: &Command) {
                 transfers.iter().flat_map(|transfer| transfer.legs.iter()).flat_map(|leg| [leg.from, leg.to]),
             );
         }
-        Command::Receive(receive) => {
-            if let Message::Take(order) = &receive.envelope.message {
-                ensure_named(set, accounts_on(order, receive.envelope.to));
-            }
-        }
+        Command::Receive(receive) => match &receive.envelope.message {
+            Message::Take(order) => ensure_named(set, accounts_on(order, receive.envelope.to)),
+            Message::Answer { saga, .. } | Message::Finish { saga, .. } => ensure_ordered(set, *saga),
+            Message::Done(_) | Message::Cancel(_) | Message::MoveIn { .. } => {}
+        },
+        Command::CancelSaga(saga) => ensure_ordered(set, *saga),
         _ => {}
     }
+}
+
+/// What a saga will post on when it is decided may have no posting yet, and so no row that outlived a restart.
+fn ensure_ordered(set: &mut WorkingSet, saga: TransferId) {
+    let order = set.sagas.saga(saga).map(|row| &row.order).or_else(|| set.sagas.part(saga).map(|part| &part.order));
+    if let Some(order) = order.cloned() {
+        ensure_accounts_of(set, &order);
+    }
+}
+
+/// The bank's own accounts of this shard that an order names.
+pub(crate) fn ensure_accounts_of(set: &mut WorkingSet, order: &Order) {
+    ensure_named(set, accounts_on(order, set.shard));
 }
 
 /// A clearing account gets its row from the first posting on it, never from being named.
@@ -176,11 +196,18 @@ struct Terms<'a> {
     reverses: Option<Reversed>,
     /// The hold whose money moves.
     captures: Option<&'a Hold>,
+    /// The quote it rests on, and until when that is good.
+    quoted: Option<(QuoteId, Timestamp)>,
+}
+
+impl Terms<'_> {
+    fn of(kind: TransferKind) -> Terms<'static> {
+        Terms { kind, forced: false, limited: true, reverses: None, captures: None, quoted: None }
+    }
 }
 
 fn decide_transfer(set: &WorkingSet, header: &Header, transfer: &Transfer) -> Decided<Transferred> {
-    let terms = Terms { kind: transfer.kind, forced: transfer.forced, limited: true, reverses: None, captures: None };
-    judge(set, header, transfer, &terms)
+    judge(set, header, transfer, &Terms { forced: transfer.forced, ..Terms::of(transfer.kind) })
 }
 
 /// A leg with its two accounts, each looked up once.
@@ -200,12 +227,12 @@ impl<'a> Sides<'a> {
 fn judge(set: &WorkingSet, header: &Header, transfer: &Transfer, terms: &Terms<'_>) -> Decided<Transferred> {
     let postings = match &*transfer.legs {
         [leg] => {
-            let sides = find_sides(set, terms, leg)?;
+            let sides = find_sides(set, terms, transfer, leg)?;
             check_sides(header, std::slice::from_ref(&sides), transfer, terms)?;
             Postings::Pair(post_leg(set, header, &sides, terms)?)
         }
         legs => {
-            let sides = legs.iter().map(|leg| find_sides(set, terms, leg)).collect::<Decided<Vec<_>>>()?;
+            let sides = legs.iter().map(|leg| find_sides(set, terms, transfer, leg)).collect::<Decided<Vec<_>>>()?;
             check_sides(header, &sides, transfer, terms)?;
             Postings::Many(post_legs(set, header, &sides, terms)?)
         }
@@ -229,11 +256,16 @@ fn check_sides(header: &Header, sides: &[Sides<'_>], transfer: &Transfer, terms:
         return Err(Rejection::SameAccount(side.leg.from));
     }
     check_status(sides, terms)?;
-    for account in sides.iter().flat_map(Sides::accounts) {
-        if account.currency != transfer.currency {
+    for side in sides {
+        let currency = match sides {
+            [_only] => transfer.currency,
+            _ => terms.kind.currency_between([side.leg.from, side.leg.to], transfer.currency),
+        };
+        if let Some(account) = side.accounts().into_iter().find(|account| account.currency != currency) {
             return Err(Rejection::CurrencyMismatch { account: account.id, currency: account.currency });
         }
     }
+    terms.quoted.map_or(Ok(()), |quoted| check_quote(header, quoted))?;
     if transfer.effective_at.is_some_and(|effective_at| header.time < effective_at) {
         return Err(Rejection::EffectiveAtInvalid);
     }
@@ -245,18 +277,14 @@ fn next_id(set: &WorkingSet, header: &Header) -> TransferId {
     TransferId::new(ids.next(header.time)).expect("generated ids are ids")
 }
 
-/// Both accounts of a leg. A deposit comes out of an account of the bank's and a withdrawal goes into one, so that
-/// neither can be a transfer between customers in disguise. A reversal goes wherever its original went.
-fn find_sides<'a>(set: &'a WorkingSet, terms: &Terms<'_>, leg: &'a Leg) -> Decided<Sides<'a>> {
+/// Both accounts of a leg. A reversal goes wherever its original went.
+fn find_sides<'a>(set: &'a WorkingSet, terms: &Terms<'_>, transfer: &Transfer, leg: &'a Leg) -> Decided<Sides<'a>> {
     if terms.kind == TransferKind::Reversal {
         return Ok(Sides { leg, from: find(set, leg.from)?, to: find(set, leg.to)? });
     }
     let (from, to) = (find_named(set, leg.from)?, find_named(set, leg.to)?);
-    match terms.kind {
-        TransferKind::Deposit if !from.is_system() => Err(Rejection::AccountNotFound(leg.from)),
-        TransferKind::Withdrawal if !to.is_system() => Err(Rejection::AccountNotFound(leg.to)),
-        _ => Ok(Sides { leg, from, to }),
-    }
+    check_leg(terms.kind, &transfer.legs, leg)?;
+    Ok(Sides { leg, from, to })
 }
 
 fn check_status(sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<()> {
@@ -282,15 +310,16 @@ fn check_status(sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<()> {
 
 fn check_captured(sides: &[Sides<'_>], terms: &Terms<'_>) -> Decided<()> {
     match (terms.captures, sides) {
-        (Some(hold), [side]) => check_remaining(hold, std::slice::from_ref(side.leg)),
+        (Some(hold), [side, ..]) => check_remaining(hold, std::slice::from_ref(side.leg)),
         _ => Ok(()),
     }
 }
 
+/// What a capture takes of the hold is its first leg.
 fn check_remaining(hold: &Hold, legs: &[Leg]) -> Decided<()> {
     let remaining = hold.remaining();
     match legs {
-        [Leg { amount: LegAmount::Exactly(amount), .. }] if remaining < *amount => {
+        [Leg { amount: LegAmount::Exactly(amount), .. }, ..] if remaining < *amount => {
             Err(Rejection::HoldAmountExceeded { hold: hold.id, remaining, currency: hold.currency })
         }
         _ => Ok(()),
@@ -394,8 +423,7 @@ fn check_limits(set: &WorkingSet, header: &Header, account: &Account, debit: u12
 fn decide_reverse(set: &WorkingSet, header: &Header, reverse: &Reverse) -> Decided<Transferred> {
     let (transfer, reverses) = reversal_of(set, reverse)?;
     let reverses = Some(reverses);
-    let terms =
-        Terms { kind: TransferKind::Reversal, forced: reverse.forced, limited: false, reverses, captures: None };
+    let terms = Terms { forced: reverse.forced, limited: false, reverses, ..Terms::of(TransferKind::Reversal) };
     judge(set, header, &transfer, &terms)
 }
 
@@ -440,134 +468,4 @@ fn reversal_of(set: &WorkingSet, reverse: &Reverse) -> Decided<(Transfer, Revers
     // What a hold reserved was counted when it was placed, not when it was captured.
     let hold = original.hold.and_then(|hold| set.hold(hold));
     Ok((transfer, Reversed { transfer: id, day: hold.map_or(row.day, |hold| hold.day) }))
-}
-
-fn decide_hold(set: &WorkingSet, header: &Header, asked: &PlaceHold) -> Decided {
-    let from = find_customers(set, asked.from)?;
-    // An account of another shard was looked up there; one that moved away has left its row behind.
-    let is_here = |to: &AccountId| set.account(*to).map_or(set.is_of_shard(*to), |row| row.moved_to.is_none());
-    let to = asked.to.filter(is_here);
-    let to = to.map(|to| find_named(set, to)).transpose()?;
-    if asked.to == Some(asked.from) {
-        return Err(Rejection::SameAccount(asked.from));
-    }
-    if let Some(closed) = [Some(from), to].into_iter().flatten().find(|account| account.status == Status::Closed) {
-        return Err(Rejection::AccountClosed(closed.id));
-    }
-    if matches!(from.status, Status::Frozen(_)) {
-        return Err(Rejection::AccountFrozen(from.id));
-    }
-    check_currency(&[Some(from), to], asked.currency)?;
-    if asked.expires_at.is_some_and(|expires_at| expires_at <= header.time) {
-        return Err(Rejection::ExpiresAtInvalid);
-    }
-    if set.available(from, header.time) < asked.amount.signed() {
-        return Err(insufficient(set, header, from));
-    }
-    check_limits(set, header, from, asked.amount.signed().unsigned_abs())?;
-    if HOLDS_PER_ACCOUNT_MAX <= set.holds_active(from, header.time) {
-        return Err(Rejection::LimitExceeded { account: from.id, limit: LimitKind::ActiveHolds });
-    }
-    let mut ids = set.ids;
-    let hold = Hold {
-        id: HoldId::new(ids.next(header.time)).expect("generated ids are ids"),
-        from: asked.from,
-        to: asked.to,
-        amount: asked.amount,
-        captured: Amount::ZERO,
-        currency: asked.currency,
-        status: HoldStatus::Held,
-        expires_at: asked.expires_at,
-        created_at: header.time,
-        day: header.day,
-    };
-    Ok(hold_changed(HoldChange::Placed, hold))
-}
-
-fn check_currency(accounts: &[Option<&Account>], currency: Currency) -> Decided<()> {
-    match accounts.iter().flatten().find(|account| account.currency != currency) {
-        Some(other) => Err(Rejection::CurrencyMismatch { account: other.id, currency: other.currency }),
-        None => Ok(()),
-    }
-}
-
-/// A capture is a transfer of reserved money: what the hold reserves is there for it whatever else happened to the
-/// account since, and it was counted against the limits when the hold was placed.
-fn decide_capture(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided {
-    capture.to.map(|to| find_named(set, to)).transpose()?;
-    let found = find_hold(set, capture.hold)?;
-    let transfer = capturing(set, header, capture, found)?;
-    let terms = Terms {
-        kind: TransferKind::Capture,
-        forced: true, // the hold is the funds
-        limited: false,
-        reverses: None,
-        captures: Some(found),
-    };
-    let transferred = Transferred { forced: false, ..judge(set, header, &transfer, &terms)? };
-    let hold = captured(found, capture, &transfer);
-    Ok(Event::HoldCaptured(Box::new(HoldCaptured { hold, transferred })))
-}
-
-/// What a capture moves, and the hold after it: for one whose target is on another shard.
-fn capture_of(set: &WorkingSet, header: &Header, capture: &CaptureHold) -> Decided<(Transfer, Hold)> {
-    let hold = find_hold(set, capture.hold)?;
-    let transfer = capturing(set, header, capture, hold)?;
-    check_remaining(hold, &transfer.legs)?;
-    let hold = captured(hold, capture, &transfer);
-    Ok((transfer, hold))
-}
-
-fn captured(hold: &Hold, capture: &CaptureHold, transfer: &Transfer) -> Hold {
-    let amount = transfer.legs.iter().find_map(|leg| match leg.amount {
-        LegAmount::Exactly(amount) => Some(amount),
-        LegAmount::Max => None,
-    });
-    let captured = amount.and_then(|amount| hold.captured.checked_add(amount)).expect("captures stay within the hold");
-    let status = if capture.is_final || captured == hold.amount { HoldStatus::Captured } else { HoldStatus::Held };
-    Hold { captured, status, ..hold.clone() }
-}
-
-fn capturing(set: &WorkingSet, header: &Header, capture: &CaptureHold, hold: &Hold) -> Decided<Transfer> {
-    let cash = SystemAccount::standard(set.shard, SystemKind::Cash, hold.currency).id();
-    if hold.status != HoldStatus::Held || hold.is_due(header.time) {
-        return Err(Rejection::HoldNotOpen(hold.id));
-    }
-    let amount = LegAmount::Exactly(capture.amount.unwrap_or(hold.remaining()));
-    Ok(Transfer {
-        kind: TransferKind::Capture,
-        currency: hold.currency,
-        legs: Legs::One([Leg { from: hold.from, to: capture.to.or(hold.to).unwrap_or(cash), amount }]),
-        forced: false,
-        effective_at: None,
-        note: capture.note.clone(),
-    })
-}
-
-/// A hold goes where its account goes. What is left behind says nothing.
-fn find_hold(set: &WorkingSet, id: HoldId) -> Decided<&Hold> {
-    let hold = set.hold(id).ok_or(Rejection::HoldNotFound(id))?;
-    find(set, hold.from)?;
-    Ok(hold)
-}
-
-fn decide_void(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
-    let hold = find_hold(set, id)?;
-    match hold.seen_at(header.time).status {
-        HoldStatus::Held => Ok(hold_changed(HoldChange::Voided, Hold { status: HoldStatus::Voided, ..hold.clone() })),
-        HoldStatus::Voided => Ok(hold_changed(HoldChange::Nothing, hold.clone())),
-        HoldStatus::Captured | HoldStatus::Expired => Err(Rejection::HoldNotOpen(id)),
-    }
-}
-
-fn decide_expire(set: &WorkingSet, header: &Header, id: HoldId) -> Decided {
-    let hold = find_hold(set, id)?;
-    if !hold.is_due(header.time) {
-        return Err(Rejection::HoldNotOpen(id));
-    }
-    Ok(hold_changed(HoldChange::Expired, Hold { status: HoldStatus::Expired, ..hold.clone() }))
-}
-
-fn hold_changed(change: HoldChange, hold: Hold) -> Event {
-    Event::HoldChanged(Box::new(HoldChanged { change, hold }))
 }

@@ -91,6 +91,8 @@ ids! {
     DeadLetterId;
     /// An API token.
     TokenId;
+    /// A quote for exchanging one currency for another.
+    QuoteId;
 }
 
 /// A shard, 0 to 1,023.

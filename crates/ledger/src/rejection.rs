@@ -3,7 +3,7 @@
 use crate::account::HOLDS_PER_ACCOUNT_MAX;
 use crate::amount::{Amount, Decimal};
 use crate::currency::Currency;
-use crate::ids::{AccountId, CustomerId, DeadLetterId, HoldId, TokenId, TransferId};
+use crate::ids::{AccountId, CustomerId, DeadLetterId, HoldId, QuoteId, TokenId, TransferId};
 use crate::limit::LimitKind;
 use std::fmt;
 
@@ -22,6 +22,8 @@ pub enum Rejection {
     DeadLetterNotFound(DeadLetterId),
     /// No such token.
     TokenNotFound(TokenId),
+    /// No such quote, or one of long ago.
+    QuoteNotFound(QuoteId),
     /// Something different has this id, which a client chose.
     IdTaken(u64),
     /// The transfer was reversed before, or is a reversal itself (then `by` is none).
@@ -39,6 +41,8 @@ pub enum Rejection {
     HoldNotOpen(HoldId),
     /// Closing needs a balance of zero and no active hold.
     AccountNotEmpty(AccountId),
+    /// The quote was used under another key.
+    QuoteUsed(QuoteId),
     /// A leg from an account to itself.
     SameAccount(AccountId),
     /// The account is closed.
@@ -52,6 +56,10 @@ pub enum Rejection {
         /// Its currency.
         currency: Currency,
     },
+    /// The quote is for something else than was asked.
+    QuoteMismatch(QuoteId),
+    /// The quote is no longer good.
+    QuoteExpired(QuoteId),
     /// The value date is in the future.
     EffectiveAtInvalid,
     /// The hold would have expired already.
@@ -110,6 +118,10 @@ impl Rejection {
             Rejection::TransferNotFound(_) => "transfer_not_found",
             Rejection::DeadLetterNotFound(_) => "dead_letter_not_found",
             Rejection::TokenNotFound(_) => "not_found",
+            Rejection::QuoteNotFound(_) => "quote_not_found",
+            Rejection::QuoteUsed(_) => "quote_used",
+            Rejection::QuoteMismatch(_) => "quote_mismatch",
+            Rejection::QuoteExpired(_) => "quote_expired",
             Rejection::IdTaken(_) => "id_taken",
             Rejection::AlreadyReversed { .. } => "already_reversed",
             Rejection::ReversalPending(_) => "reversal_pending",
@@ -153,6 +165,10 @@ impl fmt::Display for Rejection {
             Rejection::TransferNotFound(id) => write!(f, "there is no transfer {id}"),
             Rejection::DeadLetterNotFound(id) => write!(f, "there is no dead letter {id}"),
             Rejection::TokenNotFound(id) => write!(f, "there is no token {id}"),
+            Rejection::QuoteNotFound(id) => write!(f, "there is no quote {id}; ask for a new one"),
+            Rejection::QuoteUsed(id) => write!(f, "quote {id} was used before; ask for a new one"),
+            Rejection::QuoteMismatch(id) => write!(f, "quote {id} is for something else; ask for one that fits"),
+            Rejection::QuoteExpired(id) => write!(f, "quote {id} is no longer good; ask for a new one"),
             Rejection::IdTaken(id) => {
                 write!(f, "the id {id} belongs to something different; choose another or leave it out")
             }
@@ -195,12 +211,7 @@ impl fmt::Display for Rejection {
             Rejection::LinkedTransferFailed => {
                 f.write_str("another transfer of this atomic batch was rejected, so none was made")
             }
-            Rejection::TransferNotSucceeded(id) => {
-                write!(
-                    f,
-                    "transfer {id} is pending or failed, and only one that succeeded can be reversed; see its status"
-                )
-            }
+            Rejection::TransferNotSucceeded(id) => write_not_succeeded(f, *id),
             Rejection::Cancelled(id) => write!(f, "an operator cancelled transfer {id} before it was through"),
             Rejection::MessageOutOfOrder { expected } => {
                 write!(f, "the next message of this shard is number {expected}; send from there")
@@ -212,6 +223,10 @@ impl fmt::Display for Rejection {
             }
         }
     }
+}
+
+fn write_not_succeeded(f: &mut fmt::Formatter<'_>, id: TransferId) -> fmt::Result {
+    write!(f, "transfer {id} is pending or failed, and only one that succeeded can be reversed; see its status")
 }
 
 fn write_limit(f: &mut fmt::Formatter<'_>, account: AccountId, limit: LimitKind) -> fmt::Result {

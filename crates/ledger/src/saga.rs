@@ -21,7 +21,7 @@ use crate::hold::Hold;
 use crate::ids::{AccountId, HoldId, Sequence, ShardId, TransferId};
 use crate::rejection::Rejection;
 use crate::time::{Day, Timestamp};
-use crate::transfer::{LegAmount, Legs, Note, Reversed, TransferKind, Transferred};
+use crate::transfer::{Leg, LegAmount, Legs, Note, Reversed, TransferKind, Transferred};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,13 +45,19 @@ pub struct Ordered {
 }
 
 impl Ordered {
-    /// The sum of all legs in minor units.
+    /// The sum of all legs in the transfer's own currency, in minor units.
     pub fn amount(&self) -> u128 {
         let minor_units = |amount| match amount {
             LegAmount::Exactly(amount) => u128::from(crate::amount::Amount::minor_units(amount)),
             LegAmount::Max => 0,
         };
-        self.legs.iter().map(|leg| minor_units(leg.amount)).sum()
+        let own = self.legs.iter().filter(|leg| self.currency_of(leg) == self.currency);
+        own.map(|leg| minor_units(leg.amount)).sum()
+    }
+
+    /// The currency of one of its legs.
+    pub fn currency_of(&self, leg: &Leg) -> Currency {
+        self.kind.currency_between([leg.from, leg.to], self.currency)
     }
 }
 

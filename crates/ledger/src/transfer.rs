@@ -1,5 +1,6 @@
 //! Transfers: what is asked, what it became, and the postings it left.
 
+use crate::account::SystemAccount;
 use crate::amount::Amount;
 use crate::currency::Currency;
 use crate::ids::{AccountId, HoldId, TransferId};
@@ -30,11 +31,13 @@ pub enum TransferKind {
     Interest,
     /// A fee.
     Fee,
+    /// From one currency into another, by a quote.
+    Exchange,
 }
 
 impl TransferKind {
     /// Every kind, in the order of its number in files.
-    pub const ALL: [TransferKind; 8] = [
+    pub const ALL: [TransferKind; 9] = [
         TransferKind::Deposit,
         TransferKind::Withdrawal,
         TransferKind::Transfer,
@@ -43,6 +46,7 @@ impl TransferKind {
         TransferKind::Move,
         TransferKind::Interest,
         TransferKind::Fee,
+        TransferKind::Exchange,
     ];
 
     /// The word for it on the wire.
@@ -56,7 +60,22 @@ impl TransferKind {
             TransferKind::Move => "move",
             TransferKind::Interest => "interest",
             TransferKind::Fee => "fee",
+            TransferKind::Exchange => "exchange",
         }
+    }
+
+    /// Whether legs may be in currencies of their own. Each such leg has one of the bank's own accounts on a side, whose
+    /// id tells its currency.
+    pub const fn may_exchange(self) -> bool {
+        matches!(self, TransferKind::Exchange | TransferKind::Capture | TransferKind::Reversal)
+    }
+
+    /// The currency of a leg, or of a debit and its credit, of a transfer of this kind and currency.
+    pub fn currency_between(self, accounts: [AccountId; 2], currency: Currency) -> Currency {
+        if !self.may_exchange() {
+            return currency;
+        }
+        accounts.into_iter().find_map(SystemAccount::from_id).map_or(currency, |system| system.currency)
     }
 }
 
@@ -213,13 +232,22 @@ pub struct Transferred {
 }
 
 impl Transferred {
-    /// The sum of all legs in minor units.
+    /// The sum of all legs in the transfer's own currency, in minor units.
     pub fn amount(&self) -> u128 {
-        self.postings
-            .iter()
-            .filter(|posting| posting.side == Side::Debit)
-            .map(|posting| u128::from(posting.amount.minor_units()))
-            .sum()
+        let (pairs, _) = self.postings.as_chunks::<2>();
+        let own = pairs.iter().filter(|pair| self.currency_of(pair) == self.currency).flatten();
+        let debits = own.filter(|posting| posting.side == Side::Debit);
+        debits.map(|posting| u128::from(posting.amount.minor_units())).sum()
+    }
+
+    /// The currency of one of its postings.
+    pub fn currency_at(&self, index: usize) -> Currency {
+        let pair = self.postings.as_chunks::<2>().0.get(index / 2);
+        pair.map_or(self.currency, |pair| self.currency_of(pair))
+    }
+
+    fn currency_of(&self, [debit, credit]: &[Posting; 2]) -> Currency {
+        self.kind.currency_between([debit.account, credit.account], self.currency)
     }
 }
 

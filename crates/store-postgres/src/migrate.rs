@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_views", include_str!("../migrations/0002_views.sql")),
     ("0003_rights", include_str!("../migrations/0003_rights.sql")),
     ("0004_records", include_str!("../migrations/0004_records.sql")),
+    ("0005_currencies", include_str!("../migrations/0005_currencies.sql")),
 ];
 /// The number of the advisory lock that one migrating node holds.
 const LOCK: i64 = 0x464c_4f52_494e;

@@ -102,7 +102,7 @@ impl From<BankError> for Problem {
     fn from(error: BankError) -> Problem {
         match error {
             BankError::Fault(fault) => Problem::from(fault),
-            BankError::Malformed { code, detail } => {
+            BankError::Malformed { code, detail } | BankError::Refused { code, detail } => {
                 let code = Code::ALL.iter().copied().find(|known| known.name() == code).unwrap_or(Code::Malformed);
                 Problem::new(code, detail)
             }

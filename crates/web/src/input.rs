@@ -5,6 +5,7 @@
 
 use crate::json::{Document, Kind, NotJson, Value};
 use crate::problem::{Code, Problem};
+use bank::exchange::is_reserved;
 use ledger::amount::{Amount, AmountError};
 use ledger::currency::Currency;
 use ledger::ids::InvalidId;
@@ -216,7 +217,12 @@ pub(crate) fn day(name: &str, value: Option<Value<'_>>, problems: &mut Problems)
 /// A currency that must be there.
 pub(crate) fn currency(value: Option<Value<'_>>, problems: &mut Problems) -> Option<Currency> {
     problems.required("currency", value)?;
-    let text = string("currency", value, problems)?;
+    currency_in("currency", value, problems)
+}
+
+/// A currency.
+pub(crate) fn currency_in(name: &str, value: Option<Value<'_>>, problems: &mut Problems) -> Option<Currency> {
+    let text = string(name, value, problems)?;
     let unknown = |_| {
         Problem::new(
             Code::CurrencyUnknown,
@@ -324,6 +330,11 @@ fn entries(value: Value<'_>, problems: &mut Problems) -> Box<[(Box<str>, Box<str
             problems.note(Problem::malformed(format!("`metadata.{}` must be a string", shortened(&key))));
             continue;
         };
+        if is_reserved(&key) {
+            problems
+                .note(Problem::malformed("`metadata`: keys that begin with `florin.` are the bank's own; use others"));
+            continue;
+        }
         let key_fits = (1..=METADATA_KEY_BYTES_MAX).contains(&key.len());
         if !key_fits || METADATA_VALUE_BYTES_MAX < text.len() {
             problems.note(Problem::malformed(format!(

@@ -33,6 +33,7 @@ mod v1;
 mod tests;
 
 use bank::Bank;
+use bank::exchange::Exchanges;
 use bank::interest::Interest;
 use bank::notification::Notifications;
 use bank::statement::kept::Statements;
@@ -91,6 +92,8 @@ pub struct Settings {
     pub statements: Option<StatementSettings>,
     /// Interest and the business date; without it what needs it answers 501.
     pub interest: Option<Interest>,
+    /// Exchanges; without them what needs them answers 501.
+    pub exchanges: Option<Exchanges>,
     /// Notifications; without them what needs them answers 501.
     pub notifications: Option<NotificationSettings>,
 }
@@ -151,6 +154,7 @@ impl Default for Settings {
             statements: None,
             interest: None,
             notifications: None,
+            exchanges: None,
         }
     }
 }

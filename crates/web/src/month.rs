@@ -68,9 +68,10 @@ fn push_row(out: &mut Vec<u8>, row: &PostingRow) {
     out.extend_from_slice(b",\"account_id\":");
     push_id(out, posting.account.number());
     out.extend_from_slice(format!(",\"type\":\"{}\",\"amount\":", side_name(posting.side)).as_bytes());
-    push_short_money(out, posting.amount.signed(), transferred.currency);
+    let currency = transferred.currency_at(row.index);
+    push_short_money(out, posting.amount.signed(), currency);
     out.extend_from_slice(b",\"current_balance\":");
-    push_short_money(out, posting.balance_after, transferred.currency);
+    push_short_money(out, posting.balance_after, currency);
     out.extend_from_slice(b",\"effective_at\":");
     push_time(out, transferred.effective_at);
     out.extend_from_slice(b",\"status\":\"success\"}");

@@ -74,6 +74,8 @@ codes! {
     StatementNotFound = 47, 404 "statement_not_found" "There is no such statement";
     DeliveryNotFound = 60, 404 "delivery_not_found" "There is no such delivery";
     WebhookNotFound = 61, 404 "webhook_not_found" "There is no such webhook";
+    QuoteNotFound = 70, 404 "quote_not_found" "There is no such quote";
+    FeeNotFound = 71, 404 "fee_not_found" "There is no such fee";
     RequestInProgress = 21, 409 "request_in_progress" "The same request is being processed";
     IdTaken = 22, 409 "id_taken" "The id is taken";
     AlreadyReversed = 23, 409 "already_reversed" "The transfer was reversed before";
@@ -82,10 +84,15 @@ codes! {
     AccountNotEmpty = 26, 409 "account_not_empty" "The account is not empty";
     DayClosed = 49, 409 "day_closed" "The day is closed";
     DayNotOver = 50, 409 "day_not_over" "The day is not over";
+    QuoteUsed = 72, 409 "quote_used" "The quote was used before";
     SameAccount = 27, 422 "same_account" "Both sides are the same account";
     AccountClosed = 28, 422 "account_closed" "The account is closed";
     AccountFrozen = 29, 422 "account_frozen" "The account is frozen";
     CurrencyMismatch = 30, 422 "currency_mismatch" "The account has another currency";
+    RateUnknown = 73, 422 "rate_unknown" "There is no such rate";
+    RateStale = 74, 422 "rate_stale" "The rate is too old";
+    QuoteMismatch = 75, 422 "quote_mismatch" "The quote is for something else";
+    QuoteExpired = 76, 422 "quote_expired" "The quote is no longer good";
     EffectiveAtInvalid = 31, 422 "effective_at_invalid" "The value date is in the future";
     ExpiresAtInvalid = 32, 422 "expires_at_invalid" "The expiry is not in the future";
     HoldAmountExceeded = 33, 422 "hold_amount_exceeded" "More than is left of the hold";
@@ -247,6 +254,10 @@ impl From<&Rejection> for Problem {
             }
             Rejection::DeadLetterNotFound(id) => problem.with_id("dead_letter_id", id.number()),
             Rejection::TokenNotFound(id) => problem.with_id("token_id", id.number()),
+            Rejection::QuoteNotFound(id)
+            | Rejection::QuoteUsed(id)
+            | Rejection::QuoteMismatch(id)
+            | Rejection::QuoteExpired(id) => problem.with_id("quote_id", id.number()),
             Rejection::IdTaken(id) => problem.with_id("id", id),
             Rejection::EffectiveAtInvalid
             | Rejection::ExpiresAtInvalid
@@ -313,6 +324,10 @@ mod tests {
         Rejection::TransferNotFound(_) => Rejection::TransferNotFound(id()),
         Rejection::DeadLetterNotFound(_) => Rejection::DeadLetterNotFound(id()),
         Rejection::TokenNotFound(_) => Rejection::TokenNotFound(id()),
+        Rejection::QuoteNotFound(_) => Rejection::QuoteNotFound(id()),
+        Rejection::QuoteUsed(_) => Rejection::QuoteUsed(id()),
+        Rejection::QuoteMismatch(_) => Rejection::QuoteMismatch(id()),
+        Rejection::QuoteExpired(_) => Rejection::QuoteExpired(id()),
         Rejection::IdTaken(_) => Rejection::IdTaken(7),
         Rejection::AlreadyReversed { .. } => Rejection::AlreadyReversed { transfer: id(), by: Some(id()) },
         Rejection::ReversalPending(_) => Rejection::ReversalPending(id()),

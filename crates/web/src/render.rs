@@ -13,8 +13,8 @@ use ledger::ids::TransferId;
 use ledger::rejection::Rejection;
 use ledger::saga::Ordered;
 use ledger::time::Timestamp;
-use ledger::transfer::{Posting, Side, Transfer, Transferred};
-use store::query::TransferStatus;
+use ledger::transfer::{Side, Transfer, Transferred};
+use store::query::{PostingRow, TransferStatus};
 
 /// Bytes that a transfer with two postings takes, about.
 pub(crate) const TRANSFER_BYTES: usize = 1024;
@@ -67,11 +67,11 @@ pub(crate) fn push_transfer(
     let standing = Standing { status: "succeeded", amount: transferred.amount(), reversed_by, failure: None };
     let repeated = Repeated::new(transferred, booked_at);
     push_standing(out, transferred, &repeated, &standing, |out| {
-        for (index, posting) in transferred.postings.iter().enumerate() {
+        for index in 0..transferred.postings.len() {
             if index != 0 {
                 out.push(b',');
             }
-            push_repeating_posting(out, posting, transferred, &repeated);
+            push_repeating_posting(out, transferred, index, &repeated);
         }
     });
 }
@@ -86,11 +86,11 @@ pub(crate) fn push_started(
     let standing = Standing { status: "pending", amount: ordered.amount(), reversed_by: None, failure: None };
     let repeated = Repeated::new(transferred, booked_at);
     push_standing(out, transferred, &repeated, &standing, |out| {
-        for (index, posting) in transferred.postings.iter().enumerate() {
+        for index in 0..transferred.postings.len() {
             if index != 0 {
                 out.push(b',');
             }
-            push_repeating_posting(out, posting, transferred, &repeated);
+            push_repeating_posting(out, transferred, index, &repeated);
         }
     });
 }
@@ -112,11 +112,10 @@ pub(crate) fn push_details(out: &mut Vec<u8>, details: &TransferDetails) {
     let repeated = Repeated::new(transferred, Some(view.transfer.entry.header.time));
     push_standing(out, transferred, &repeated, &standing, |out| {
         for (index, row) in details.postings.iter().enumerate() {
-            let Some((posting, of, entry)) = row.parts() else { continue };
             if index != 0 {
                 out.push(b',');
             }
-            push_posting(out, posting, of, Some(entry.header.time));
+            push_row(out, row);
         }
     });
 }
@@ -169,26 +168,24 @@ fn push_standing(
 }
 
 /// One posting of a transfer.
-pub(crate) fn push_posting(
-    out: &mut Vec<u8>,
-    posting: &Posting,
-    transferred: &Transferred,
-    booked_at: Option<Timestamp>,
-) {
-    push_repeating_posting(out, posting, transferred, &Repeated::new(transferred, booked_at));
+pub(crate) fn push_row(out: &mut Vec<u8>, row: &PostingRow) {
+    if let Some((_, transferred, entry)) = row.parts() {
+        push_repeating_posting(out, transferred, row.index, &Repeated::new(transferred, Some(entry.header.time)));
+    }
 }
 
-fn push_repeating_posting(out: &mut Vec<u8>, posting: &Posting, transferred: &Transferred, repeated: &Repeated) {
+fn push_repeating_posting(out: &mut Vec<u8>, transferred: &Transferred, index: usize, repeated: &Repeated) {
+    let (posting, currency) = (&transferred.postings[index], transferred.currency_at(index));
     out.extend_from_slice(b"{\"transfer_id\":");
     out.extend_from_slice(&repeated.transfer_id);
     out.extend_from_slice(b",\"account_id\":");
     push_id(out, posting.account.number());
     push_name(out, b",\"side\":", side_name(posting.side));
     out.extend_from_slice(b",\"amount\":");
-    push_money(out, posting.amount.signed(), transferred.currency);
-    push_name(out, b",\"currency\":", transferred.currency.code());
+    push_money(out, posting.amount.signed(), currency);
+    push_name(out, b",\"currency\":", currency.code());
     out.extend_from_slice(b",\"balance_after\":");
-    push_money(out, posting.balance_after, transferred.currency);
+    push_money(out, posting.balance_after, currency);
     out.extend_from_slice(b",\"version\":");
     push_number(out, u128::from(posting.version));
     push_name(out, b",\"type\":", transferred.kind.name());

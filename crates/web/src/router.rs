@@ -3,7 +3,7 @@
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
     accounts, business_date, dead_letters, deliveries, events, holds, interest, journal, postings, preferences,
-    products, shards, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
+    products, quotes, rates, shards, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -29,6 +29,9 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::freeze))
         .routes(routes!(accounts::unfreeze))
         .routes(routes!(accounts::close))
+        .routes(routes!(rates::create, rates::list))
+        .routes(routes!(quotes::create))
+        .routes(routes!(quotes::read))
         .routes(routes!(transfers::create, transfers::list))
         .routes(routes!(transfer_batch::create))
         .routes(routes!(transfers::read))

@@ -41,6 +41,11 @@ pub(crate) struct AmountOrMax(String);
 #[schema(value_type = String, pattern = "^-?[0-9]+([.][0-9]+)?$", example = "-60.00")]
 pub(crate) struct Money(String);
 
+/// An exchange rate: an exact decimal above zero, at most 15 digits that count.
+#[derive(Deserialize, ToSchema)]
+#[schema(value_type = String, pattern = "^(0|[1-9][0-9]*)([.][0-9]+)?$", example = "1.0842")]
+pub(crate) struct ExactRate(String);
+
 /// A currency of ISO 4217.
 #[derive(Deserialize)]
 pub(crate) struct Currency(String);
@@ -144,13 +149,17 @@ words! {
     /// How the transfers of a batch belong together.
     BatchMode { Independent, Atomic }
     /// What a transfer is called.
-    TransferType { Deposit, Withdrawal, Transfer, Capture, Reversal, Move, Interest, Fee }
+    TransferType { Deposit, Withdrawal, Transfer, Capture, Reversal, Move, Interest, Fee, Exchange }
     /// The word for a deposit.
     OnlyDeposit { Deposit }
     /// The word for a withdrawal.
     OnlyWithdrawal { Withdrawal }
     /// The word for a transfer between accounts.
     OnlyTransfer { Transfer }
+    /// The word for an exchange.
+    OnlyExchange { Exchange }
+    /// Which amount of a quote was asked for; the other follows from it.
+    FixedAmount { SellAmount, BuyAmount }
     /// What one of the bank's own accounts is for.
-    SystemAccountKind { Cash, Expense, Income, Suspense, Atm, Correspondent, Other }
+    SystemAccountKind { Cash, Expense, Income, Suspense, Atm, Correspondent, Other, FxPosition, FxResult }
 }

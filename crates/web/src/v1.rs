@@ -11,6 +11,8 @@ pub(crate) mod journal;
 pub(crate) mod postings;
 pub(crate) mod preferences;
 pub(crate) mod products;
+pub(crate) mod quotes;
+pub(crate) mod rates;
 pub(crate) mod shards;
 pub(crate) mod statements;
 pub(crate) mod streams;

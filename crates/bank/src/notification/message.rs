@@ -200,8 +200,9 @@ fn is_customers(account: AccountId) -> bool {
 }
 
 /// What a transfer did to one account.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Net {
+    currency: Currency,
     change: i128,
     after: i128,
 }
@@ -209,10 +210,11 @@ struct Net {
 /// The customers' accounts that a transfer changed, in the order of their first posting.
 fn nets(transferred: &Transferred) -> Vec<(AccountId, Net)> {
     let mut nets: Vec<(AccountId, Net)> = Vec::with_capacity(2);
-    for posting in transferred.postings.iter().filter(|posting| is_customers(posting.account)) {
+    let postings = transferred.postings.iter().enumerate();
+    for (index, posting) in postings.filter(|(_, posting)| is_customers(posting.account)) {
         let place = nets.iter().position(|(account, _)| *account == posting.account).unwrap_or(nets.len());
         if place == nets.len() {
-            nets.push((posting.account, Net::default()));
+            nets.push((posting.account, Net { currency: transferred.currency_at(index), change: 0, after: 0 }));
         }
         nets[place].1.change += posting.signed();
         nets[place].1.after = posting.balance_after;
@@ -233,7 +235,7 @@ fn of_transfer(transferred: &Transferred, told: &mut Vec<Message>) {
     for (account, net) in nets.iter().filter(|(_, net)| net.change < 0) {
         let kind = match transferred.kind {
             TransferKind::Deposit | TransferKind::Withdrawal => Kind::Withdrawal,
-            TransferKind::Transfer => Kind::TransferCompleted,
+            TransferKind::Transfer | TransferKind::Exchange => Kind::TransferCompleted,
             TransferKind::Capture => Kind::HoldCaptured,
             TransferKind::Reversal => Kind::Reversal,
             TransferKind::Interest => Kind::Interest,
@@ -252,7 +254,9 @@ fn credits(transferred: &Transferred, nets: &[(AccountId, Net)], told: &mut Vec<
     for (account, net) in nets.iter().filter(|(_, net)| 0 < net.change) {
         let kind = match transferred.kind {
             TransferKind::Deposit | TransferKind::Withdrawal => Kind::Deposit,
-            TransferKind::Transfer | TransferKind::Capture | TransferKind::Fee => Kind::TransferReceived,
+            TransferKind::Transfer | TransferKind::Exchange | TransferKind::Capture | TransferKind::Fee => {
+                Kind::TransferReceived
+            }
             TransferKind::Reversal => Kind::Reversal,
             TransferKind::Interest => Kind::Interest,
             TransferKind::Move => continue,
@@ -267,7 +271,7 @@ fn posted(account: AccountId, net: Net, transferred: &Transferred) -> Facts {
         balance: Some(net.after),
         transfer: Some(transferred.id.to_string()),
         hold: transferred.hold.map(|hold| hold.to_string()),
-        ..Facts::of(account, transferred.currency, net.change.abs())
+        ..Facts::of(account, net.currency, net.change.abs())
     }
 }
 
@@ -279,7 +283,7 @@ fn about_transfer(account: AccountId, kind: Kind, transfer: TransferId, facts: F
 fn low_balance(account: AccountId, net: Net, transferred: &Transferred) -> Message {
     let facts = Facts {
         account: Some(account.to_string()),
-        currency: Some(transferred.currency.code().to_owned()),
+        currency: Some(net.currency.code().to_owned()),
         balance: Some(net.after),
         balance_before: Some(net.after - net.change),
         transfer: Some(transferred.id.to_string()),
@@ -293,14 +297,15 @@ fn of_step(step: &SagaStep, began: Option<Began<'_>>, told: &mut Vec<Message>) {
         StepKind::MovedOut | StepKind::MovedIn => return,
         StepKind::Started => {
             let ordered = step.order.iter().flat_map(|order| order.transfers.iter());
-            for ordered in ordered.filter(|ordered| ordered.kind == TransferKind::Transfer) {
+            let is_payment = |kind| matches!(kind, TransferKind::Transfer | TransferKind::Exchange);
+            for ordered in ordered.filter(|ordered| is_payment(ordered.kind)) {
                 of_order(ordered, Kind::TransferPending, step, told);
             }
         }
         StepKind::Completed => {
             for ordered in began.iter().flat_map(|began| began.order.transfers.iter()) {
                 let kind = match ordered.kind {
-                    TransferKind::Transfer => Kind::TransferCompleted,
+                    TransferKind::Transfer | TransferKind::Exchange => Kind::TransferCompleted,
                     TransferKind::Withdrawal => Kind::Withdrawal,
                     TransferKind::Capture => Kind::HoldCaptured,
                     TransferKind::Reversal => Kind::Reversal,
@@ -335,15 +340,16 @@ fn of_step(step: &SagaStep, began: Option<Began<'_>>, told: &mut Vec<Message>) {
 
 /// One message to the owner of each account that an ordered transfer takes from.
 fn of_order(ordered: &Ordered, kind: Kind, step: &SagaStep, told: &mut Vec<Message>) {
-    let mut sums: BTreeMap<AccountId, i128> = BTreeMap::new();
+    let mut sums: BTreeMap<AccountId, (i128, Currency)> = BTreeMap::new();
     for leg in ordered.legs.iter() {
         let LegAmount::Exactly(amount) = leg.amount else { continue };
-        *sums.entry(leg.from).or_default() -= amount.signed();
-        *sums.entry(leg.to).or_default() += amount.signed();
+        let nothing = (0, ordered.currency_of(leg));
+        sums.entry(leg.from).or_insert(nothing).0 -= amount.signed();
+        sums.entry(leg.to).or_insert(nothing).0 += amount.signed();
     }
-    let mut to = sums.iter().filter(|(account, sum)| 0 < **sum && is_customers(**account));
+    let mut to = sums.iter().filter(|(account, (sum, _))| 0 < *sum && is_customers(**account));
     let other_account = to.next().map(|(account, _)| account.to_string()).filter(|_| to.next().is_none());
-    for (account, sum) in sums.iter().filter(|(account, sum)| **sum < 0 && is_customers(**account)) {
+    for (account, (sum, currency)) in sums.iter().filter(|(account, (sum, _))| *sum < 0 && is_customers(**account)) {
         let posted = step.transferred.iter().filter(|transferred| transferred.id == ordered.id);
         let postings = posted.flat_map(|transferred| transferred.postings.iter());
         let facts = Facts {
@@ -355,7 +361,7 @@ fn of_order(ordered: &Ordered, kind: Kind, step: &SagaStep, told: &mut Vec<Messa
             transfer: Some(ordered.id.to_string()),
             other_account: other_account.clone(),
             code: step.failure.filter(|_| kind == Kind::TransferFailed).map(|why| why.rejection.code().to_owned()),
-            ..Facts::of(*account, ordered.currency, -sum)
+            ..Facts::of(*account, *currency, -sum)
         };
         told.push(about_transfer(*account, kind, ordered.id, facts));
     }

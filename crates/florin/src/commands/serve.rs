@@ -94,6 +94,7 @@ async fn serve(
         interest: Some(open.interest.clone()),
         notifications: Some(open.notification_settings(config, postmen.web_push_key())),
         more_figures: Some(web::MoreFigures(figures)),
+        exchanges: Some(open.exchanges(config)),
         ..Settings::default()
     };
     let app = App::new(open.bank.clone(), settings);

@@ -2,14 +2,15 @@
 //! messages come to is in [`receive`].
 
 use super::register::dead_letter_of;
-use super::{Decided, capture_of, find, find_named, insufficient, reversal_of};
+use super::{Decided, capture_of, exchange_of, find, find_payee, insufficient, reversal_of};
 use crate::command::{Between, Command};
 use crate::customer::Sealed;
 use crate::event::{Event, Header};
 use crate::hold::Hold;
-use crate::ids::{AccountId, SYSTEM_ID_START, ShardId, TransferId, slot};
+use crate::ids::{AccountId, QuoteId, SYSTEM_ID_START, ShardId, TransferId, slot};
 use crate::rejection::Rejection;
 use crate::saga::{Failure, Order, Ordered, Position, Route, SagaStep, StepKind};
+use crate::time::Timestamp;
 use crate::transfer::{Leg, LegAmount, Legs, Reversed, Transfer};
 use crate::working_set::WorkingSet;
 use books::{Books, counterparty};
@@ -41,9 +42,14 @@ pub(super) fn begin(set: &WorkingSet, header: &Header, between: &Between) -> Jud
             let (transfer, reverses) = reversal_of(set, reverse).map_err(whole)?;
             Begun { transfers: vec![transfer], reverses: Some(reverses), ..Begun::default() }
         }
+        Command::Exchange(exchange) => {
+            let hold = exchange_of(set, header, exchange).map_err(whole)?;
+            let quoted = Some((exchange.quote, exchange.expires_at));
+            Begun { transfers: vec![exchange.transfer.clone()], hold, quoted, ..Begun::default() }
+        }
         Command::CaptureHold(capture) => {
             let is_here = |id: &AccountId| !between.routes.iter().any(|route| route.account == *id);
-            capture.to.filter(is_here).map(|to| find_named(set, to)).transpose().map_err(whole)?;
+            capture.to.filter(is_here).map(|to| find_payee(set, to)).transpose().map_err(whole)?;
             let (transfer, hold) = capture_of(set, header, capture).map_err(whole)?;
             Begun { transfers: vec![transfer], hold: Some(hold), ..Begun::default() }
         }
@@ -76,6 +82,8 @@ struct Begun {
     reverses: Option<Reversed>,
     /// The hold after its capture.
     hold: Option<Hold>,
+    /// The quote it rests on, and until when that is good.
+    quoted: Option<(QuoteId, Timestamp)>,
 }
 
 fn start(set: &WorkingSet, header: &Header, between: &Between, begun: Begun, payload: Option<Sealed>) -> Judged<Event> {
@@ -84,6 +92,7 @@ fn start(set: &WorkingSet, header: &Header, between: &Between, begun: Begun, pay
     let shares = shares(set, &order)?;
     check_same(&begun.transfers)?;
     check_accounts(&order, &shares)?;
+    begun.quoted.map_or(Ok(()), |quoted| super::check_quote(header, quoted)).map_err(whole)?;
     check_times(header, &begun.transfers)?;
     if let Some((hold, transfer)) = begun.hold.as_ref().and_then(|hold| set.hold(hold.id)).zip(begun.transfers.first())
     {

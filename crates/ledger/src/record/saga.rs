@@ -2,6 +2,7 @@
 
 use super::{account_of, record_postings};
 use crate::account::Account;
+use crate::decide::ensure_accounts_of;
 use crate::decide::saga::shares_known;
 use crate::decide::slots::{hold_left_behind, left_behind};
 use crate::event::Header;
@@ -33,6 +34,7 @@ pub(super) fn record_step(set: &mut WorkingSet, header: &Header, step: &SagaStep
         record_captured_hold(set, header, step, hold);
     }
     if let Some(order) = &known {
+        ensure_accounts_of(set, order);
         count_open(set, step, order);
     }
     record_rows(set, header, step);

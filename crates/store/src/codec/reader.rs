@@ -4,7 +4,7 @@
 use super::tag::Tagged;
 use ledger::amount::Amount;
 use ledger::currency::Currency;
-use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, SLOTS, ShardId, TokenId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, QuoteId, SLOTS, ShardId, TokenId, TransferId};
 use ledger::time::{Day, Timestamp};
 use std::sync::LazyLock;
 
@@ -270,6 +270,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn dead_letter_id(&mut self) -> Read<DeadLetterId> {
         self.number("dead letter id", DeadLetterId::new)
+    }
+
+    pub(super) fn quote_id(&mut self) -> Read<QuoteId> {
+        self.number("quote id", QuoteId::new)
     }
 
     pub(super) fn token_id(&mut self) -> Read<TokenId> {

@@ -57,6 +57,10 @@ pub(super) fn encode_rejection(rejection: &Rejection, out: &mut Vec<u8>) {
         Rejection::MessageOutOfOrder { expected } => one(25, expected),
         Rejection::WrongShard(id) => one(26, id),
         Rejection::AccountInUse(id) => one(27, id.number()),
+        Rejection::QuoteNotFound(id) => one(28, id.number()),
+        Rejection::QuoteUsed(id) => one(29, id.number()),
+        Rejection::QuoteMismatch(id) => one(30, id.number()),
+        Rejection::QuoteExpired(id) => one(31, id.number()),
     }
 }
 
@@ -101,6 +105,10 @@ pub(super) fn decode_rejection(reader: &mut Reader<'_>) -> Result<Rejection, Dec
         24 => Rejection::Cancelled(reader.transfer_id()?),
         26 => Rejection::WrongShard(reader.varint("what is elsewhere")?),
         27 => Rejection::AccountInUse(reader.account_id()?),
+        28 => Rejection::QuoteNotFound(reader.quote_id()?),
+        29 => Rejection::QuoteUsed(reader.quote_id()?),
+        30 => Rejection::QuoteMismatch(reader.quote_id()?),
+        31 => Rejection::QuoteExpired(reader.quote_id()?),
         25 => Rejection::MessageOutOfOrder { expected: reader.varint("number of the next message")? },
         tag => return Err(DecodeError { offset: at, what: "rejection", problem: Problem::UnknownTag(tag) }),
     })

@@ -50,7 +50,7 @@ tags! {
     Side "side": Side::Debit = 0, Side::Credit = 1;
     TransferKind "kind of transfer": TransferKind::Deposit = 0, TransferKind::Withdrawal = 1, TransferKind::Transfer = 2,
         TransferKind::Capture = 3, TransferKind::Reversal = 4, TransferKind::Move = 5, TransferKind::Interest = 6,
-        TransferKind::Fee = 7;
+        TransferKind::Fee = 7, TransferKind::Exchange = 8;
     HoldStatus "status of a hold": HoldStatus::Held = 0, HoldStatus::Captured = 1, HoldStatus::Voided = 2,
         HoldStatus::Expired = 3;
     HoldChange "change of a hold": HoldChange::Placed = 0, HoldChange::Voided = 1, HoldChange::Expired = 2,
@@ -61,7 +61,8 @@ tags! {
         AccountKind::System(SystemKind::Cash) = 16, AccountKind::System(SystemKind::Clearing) = 17,
         AccountKind::System(SystemKind::Expense) = 18, AccountKind::System(SystemKind::Income) = 19,
         AccountKind::System(SystemKind::Suspense) = 20, AccountKind::System(SystemKind::Atm) = 21,
-        AccountKind::System(SystemKind::Correspondent) = 22, AccountKind::System(SystemKind::Other) = 23;
+        AccountKind::System(SystemKind::Correspondent) = 22, AccountKind::System(SystemKind::Other) = 23,
+        AccountKind::System(SystemKind::FxPosition) = 24, AccountKind::System(SystemKind::FxResult) = 25;
     AccountChange "change of an account": AccountChange::Opened = 0, AccountChange::TermsChanged = 1,
         AccountChange::Frozen = 2, AccountChange::Unfrozen = 3, AccountChange::Closed = 4, AccountChange::Nothing = 5;
     ProfileField "field of a profile": ProfileField::Name = 0, ProfileField::DateOfBirth = 1,

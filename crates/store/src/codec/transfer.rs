@@ -10,7 +10,7 @@ use super::writer::{
 use ledger::currency::Currency;
 use ledger::ids::TransferId;
 use ledger::time::Timestamp;
-use ledger::transfer::{Note, Posting, Postings, Reversed, Side, Transferred};
+use ledger::transfer::{Note, Posting, Postings, Reversed, Side, TransferKind, Transferred};
 
 /// Fewest bytes of a leg, of a posting, and of an entry of the metadata.
 const LEG_BYTES: usize = 7;
@@ -19,6 +19,17 @@ const METADATA_BYTES: usize = 2;
 
 const SAME_CURRENCY: u8 = 1 << 3;
 const NEXT_ID: u8 = 1 << 4;
+/// The kind has the lowest three bits, and since there are more than eight kinds this one.
+const KIND_HIGH: u8 = 1 << 5;
+const KIND: u8 = 7 | KIND_HIGH;
+
+fn kind_bits(kind: TransferKind) -> u8 {
+    (kind.tag() & 7) | ((kind.tag() & 8) << 2)
+}
+
+fn kind_of(flags: u8) -> Option<TransferKind> {
+    Tagged::from_tag((flags & 7) | ((flags & KIND_HIGH) >> 2))
+}
 
 /// What the transfer before in the block was; nothing at its beginning.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,7 +115,7 @@ pub(super) fn encode_plain(
     out: &mut impl Sink,
 ) {
     let flags = previous.flags(transferred);
-    out.put(transferred.kind.tag() | flags);
+    out.put(kind_bits(transferred.kind) | flags);
     previous.put(flags, transferred, out);
     put_leg(pair, out);
 }
@@ -115,8 +126,8 @@ pub(super) fn decode_plain(
     time: Timestamp,
 ) -> Result<Transferred, DecodeError> {
     let at = reader.clone();
-    let flags = reader.flags(7 | SAME_CURRENCY | NEXT_ID, "flags of a transfer")?;
-    let kind = Tagged::from_tag(flags & 7).ok_or_else(|| at.error("kind of transfer", Problem::UnknownTag(flags)))?;
+    let flags = reader.flags(KIND | SAME_CURRENCY | NEXT_ID, "flags of a transfer")?;
+    let kind = kind_of(flags).ok_or_else(|| at.error("kind of transfer", Problem::UnknownTag(flags)))?;
     let (id, currency) = previous.read(flags, reader)?;
     let postings = Postings::Pair(read_leg(reader)?);
     Ok(Transferred {
@@ -139,7 +150,7 @@ pub(super) fn encode_transferred(
     out: &mut Vec<u8>,
 ) {
     let relative = previous.flags(transferred);
-    out.push(transferred.kind.tag() | relative);
+    out.push(kind_bits(transferred.kind) | relative);
     previous.put(relative, transferred, out);
     let is_back_dated = transferred.effective_at != time;
     let (reverses, hold, note) = (transferred.reverses, transferred.hold, &transferred.note);
@@ -166,9 +177,8 @@ pub(super) fn decode_transferred(
     time: Timestamp,
 ) -> Result<Transferred, DecodeError> {
     let at = reader.clone();
-    let relative = reader.flags(7 | SAME_CURRENCY | NEXT_ID, "flags of a transfer")?;
-    let kind =
-        Tagged::from_tag(relative & 7).ok_or_else(|| at.error("kind of transfer", Problem::UnknownTag(relative)))?;
+    let relative = reader.flags(KIND | SAME_CURRENCY | NEXT_ID, "flags of a transfer")?;
+    let kind = kind_of(relative).ok_or_else(|| at.error("kind of transfer", Problem::UnknownTag(relative)))?;
     let (id, currency) = previous.read(relative, reader)?;
     let flags = reader.flags(0x1f, "more flags of a transfer")?;
     let has = |bit: u8| flags & (1 << bit) != 0;

@@ -10,7 +10,7 @@ use ledger::event::{
     DeadLetterChanged, Entry, Event, Header, HoldCaptured, HoldChange, HoldChanged, Key, Outcome,
 };
 use ledger::hold::{Hold, HoldStatus};
-use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, Sequence, TokenId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, QuoteId, Sequence, TokenId, TransferId};
 use ledger::limit::{DebitCounter, LimitKind, Limits};
 use ledger::rejection::Rejection;
 use ledger::time::{Day, Timestamp};
@@ -291,6 +291,7 @@ fn rejection() -> impl Strategy<Value = Rejection> {
         id(TransferId::new).prop_map(Rejection::TransferNotSucceeded),
         id(TransferId::new).prop_map(Rejection::Cancelled),
         any::<u64>().prop_map(|expected| Rejection::MessageOutOfOrder { expected }),
+        id(QuoteId::new).prop_map(Rejection::QuoteUsed),
         Just(Rejection::InvariantBroken),
     ]
 }

@@ -52,7 +52,7 @@ fn what_the_writer_never_writes_is_refused() {
     check(&[1, 1, 0x29, 0, 0, 0, 0, 2, 0], 7, Problem::UnknownTag(2)); // whether there is a cause
     check(&[1, 1, 0x22, 0, 0, 0, 0, 0, 9], 8, Problem::CountTooLarge); // transfers of a batch
     check(&[1, 1, 0x2f, 0, 0, 0, 0, 0, 0], 2, Problem::UnknownTag(15)); // outcome
-    check(&[1, 1, 0x29, 0, 0, 0, 0, 0, 0, 28], 9, Problem::UnknownTag(28)); // rejection
+    check(&[1, 1, 0x29, 0, 0, 0, 0, 0, 0, 32], 9, Problem::UnknownTag(32)); // rejection
     check(&[1, 1, 0x29, 0, 0, 0, 0, 0, 0, 1, 0], 10, Problem::OutOfRange); // account 0
     check(&[1, 1, 0x69, 0, 0, 0, 0, 0, 1, 0], 8, Problem::OutOfRange); // before 1970
     check(&[1, 1, 0x28, 0, 0, 0, 0, 0, 4], 8, Problem::UnknownTag(4)); // flags of a token

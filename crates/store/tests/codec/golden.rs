@@ -30,6 +30,13 @@ fn entries_are_written_and_read_as_in_format_version_1() {
 }
 
 #[test]
+fn exchanges_are_written_and_read_as_in_format_version_1() {
+    let mut written = Vec::new();
+    encode_block(&sample::exchanges(), &mut written);
+    assert_eq!(decode_block(&golden("exchanges-v1.bin", &written), FIRST_SEQUENCE), Ok(sample::exchanges()));
+}
+
+#[test]
 fn rows_are_written_and_read_as_in_format_version_1() {
     let reversal = ledger::working_set::Reversal {
         transfer: ledger::ids::TransferId::new(1).expect("an id"),

@@ -10,7 +10,7 @@ use ledger::event::{
     DeadLetterChanged, Entry, Event, Header, HoldCaptured, HoldChange, HoldChanged, Key, Outcome,
 };
 use ledger::hold::{Hold, HoldStatus};
-use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, ShardId, TokenId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, QuoteId, ShardId, TokenId, TransferId};
 use ledger::limit::{DebitCounter, LimitKind, Limits};
 use ledger::rejection::Rejection;
 use ledger::time::{Day, Timestamp};
@@ -77,6 +77,16 @@ pub(crate) fn plain(id: u64, at: Timestamp) -> Transferred {
     }
 }
 
+/// The kinds that there were when the golden files were made. Later ones have a file of their own, so that these stay.
+const KINDS_FIRST: [TransferKind; 8] = {
+    let [a, b, c, d, e, f, g, h, ..] = TransferKind::ALL;
+    [a, b, c, d, e, f, g, h]
+};
+const SYSTEM_KINDS_FIRST: [SystemKind; 8] = {
+    let [a, b, c, d, e, f, g, h, ..] = SystemKind::ALL;
+    [a, b, c, d, e, f, g, h]
+};
+
 fn transfers() -> Vec<Transferred> {
     let at = time(0);
     let cash = SystemAccount::standard(ShardId::default(), SystemKind::Cash, currency("EUR")).id();
@@ -85,7 +95,7 @@ fn transfers() -> Vec<Transferred> {
         Some(Box::new(Note { reference: reference.map(Box::from), metadata }))
     };
     let mut all: Vec<Transferred> =
-        (0..).zip(TransferKind::ALL).map(|(index, kind)| Transferred { kind, ..plain(FIRST_ID + index, at) }).collect();
+        (0..).zip(KINDS_FIRST).map(|(index, kind)| Transferred { kind, ..plain(FIRST_ID + index, at) }).collect();
     all.push(Transferred {
         postings: Postings::Pair(leg(cash.number(), 7, 999_999_999_999_999_999, u64::MAX)),
         ..plain(FIRST_ID + 8, at)
@@ -133,7 +143,7 @@ pub(crate) fn holds() -> Vec<Hold> {
 
 pub(crate) fn accounts() -> Vec<Account> {
     let kinds =
-        [AccountKind::Checking, AccountKind::Savings].into_iter().chain(SystemKind::ALL.map(AccountKind::System));
+        [AccountKind::Checking, AccountKind::Savings].into_iter().chain(SYSTEM_KINDS_FIRST.map(AccountKind::System));
     let mut all: Vec<Account> = (0..)
         .zip(kinds)
         .map(|(index, kind)| Account::open(account(100 + index), kind, currency("CZK"), Day::new(20_778)))
@@ -302,6 +312,46 @@ fn events() -> Vec<Event> {
     }));
     all.extend(tokens().into_iter().map(|token| Event::TokenChanged(Box::new(token))));
     all
+}
+
+/// An exchange of 100.00 EUR into 16,250 JPY, the money of a hold exchanged, and what is said when there is none.
+pub(crate) fn exchanges() -> Vec<Entry> {
+    let bank = |kind, code| SystemAccount::standard(ShardId::default(), kind, currency(code)).id().number();
+    let [sold, bought] = ["EUR", "JPY"].map(|code| bank(SystemKind::FxPosition, code));
+    let legs = [
+        leg(1_000_001, sold, 10_000, 7),
+        leg(bought, 1_000_002, 16_250, 3),
+        leg(bought, bank(SystemKind::FxResult, "JPY"), 50, 4),
+    ];
+    let metadata = Box::new([("florin.fx.rate".into(), "162.5".into())]);
+    let exchange = Transferred {
+        kind: TransferKind::Exchange,
+        postings: Postings::Many(legs.concat().into()),
+        note: Some(Box::new(Note { reference: None, metadata })),
+        ..plain(FIRST_ID, time(0))
+    };
+    let hold = holds().swap_remove(1);
+    let captured = Transferred { kind: TransferKind::Capture, hold: Some(hold.id), ..exchange.clone() };
+    let quote = QuoteId::new(u64::MAX >> 1).expect("an id");
+    let rejections = [
+        Rejection::QuoteNotFound(quote),
+        Rejection::QuoteUsed(quote),
+        Rejection::QuoteMismatch(quote),
+        Rejection::QuoteExpired(quote),
+    ];
+    // One leg too, as a step between shards has it.
+    let plain = Transferred { kind: TransferKind::Exchange, ..plain(FIRST_ID + 1, time(0)) };
+    let events = [
+        Event::Transferred(exchange),
+        Event::Transferred(plain),
+        Event::HoldCaptured(Box::new(HoldCaptured { hold, transferred: captured })),
+    ];
+    let rejected = rejections.map(|rejection| Outcome::Rejection { index: 0, rejection });
+    let outcomes = events.into_iter().map(Outcome::Event).chain(rejected);
+    let context =
+        Arc::new(Context { principal: "till".into(), channel: Channel::Http, correlation: "".into(), cause: None });
+    let header = |sequence| Header { sequence, time: time(0), day: time(0).day(), key: None, context: context.clone() };
+    (FIRST_SEQUENCE..).zip(outcomes).map(|(sequence, outcome)| Entry { header: header(sequence), outcome }).collect()
 }
 
 /// Every event and every rejection, asked in turn by everybody, some with a key, as time goes on.

@@ -396,3 +396,83 @@ pub(crate) struct Statement {
 pub(crate) struct Statements {
     pub(crate) items: Vec<Statement>,
 }
+
+/// A rate: for one unit of `base` so many of `quote`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Rate {
+    #[schema(value_type = Currency)]
+    pub(crate) base: String,
+    #[schema(value_type = Currency)]
+    pub(crate) quote: String,
+    #[schema(value_type = super::ExactRate)]
+    pub(crate) bid: String,
+    #[schema(value_type = super::ExactRate)]
+    pub(crate) ask: String,
+    /// What the bank takes off; `null` for its usual spread.
+    #[schema(required)]
+    pub(crate) spread_bps: Option<u16>,
+    /// The time the rate is of.
+    #[schema(format = DateTime)]
+    pub(crate) as_of: String,
+    /// Where it comes from.
+    pub(crate) source: String,
+    /// Who set it.
+    pub(crate) set_by: String,
+    #[schema(format = DateTime)]
+    pub(crate) set_at: String,
+    /// Whether it is too old to be quoted by.
+    pub(crate) is_stale: bool,
+}
+
+/// A page of rates.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Rates {
+    pub(crate) items: Vec<Rate>,
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A quote: `sell_amount` of one currency for `buy_amount` of another, until it ends.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Quote {
+    #[schema(value_type = Id)]
+    pub(crate) quote_id: String,
+    #[schema(value_type = Currency)]
+    pub(crate) sell: String,
+    #[schema(value_type = Money)]
+    pub(crate) sell_amount: String,
+    #[schema(value_type = Currency)]
+    pub(crate) buy: String,
+    #[schema(value_type = Money)]
+    pub(crate) buy_amount: String,
+    #[schema(value_type = super::FixedAmount)]
+    pub(crate) fixed: String,
+    /// For one unit given so many got.
+    #[schema(value_type = super::ExactRate)]
+    pub(crate) rate: String,
+    /// The same in the middle of the market.
+    #[schema(value_type = super::ExactRate)]
+    pub(crate) mid: String,
+    /// What the bank took off the market's rate.
+    pub(crate) spread_bps: u16,
+    /// What the bank keeps, of the currency bought: spread and rounding together. It is booked.
+    #[schema(value_type = Money)]
+    pub(crate) result: String,
+    /// What the customer would get beyond `buy_amount` if there were no least unit; a part of `result` and `rest`.
+    pub(crate) rounding: String,
+    /// What is left below the least unit of what is given at `mid`, exactly.
+    pub(crate) rest: String,
+    /// Where the rate comes from.
+    pub(crate) source: String,
+    /// The time the rate is of.
+    #[schema(format = DateTime)]
+    pub(crate) as_of: String,
+    /// Who gave the quote.
+    pub(crate) given_by: String,
+    #[schema(format = DateTime)]
+    pub(crate) created_at: String,
+    #[schema(format = DateTime)]
+    pub(crate) expires_at: String,
+    /// Whether an exchange was asked for by it.
+    pub(crate) used: bool,
+}

@@ -41,6 +41,18 @@ pub(crate) struct Page {
     cursor: Option<String>,
 }
 
+/// Which rates.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RateFilter {
+    /// With `quote`: all rates of this pair, instead of the latest of every pair.
+    #[param(pattern = "^[A-Z]{3}$")]
+    base: Option<String>,
+    /// See `base`.
+    #[param(pattern = "^[A-Z]{3}$")]
+    quote: Option<String>,
+}
+
 /// Which transfers. Further: `metadata.KEY=VALUE`.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

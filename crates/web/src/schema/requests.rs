@@ -1,8 +1,8 @@
 //! What clients send.
 
 use super::{
-    AccountType, Amount, AmountOrMax, BatchMode, ChosenId, Currency, FreezeKind, Id, OnlyDeposit, OnlyTransfer,
-    OnlyWithdrawal, Role, SystemAccountKind,
+    AccountType, Amount, AmountOrMax, BatchMode, ChosenId, Currency, ExactRate, FreezeKind, Id, OnlyDeposit,
+    OnlyExchange, OnlyTransfer, OnlyWithdrawal, Role, SystemAccountKind,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -92,6 +92,69 @@ pub(crate) enum NewTransfer {
     Withdrawal(NewWithdrawal),
     Between(NewBetween),
     InLegs(NewInLegs),
+    Exchange(NewExchange),
+}
+
+/// An exchange of one currency for another, by a quote.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewExchange {
+    r#type: OnlyExchange,
+    from: Id,
+    to: Id,
+    quote_id: Id,
+    /// What is sold, as a check: the quote must be for it.
+    amount: Option<Amount>,
+    /// The currency of `amount`.
+    currency: Option<Currency>,
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+    /// The value date, not in the future; now without it.
+    #[schema(format = DateTime)]
+    effective_at: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// Rates to set, all or none.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRates {
+    #[schema(min_items = 1, max_items = 1000)]
+    rates: Vec<NewRate>,
+    /// Where they come from; `api` without it.
+    #[schema(max_length = 100)]
+    source: Option<String>,
+}
+
+/// A rate: for one unit of `base` so many of `quote`. Either `mid`, or `bid` and `ask`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRate {
+    base: Currency,
+    quote: Currency,
+    mid: Option<ExactRate>,
+    bid: Option<ExactRate>,
+    ask: Option<ExactRate>,
+    /// What the bank takes off; its usual spread without it.
+    #[schema(maximum = 9999)]
+    spread_bps: Option<u16>,
+    /// The time the rate is of; now without it.
+    #[schema(format = DateTime)]
+    as_of: Option<String>,
+}
+
+/// What somebody wants to exchange: either `sell_amount` or `buy_amount`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewQuote {
+    /// The currency that is given.
+    sell: Currency,
+    /// The currency that is got for it.
+    buy: Currency,
+    /// What is given; what is got is rounded down.
+    sell_amount: Option<Amount>,
+    /// What is got; what is given is rounded up.
+    buy_amount: Option<Amount>,
 }
 
 /// Shapes of a transfer, each as a request of its own and as an item of a batch, which may have a key: what all of them
@@ -227,6 +290,8 @@ pub(crate) struct Capture {
     to: Option<Id>,
     /// Whether what is not captured is released; yes without it.
     r#final: Option<bool>,
+    /// Exchanges what is captured by this quote; `to` gets what is bought.
+    quote_id: Option<Id>,
     #[schema(max_length = 255)]
     reference: Option<String>,
     metadata: Option<BTreeMap<String, String>>,

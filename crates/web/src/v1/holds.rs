@@ -1,5 +1,6 @@
 //! Holds: money reserved, then captured or given up.
 
+use super::rates::exchanges;
 use super::transfers::transferred;
 use crate::answer::{Reply, fingerprint, json, respond};
 use crate::call::{Ask, LIMIT_DEFAULT, Read};
@@ -7,12 +8,13 @@ use crate::input::{Problems, amount, amount_text, boolean, currency, document, f
 use crate::problem::{Code, Problem};
 use crate::render::{page, push_hold};
 use crate::schema;
+use bank::exchange::{ExchangeAsked, Sold};
 use bank::submit::ClientKey;
 use ledger::amount::Amount;
 use ledger::command::{CaptureHold, Command, PlaceHold};
 use ledger::event::Event;
 use ledger::hold::Hold;
-use ledger::ids::{AccountId, HoldId};
+use ledger::ids::{AccountId, HoldId, QuoteId};
 use store::query::PageQuery;
 
 /// Reserves money.
@@ -98,8 +100,12 @@ pub(crate) async fn capture(call: Ask) -> Reply {
     let key = call.required_key(dry_run, &mut problems);
     let id: Option<HoldId> = call.path_id("hold_id", &mut problems);
     let Some(document) = problems.keep(document(&call.body)) else { return Err(problems.into_problem()) };
-    let names = ["amount", "to", "final", "reference", "metadata"];
-    let [amount_value, to, is_final, reference, metadata] = fields(document.root(), names, &mut problems);
+    let names = ["amount", "to", "final", "quote_id", "reference", "metadata"];
+    let [amount_value, to, is_final, quote, reference, metadata] = fields(document.root(), names, &mut problems);
+    let quote: Option<QuoteId> = self::id("quote_id", quote, &mut problems);
+    if quote.is_some() && to.is_none() {
+        problems.note(Problem::malformed("with `quote_id` a capture needs `to`: who gets what is bought"));
+    }
     let to: Option<AccountId> = self::id("to", to, &mut problems);
     let is_final = boolean("final", is_final, &mut problems).unwrap_or(true);
     let note = note(reference, metadata, &mut problems);
@@ -117,6 +123,11 @@ pub(crate) async fn capture(call: Ask) -> Reply {
     };
     let fingerprint = fingerprint(&call.app, "POST /holds/capture", &[hold.number()], document.root());
     let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
+    if let Some((quote, to)) = quote.zip(to) {
+        let sold = Sold::Captured(hold, is_final);
+        let asked = ExchangeAsked { quote, sold, to, amount, currency: None, effective_at: None, note };
+        return Ok(transferred(&exchanges(&call.app)?.exchange(&call.caller, key, &asked, dry_run).await?));
+    }
     let command = Command::CaptureHold(Box::new(CaptureHold { hold, amount, to, is_final, note }));
     let answer = call.app.bank().submit(&call.caller, key, command, dry_run).await?;
     Ok(transferred(&answer))

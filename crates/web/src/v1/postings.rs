@@ -3,11 +3,11 @@
 use crate::answer::{Reply, json};
 use crate::call::{LIMIT_DEFAULT, Read};
 use crate::input::Problems;
-use crate::render::{bounded_page, push_posting};
+use crate::render::{bounded_page, push_row};
 use crate::schema;
 use ledger::ids::AccountId;
 use ledger::transfer::Side;
-use store::query::{PostingQuery, PostingRow};
+use store::query::PostingQuery;
 
 /// An account's postings, newest version first.
 #[utoipa::path(get, path = "/api/v1/accounts/{account_id}/postings", tag = "accounts",
@@ -32,11 +32,5 @@ pub(crate) async fn list(call: Read) -> Reply {
             Ok(page) => return Ok(json(200, page)),
             Err(enough) => query.limit = enough,
         }
-    }
-}
-
-fn push_row(out: &mut Vec<u8>, row: &PostingRow) {
-    if let Some((posting, transferred, entry)) = row.parts() {
-        push_posting(out, posting, transferred, Some(entry.header.time));
     }
 }

@@ -13,7 +13,7 @@ use crate::idle::Running;
 use crate::input::Problems;
 use crate::nudges::Watcher;
 use crate::problem::{Code, Problem};
-use crate::render::{push_account, push_details, push_posting, status_word};
+use crate::render::{push_account, push_details, push_row, status_word};
 use crate::v1::accounts::find;
 use crate::{App, schema};
 use axum::body::{Body, Bytes};
@@ -226,13 +226,11 @@ impl AccountStream {
             page = self.page(start).await?;
         }
         loop {
-            for (posting, transferred, entry) in page.items.iter().rev().filter_map(PostingRow::parts) {
-                if (self.version + 1..=until).contains(&posting.version) {
-                    out.event("posting", posting.version, |out| {
-                        push_posting(out, posting, transferred, Some(entry.header.time));
-                    })
-                    .await?;
-                    self.version = posting.version;
+            for row in page.items.iter().rev() {
+                let version = row.parts().map_or(0, |(posting, ..)| posting.version);
+                if (self.version + 1..=until).contains(&version) {
+                    out.event("posting", version, |out| push_row(out, row)).await?;
+                    self.version = version;
                 }
             }
             let Some(start) = newer.pop() else { return Ok(()) };

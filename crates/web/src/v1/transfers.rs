@@ -4,6 +4,7 @@ use super::transfer_input::{KeyPlace, transfer};
 use crate::answer::{Reply, effect, fingerprint, json, marked, respond, unexpected_event};
 use crate::call::{Ask, LIMIT_DEFAULT, Read};
 use crate::input::{Problems, boolean, document, fields, note};
+use crate::json::Value;
 use crate::problem::{Code, Problem};
 use crate::render::{TRANSFER_BYTES, bounded_page, push_details, push_started, push_transfer, status_word};
 use crate::schema;
@@ -16,6 +17,7 @@ use ledger::ids::{AccountId, TransferId};
 use ledger::saga::{SagaStep, StepKind};
 use ledger::time::Timestamp;
 use ledger::token::Role;
+use ledger::transfer::TransferKind;
 use store::query::TransferQuery;
 use store::{Answer, transfers_of};
 
@@ -30,11 +32,20 @@ pub(crate) async fn create(call: Ask) -> Reply {
     let key = call.required_key(dry_run, &mut problems);
     let document = problems.keep(document(&call.body));
     let Some(document) = document else { return Err(problems.into_problem()) };
+    if is_exchange(document.root()) {
+        return super::quotes::exchange(&call, document.root(), key, dry_run, problems).await;
+    }
     let transfer = transfer(&call.app, &call.caller, document.root(), KeyPlace::Outside, problems)?;
     let fingerprint = fingerprint(&call.app, "POST /transfers", &[], document.root());
     let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
     let answer = call.app.bank().submit(&call.caller, key, Command::Transfer(transfer), dry_run).await?;
     Ok(transferred(&answer))
+}
+
+/// Whether it is a transfer from one currency into another, which is made by a quote.
+fn is_exchange(root: Value<'_>) -> bool {
+    let kind = root.fields().find(|(name, _)| name == "type").and_then(|(_, value)| value.string());
+    kind.as_deref() == Some(TransferKind::Exchange.name())
 }
 
 /// The answer to what made one transfer: 201, or 202 with the place to look when it goes between shards.

@@ -56,7 +56,7 @@ impl<'a> Books<'a> {
 
     fn post_signed(&mut self, share: &Share<'_>, other: ShardId, sign: i128) {
         for (place, net) in &share.nets {
-            let clearing = self.clearing(other, self.order.transfers[*place].currency);
+            let clearing = self.clearing(other, share.account.currency);
             self.change(*place, share.account.id, clearing, net * sign);
         }
     }
@@ -71,15 +71,15 @@ impl<'a> Books<'a> {
     pub(super) fn settle_parts(&mut self) {
         let (own, order) = (self.set.shard, self.order);
         for (place, ordered) in order.transfers.iter().enumerate() {
-            let mut nets: BTreeMap<ShardId, i128> = BTreeMap::new();
+            let mut nets: BTreeMap<(ShardId, Currency), i128> = BTreeMap::new();
             for leg in ordered.legs.iter() {
                 let LegAmount::Exactly(amount) = leg.amount else { continue };
-                *nets.entry(order.shard_of(leg.from)).or_default() -= amount.signed();
-                *nets.entry(order.shard_of(leg.to)).or_default() += amount.signed();
+                let currency = ordered.currency_of(leg);
+                *nets.entry((order.shard_of(leg.from), currency)).or_default() -= amount.signed();
+                *nets.entry((order.shard_of(leg.to), currency)).or_default() += amount.signed();
             }
-            let waiting = self.clearing(own, ordered.currency);
-            for (shard, net) in nets.into_iter().filter(|(shard, _)| *shard != own) {
-                let theirs = self.clearing(shard, ordered.currency);
+            for ((shard, currency), net) in nets.into_iter().filter(|((shard, _), _)| *shard != own) {
+                let (theirs, waiting) = (self.clearing(shard, currency), self.clearing(own, currency));
                 self.change(place, theirs, waiting, net);
             }
         }

@@ -3,12 +3,12 @@
 use super::Judged;
 use crate::account::{Account, CUSTOMER_BALANCE_MAX, FreezeKind, Status};
 use crate::amount::Amount;
-use crate::decide::{Decided, find, find_named, insufficient};
+use crate::decide::{Decided, check_leg, find, find_named, insufficient};
 use crate::event::Header;
-use crate::ids::{AccountId, SYSTEM_ID_START};
+use crate::ids::AccountId;
 use crate::rejection::Rejection;
 use crate::saga::{Failure, Order, Ordered};
-use crate::transfer::{Leg, LegAmount, Side, TransferKind};
+use crate::transfer::{LegAmount, Side, TransferKind};
 use crate::working_set::WorkingSet;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub(crate) struct Share<'a> {
     index: u32,
     debited: bool,
     credited: bool,
+    /// A leg in another currency than its own.
+    is_mismatched: bool,
     /// By transfer: its place in the order, and the net effect.
     pub(super) nets: Vec<(usize, i128)>,
 }
@@ -41,7 +43,7 @@ pub(crate) fn shares<'a>(set: &'a WorkingSet, order: &Order) -> Judged<Vec<Share
         let index = u32::try_from(place).unwrap_or(u32::MAX);
         let rejected = |rejection| Failure { index, rejection };
         for leg in ordered.legs.iter() {
-            check_kind(ordered.kind, leg).map_err(rejected)?;
+            check_leg(ordered.kind, &ordered.legs, leg).map_err(rejected)?;
             let LegAmount::Exactly(amount) = leg.amount else { unreachable!("the amounts of an order are exact") };
             for (id, side) in [(leg.from, Side::Debit), (leg.to, Side::Credit)] {
                 if order.shard_of(id) != set.shard {
@@ -52,10 +54,11 @@ pub(crate) fn shares<'a>(set: &'a WorkingSet, order: &Order) -> Judged<Vec<Share
                     None => {
                         let account = find_ordered(set, ordered.kind, id).map_err(rejected)?;
                         places.insert(id, shares.len());
-                        shares.push(Share { account, index, debited: false, credited: false, nets: Vec::new() });
+                        shares.push(Share::new(account, index));
                         shares.len() - 1
                     }
                 };
+                shares[at].is_mismatched |= shares[at].account.currency != ordered.currency_of(leg);
                 shares[at].add(place, side, amount);
             }
         }
@@ -63,7 +66,11 @@ pub(crate) fn shares<'a>(set: &'a WorkingSet, order: &Order) -> Judged<Vec<Share
     Ok(shares)
 }
 
-impl Share<'_> {
+impl<'a> Share<'a> {
+    fn new(account: &'a Account, index: u32) -> Share<'a> {
+        Share { account, index, debited: false, credited: false, is_mismatched: false, nets: Vec::new() }
+    }
+
     fn add(&mut self, place: usize, side: Side, amount: Amount) {
         self.debited |= side == Side::Debit;
         self.credited |= side == Side::Credit;
@@ -73,16 +80,6 @@ impl Share<'_> {
         if let Some((_, net)) = self.nets.last_mut() {
             *net += if side == Side::Debit { -amount.signed() } else { amount.signed() };
         }
-    }
-}
-
-/// A deposit comes out of an account of the bank's, a withdrawal goes into one: their ids tell, whatever the shard.
-fn check_kind(kind: TransferKind, leg: &Leg) -> Decided<()> {
-    let is_system = |id: AccountId| SYSTEM_ID_START <= id.number();
-    match kind {
-        TransferKind::Deposit if !is_system(leg.from) => Err(Rejection::AccountNotFound(leg.from)),
-        TransferKind::Withdrawal if !is_system(leg.to) => Err(Rejection::AccountNotFound(leg.to)),
-        _ => Ok(()),
     }
 }
 
@@ -102,13 +99,13 @@ pub(super) fn check_accounts(order: &Order, shares: &[Share<'_>]) -> Judged<()> 
     if let Some(share) = shares.iter().find(|share| is_stopped(order, share)) {
         return rejected(share, Rejection::AccountFrozen(share.account.id));
     }
-    for share in shares {
-        let currency = share.account.currency;
-        if share.nets.iter().any(|(place, _)| order.transfers[*place].currency != currency) {
-            return rejected(share, Rejection::CurrencyMismatch { account: share.account.id, currency });
+    match shares.iter().find(|share| share.is_mismatched) {
+        Some(share) => {
+            let (account, currency) = (share.account.id, share.account.currency);
+            rejected(share, Rejection::CurrencyMismatch { account, currency })
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The second half: whether what they give and get is there and allowed.

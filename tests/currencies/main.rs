@@ -1,0 +1,9 @@
+//! Several currencies over HTTP, against the real program: rates, quotes, exchanges, and what becomes of every minor unit.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod exchanges;
+mod quotes;
+mod shards;
+mod world;
