@@ -29,9 +29,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::freeze))
         .routes(routes!(accounts::unfreeze))
         .routes(routes!(accounts::close))
-        .routes(routes!(rates::create, rates::list))
-        .routes(routes!(quotes::create))
-        .routes(routes!(quotes::read))
+        .merge(currencies())
         .routes(routes!(transfers::create, transfers::list))
         .routes(routes!(transfer_batch::create))
         .routes(routes!(transfers::read))
@@ -86,6 +84,13 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(metrics::live))
         .routes(routes!(metrics::ready))
         .routes(routes!(metrics::metrics))
+}
+
+fn currencies() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(rates::create, rates::list))
+        .routes(routes!(quotes::create))
+        .routes(routes!(quotes::read))
 }
 
 /// The whole bank as a service.
