@@ -175,6 +175,12 @@ impl IdGenerator {
     }
 }
 
+/// The time that a generated id carries, to the millisecond. It may be a little ahead of the clock it was made by.
+pub const fn time_of_generated(id: u64) -> Timestamp {
+    let milliseconds = (id >> (SHARD_BITS + SEQUENCE_BITS)) + EPOCH_MS;
+    Timestamp::from_microseconds(milliseconds * 1000).expect("41 bits of milliseconds are in range")
+}
+
 /// Hashes ids for in-memory tables: seeded, because clients choose ids, and far cheaper than SipHash. The order of
 /// such a table never reaches an outcome.
 #[derive(Clone, Copy, Debug)]
@@ -271,6 +277,7 @@ mod tests {
             let id = ids.next(now);
             assert!(last < id);
             assert_eq!(ShardId::of_generated(id), shard);
+            assert!(now.microseconds() < time_of_generated(id).microseconds() + 1000);
             last = id;
         }
     }

@@ -6,7 +6,7 @@ use crate::account::Account;
 use crate::command::{ChangeSlots, MoveAccount};
 use crate::event::{Event, Header, SlotsChanged};
 use crate::hold::{Hold, HoldStatus};
-use crate::ids::{AccountId, ShardId, TransferId, slot};
+use crate::ids::{AccountId, ShardId, TransferId, slot, time_of_generated};
 use crate::rejection::Rejection;
 use crate::saga::{Moved, Position, SagaStep, StepKind};
 use crate::slots::SlotChange;
@@ -71,7 +71,7 @@ pub(super) fn move_out(set: &WorkingSet, header: &Header, asked: &MoveAccount) -
     let moved = Moved { account: leaving, balance: account.balance, holds };
     Ok(Event::Saga(Box::new(SagaStep {
         sent: Box::new([(asked.to, set.sagas.sent_to(asked.to) + 1)]),
-        transferred: transferred(header, id, account, postings),
+        transferred: transferred(id, account, postings),
         moved: Some(Arc::new(moved)),
         ..step(StepKind::MovedOut, id, None)
     })))
@@ -81,7 +81,6 @@ pub(super) fn move_out(set: &WorkingSet, header: &Header, asked: &MoveAccount) -
 /// acquired it.
 pub(super) fn move_in(
     set: &WorkingSet,
-    header: &Header,
     id: TransferId,
     moved: &Arc<Moved>,
     received: Option<(ShardId, Position)>,
@@ -92,7 +91,7 @@ pub(super) fn move_in(
     let clearing = clearing(set, from, moved.account.currency);
     let postings = move_balance(set, running, clearing, moved.account.id, moved.balance);
     SagaStep {
-        transferred: transferred(header, id, &moved.account, postings),
+        transferred: transferred(id, &moved.account, postings),
         moved: Some(moved.clone()),
         ..step(StepKind::MovedIn, id, received)
     }
@@ -106,8 +105,9 @@ fn move_balance(set: &WorkingSet, mut running: Running, from: AccountId, to: Acc
     postings
 }
 
-/// A move names its transfer, with or without postings: an empty account has none.
-fn transferred(header: &Header, id: TransferId, account: &Account, postings: Vec<Posting>) -> Box<[Transferred]> {
+/// A move names its transfer, with or without postings: an empty account has none. Both of its halves have the value date
+/// that the id carries, however apart the clocks of the shards are: at no time does the account miss its money.
+fn transferred(id: TransferId, account: &Account, postings: Vec<Posting>) -> Box<[Transferred]> {
     let postings = match <[Posting; 2]>::try_from(postings) {
         Ok(pair) => Postings::Pair(pair),
         Err(postings) => Postings::Many(postings.into()),
@@ -117,7 +117,7 @@ fn transferred(header: &Header, id: TransferId, account: &Account, postings: Vec
         kind: TransferKind::Move,
         currency: account.currency,
         forced: false,
-        effective_at: header.time,
+        effective_at: time_of_generated(id.number()),
         postings,
         reverses: None,
         hold: None,

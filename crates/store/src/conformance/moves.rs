@@ -51,6 +51,7 @@ async fn send_off(net: &mut Net<'_>, from: usize, to: usize, account: AccountId)
 pub(super) async fn move_account(net: &mut Net<'_>, from: usize, to: usize, account: AccountId) {
     hand_over_slot(net, from, to, account).await;
     assert_eq!(step_of(&send_off(net, from, to, account).await).kind, StepKind::MovedOut);
+    net.bench.advance(5_000); // it is on its way for a while
     let kinds = net.carry_all().await;
     assert_eq!(kinds, [StepKind::MovedIn]);
     change_everywhere(net, account, SlotChange::Opened(net.shard(to))).await;
@@ -236,9 +237,9 @@ pub async fn keys_and_history_stay_where_they_were_written(bench: &mut Bench) {
 }
 
 /// Read from the old shard and then from the new one, the versions go on and the balance runs; the move has one posting
-/// on each side.
+/// on each side, both with the same value date, so that a balance by value date never misses the money.
 async fn assert_joined(net: &Net<'_>, account: AccountId) {
-    let mut versions = Vec::new();
+    let (mut versions, mut dates) = (Vec::new(), Vec::new());
     for place in [0, 1] {
         let query = PostingQuery { account, side: None, filter: Default::default(), before: None, limit: PAGE_MAX };
         let mut page = net.store(place).postings(query).await.expect("the store answers").items;
@@ -249,10 +250,12 @@ async fn assert_joined(net: &Net<'_>, account: AccountId) {
             balance += posting.signed();
             assert_eq!(posting.balance_after, balance, "version {} at place {place}", posting.version);
             versions.push((posting.version, transferred.kind == TransferKind::Move));
+            dates.extend(Some(transferred.effective_at).filter(|_| transferred.kind == TransferKind::Move));
         }
     }
     let expected: Vec<(u64, bool)> = [false, false, true, true, false].into_iter().zip(1..).map(flip).collect();
     assert_eq!(versions, expected);
+    assert!(dates.len() == 2 && dates[0] == dates[1], "{dates:?}");
 }
 
 fn flip<A, B>((one, other): (A, B)) -> (B, A) {

@@ -37,7 +37,7 @@ pub(in crate::decide) fn receive(set: &WorkingSet, header: &Header, receive: &Re
             Some(row) => part_done(set, header, row, envelope.from, received),
             None => step(StepKind::Ignored, *saga, received),
         },
-        Message::MoveIn { transfer, moved } => move_in(set, header, *transfer, moved, received),
+        Message::MoveIn { transfer, moved } => move_in(set, *transfer, moved, received),
         // Messages come in order, so what is to be cancelled was answered before.
         Message::Cancel(saga) => step(StepKind::Ignored, *saga, received),
     };
