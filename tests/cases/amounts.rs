@@ -111,6 +111,87 @@ fn a_transfer_between_currencies_is_refused() {
     assert_eq!(bank.ledger(&euros), "100.00");
 }
 
+// N5
+#[test]
+fn no_way_in_moves_money_between_currencies() {
+    let bank = Bank::open();
+    let euros = bank.new_account("100.00");
+    let dollars = bank.new_account_of(&json!({"currency": "USD", "type": "checking"}));
+    let post = |path: &str, body: &serde_json::Value| bank.post(path, body);
+    let leg = |from: &str, to: &str| json!({"from": from, "to": to, "amount": "1.00"});
+    let legs = json!({"type": "transfer", "currency": "EUR", "legs": [leg(&euros, &dollars)]});
+    post("/api/v1/transfers", &legs).expect_problem(422, "currency_mismatch");
+    let splits = json!({"type": "transfer", "currency": "EUR", "from": euros, "amount": "1.00",
+        "splits": [{"to": dollars, "percent": "100"}]});
+    post("/api/v1/transfers", &splits).expect_problem(422, "currency_mismatch");
+    let item = json!({"type": "transfer", "from": euros, "to": dollars, "amount": "1.00", "currency": "EUR"});
+    let batch = post("/api/v1/transfers/batch", &json!({"mode": "atomic", "transfers": [item]})).expect(200).json();
+    assert_eq!(batch["results"][0]["error"]["code"], "currency_mismatch");
+    let hold = json!({"from": euros, "to": dollars, "amount": "1.00", "currency": "EUR"});
+    post("/api/v1/holds", &hold).expect_problem(422, "currency_mismatch");
+    let hold = bank.hold(&euros, "5.00").expect(201).json();
+    let capture = format!("/api/v1/holds/{}/capture", hold["hold_id"].as_str().expect("an id"));
+    post(&capture, &json!({"to": dollars})).expect_problem(422, "currency_mismatch");
+    let short = json!({"from_acc": euros, "to_acct": dollars, "amount": 1});
+    post(&format!("/api/v1/transactions/{euros}/account"), &short).expect_problem(400, "currency_mismatch");
+    let event = json!({"specversion": "1.0", "id": "1", "source": "test", "type": "florin.transfer",
+        "data": {"from": euros, "to": dollars, "amount": "1.00", "currency": "EUR"}});
+    let event = Request::post("/api/v1/events").body("application/cloudevents+json", event.to_string().into_bytes());
+    assert_eq!(bank.send(event).expect(200).json()["results"][0]["code"], "currency_mismatch");
+    assert_eq!((bank.ledger(&euros), bank.ledger(&dollars)), ("100.00".to_owned(), "0.00".to_owned()));
+}
+
+// N5
+#[test]
+fn the_banks_positions_are_reached_by_a_quote_only() {
+    let bank = Bank::open();
+    let (euros, yen) =
+        (bank.new_account("100.00"), bank.new_account_of(&json!({"currency": "JPY", "type": "checking"})));
+    let rate = json!({"rates": [{"base": "EUR", "quote": "JPY", "mid": "160"}]});
+    bank.post("/api/v1/rates", &rate).expect(200);
+    let quote =
+        bank.post("/api/v1/quotes", &json!({"sell": "EUR", "sell_amount": "1.00", "buy": "JPY"})).expect(201).json();
+    let exchange = json!({"type": "exchange", "from": euros, "to": yen, "quote_id": quote["quote_id"]});
+    let done = bank.post("/api/v1/transfers", &exchange).expect(201).json();
+    let position = done["postings"][1]["account_id"].as_str().expect("an id");
+    for body in [
+        json!({"type": "transfer", "from": euros, "to": position, "amount": "1.00", "currency": "EUR"}),
+        json!({"type": "transfer", "from": position, "to": euros, "amount": "1.00", "currency": "EUR"}),
+        json!({"type": "withdrawal", "from": euros, "contra": position, "amount": "1.00", "currency": "EUR"}),
+        json!({"type": "deposit", "to": euros, "contra": position, "amount": "1.00", "currency": "EUR"}),
+    ] {
+        bank.post("/api/v1/transfers", &body).expect_problem(404, "account_not_found");
+    }
+    let hold = json!({"from": euros, "to": position, "amount": "1.00", "currency": "EUR"});
+    bank.post("/api/v1/holds", &hold).expect_problem(404, "account_not_found");
+    assert_eq!(bank.ledger(&euros), "99.00");
+}
+
+// N1
+#[test]
+fn the_parts_of_a_split_sum_to_the_whole_in_every_currency() {
+    let bank = Bank::open();
+    for (currency, amount) in [("JPY", "100"), ("EUR", "100.01"), ("KWD", "0.100"), ("CLF", "7.7777")] {
+        let account = || bank.new_account_of(&json!({"currency": currency, "type": "checking"}));
+        let (from, to) = (account(), [account(), account(), account()]);
+        bank.post("/api/v1/transfers", &json!({"type": "deposit", "to": from, "amount": amount, "currency": currency}))
+            .expect(201);
+        let splits = json!([{"to": to[0], "percent": "33.33"}, {"to": to[1], "percent": 33.33}, {"to": to[2], "remainder": true}]);
+        let body = json!({"type": "transfer", "from": from, "amount": amount, "currency": currency, "splits": splits});
+        let done = bank.post("/api/v1/transfers", &body).expect(201).json();
+        assert_eq!(done["amount"], amount);
+        assert!(bank.ledger(&from).bytes().all(|byte| matches!(byte, b'0' | b'.')), "{done}");
+        let units = |id: &String| bank.ledger(id).replace('.', "").parse::<u64>().expect("units");
+        let whole: u64 = amount.replace('.', "").parse().expect("units");
+        assert_eq!(to.iter().map(units).sum::<u64>(), whole);
+    }
+    let (from, to) = (bank.new_account("0.01"), bank.new_account("0"));
+    let splits = json!([{"to": to, "percent": "50"}, {"to": to, "percent": "50"}]);
+    let body = json!({"type": "transfer", "from": from, "amount": "0.01", "currency": "EUR", "splits": splits});
+    bank.post("/api/v1/transfers", &body).expect_problem(400, "amount_invalid");
+    bank.expect_sums_of_zero();
+}
+
 // N6
 #[test]
 fn two_to_the_53_plus_one_minor_units_survive_every_way_in_and_out() {

@@ -4,6 +4,7 @@
 mod support;
 
 mod exchanges;
+mod fees;
 mod quotes;
 mod shards;
 mod world;

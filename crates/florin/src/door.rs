@@ -44,7 +44,8 @@ impl Door {
         let interest = Some(open.interest.clone());
         let notifications = Some(open.notification_settings(&program.config, None));
         let exchanges = Some(open.exchanges(&program.config));
-        let given = Settings { statements, interest, notifications, exchanges, ..Settings::default() };
+        let fees = Some(open.fees());
+        let given = Settings { fees, statements, interest, notifications, exchanges, ..Settings::default() };
         let settings = Settings { no_auth: true, is_loopback: true, ..given };
         let router = web::router(App::new(open.bank.clone(), settings));
         Ok(Door::Folder(Box::new(Inside { open, router, runtime: program.runtime.handle().clone() })))

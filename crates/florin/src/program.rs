@@ -16,6 +16,7 @@ use crate::workers::Workers;
 use bank::Bank;
 use bank::error::BankError;
 use bank::exchange::Exchanges;
+use bank::fee::Fees;
 use bank::interest::Interest;
 use bank::notification::Notifications;
 use bank::ports::{Bus, ObjectStore, Records};
@@ -196,6 +197,11 @@ impl OpenBank {
             allow_private_push: config.web_push.allow_private,
             allow_private_webhooks: config.webhooks.allow_private,
         }
+    }
+
+    /// Its fees.
+    pub(crate) fn fees(&self) -> Fees {
+        Fees::new(self.bank.clone(), self.records.clone())
     }
 
     /// How it exchanges currencies.

@@ -34,6 +34,7 @@ mod tests;
 
 use bank::Bank;
 use bank::exchange::Exchanges;
+use bank::fee::Fees;
 use bank::interest::Interest;
 use bank::notification::Notifications;
 use bank::statement::kept::Statements;
@@ -92,6 +93,8 @@ pub struct Settings {
     pub statements: Option<StatementSettings>,
     /// Interest and the business date; without it what needs it answers 501.
     pub interest: Option<Interest>,
+    /// Fees; without them what needs them answers 501.
+    pub fees: Option<Fees>,
     /// Exchanges; without them what needs them answers 501.
     pub exchanges: Option<Exchanges>,
     /// Notifications; without them what needs them answers 501.
@@ -154,6 +157,7 @@ impl Default for Settings {
             statements: None,
             interest: None,
             notifications: None,
+            fees: None,
             exchanges: None,
         }
     }

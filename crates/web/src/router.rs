@@ -2,7 +2,7 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, business_date, dead_letters, deliveries, events, holds, interest, journal, postings, preferences,
+    accounts, business_date, dead_letters, deliveries, events, fees, holds, interest, journal, postings, preferences,
     products, quotes, rates, shards, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
 };
 use crate::{App, docs, metrics, month, short_calls};
@@ -49,8 +49,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(journal::read))
         .routes(routes!(system::balances))
         .routes(routes!(system::open))
-        .routes(routes!(shards::list))
-        .routes(routes!(shards::move_slots))
+        .merge(slots())
         .routes(routes!(products::create, products::list))
         .routes(routes!(products::read))
         .routes(routes!(products::add_version))
@@ -86,9 +85,14 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(metrics::metrics))
 }
 
+fn slots() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(shards::list)).routes(routes!(shards::move_slots))
+}
+
 fn currencies() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(rates::create, rates::list))
+        .routes(routes!(fees::create, fees::list))
         .routes(routes!(quotes::create))
         .routes(routes!(quotes::read))
 }

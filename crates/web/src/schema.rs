@@ -158,6 +158,8 @@ words! {
     OnlyTransfer { Transfer }
     /// The word for an exchange.
     OnlyExchange { Exchange }
+    /// Who pays a fee: whoever pays, on top; or whoever is paid, out of the amount.
+    PaidBy { Sender, Recipient }
     /// Which amount of a quote was asked for; the other follows from it.
     FixedAmount { SellAmount, BuyAmount }
     /// What one of the bank's own accounts is for.

@@ -5,6 +5,7 @@ pub(crate) mod business_date;
 pub(crate) mod dead_letters;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod fees;
 pub(crate) mod holds;
 pub(crate) mod interest;
 pub(crate) mod journal;

@@ -95,6 +95,7 @@ async fn serve(
         notifications: Some(open.notification_settings(config, postmen.web_push_key())),
         more_figures: Some(web::MoreFigures(figures)),
         exchanges: Some(open.exchanges(config)),
+        fees: Some(open.fees()),
         ..Settings::default()
     };
     let app = App::new(open.bank.clone(), settings);

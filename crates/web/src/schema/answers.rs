@@ -476,3 +476,43 @@ pub(crate) struct Quote {
     /// Whether an exchange was asked for by it.
     pub(crate) used: bool,
 }
+
+/// What a fee is from an amount on.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FeeTier {
+    #[schema(value_type = Money)]
+    pub(crate) from: String,
+    #[schema(value_type = Money)]
+    pub(crate) flat: String,
+    #[schema(required)]
+    pub(crate) percent: Option<String>,
+}
+
+/// A fee.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Fee {
+    pub(crate) name: String,
+    #[schema(value_type = Currency)]
+    pub(crate) currency: String,
+    /// Counts its changes.
+    pub(crate) version: u64,
+    pub(crate) tiers: Vec<FeeTier>,
+    #[schema(value_type = Money)]
+    pub(crate) minimum: String,
+    #[schema(required, value_type = Option<Money>)]
+    pub(crate) maximum: Option<String>,
+    #[schema(value_type = super::PaidBy)]
+    pub(crate) paid_by: String,
+    /// Who set it.
+    pub(crate) set_by: String,
+    #[schema(format = DateTime)]
+    pub(crate) set_at: String,
+}
+
+/// All fees.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Fees {
+    pub(crate) items: Vec<Fee>,
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}

@@ -2,7 +2,7 @@
 
 use super::{
     AccountType, Amount, AmountOrMax, BatchMode, ChosenId, Currency, ExactRate, FreezeKind, Id, OnlyDeposit,
-    OnlyExchange, OnlyTransfer, OnlyWithdrawal, Role, SystemAccountKind,
+    OnlyExchange, OnlyTransfer, OnlyWithdrawal, PaidBy, Role, SystemAccountKind,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -84,6 +84,42 @@ pub(crate) struct NewLeg {
     amount: AmountOrMax,
 }
 
+/// A part of a split transfer: either `percent`, or `remainder`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPart {
+    to: Id,
+    /// So much of the whole.
+    percent: Option<ExactRate>,
+    /// What the others leave; one at most.
+    remainder: Option<bool>,
+}
+
+/// What a fee is: either `tiers`, or `flat` and `percent`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewFee {
+    #[schema(pattern = "^[a-z0-9_-]{1,40}$")]
+    name: String,
+    currency: Currency,
+    flat: Option<Amount>,
+    percent: Option<ExactRate>,
+    #[schema(min_items = 1, max_items = 100)]
+    tiers: Option<Vec<NewFeeTier>>,
+    minimum: Option<Amount>,
+    maximum: Option<Amount>,
+    paid_by: Option<PaidBy>,
+}
+
+/// What a fee is from an amount on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewFeeTier {
+    from: Option<Amount>,
+    flat: Option<Amount>,
+    percent: Option<ExactRate>,
+}
+
 /// A transfer that is asked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -91,6 +127,7 @@ pub(crate) enum NewTransfer {
     Deposit(NewDeposit),
     Withdrawal(NewWithdrawal),
     Between(NewBetween),
+    Split(NewSplit),
     InLegs(NewInLegs),
     Exchange(NewExchange),
 }
@@ -192,6 +229,9 @@ macro_rules! transfers {
             metadata: Option<BTreeMap<String, String>>,
             /// Skips the check of funds; needs the role admin.
             forced: Option<bool>,
+            /// The name of a fee that is booked with it; not in batches.
+            #[schema(pattern = "^[a-z0-9_-]{1,40}$")]
+            fee: Option<String>,
             $($(#[$last_attribute])* $last_field: $last_type,)*
         }
     };
@@ -230,6 +270,17 @@ transfers! {
         amount: AmountOrMax,
     }
 
+    /// A transfer of one amount in parts for several accounts; the parts sum to the amount.
+    NewSplit;
+    /// A transfer in parts of a batch.
+    NewBatchSplit {
+        r#type: OnlyTransfer,
+        from: Id,
+        amount: Amount,
+        #[schema(min_items = 1, max_items = 100)]
+        splits: Vec<NewPart>,
+    }
+
     /// A transfer in legs: all or none.
     NewInLegs;
     /// A transfer in legs of a batch: all or none.
@@ -247,6 +298,7 @@ pub(crate) enum NewBatchTransfer {
     Deposit(NewBatchDeposit),
     Withdrawal(NewBatchWithdrawal),
     Between(NewBatchBetween),
+    Split(NewBatchSplit),
     InLegs(NewBatchInLegs),
 }
 

@@ -180,6 +180,10 @@ async fn atomic(call: &AskMany, items: &[Value<'_>], root: Value<'_>, dry_run: b
     problems.check()?;
     let mut transfers = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
+        if item.fields().any(|(name, value)| name == "fee" && !value.is_null()) {
+            let problem = Problem::new(Code::UnknownField, "a transfer of a batch has no `fee`; send it by itself");
+            return Ok(json(200, rejected(items.len(), index, &problem)));
+        }
         match transfer(&call.app, &call.caller, *item, KeyPlace::Outside, Problems::none()) {
             Ok(transfer) => transfers.push(transfer),
             Err(problem) => return Ok(json(200, rejected(items.len(), index, &problem))),

@@ -2,15 +2,18 @@
 
 use crate::App;
 use crate::auth::forbidden;
-use crate::input::{Problems, boolean, currency, fields, id, leg_amount, note, required_id, time, unknown_field, word};
+use crate::input::{
+    Problems, amount_text, boolean, currency, fields, id, leg_amount, note, required_id, time, unknown_field, word,
+};
 use crate::json::{Kind, Value};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use bank::Caller;
+use bank::split::{Portion, SplitError, split};
 use bank::transfer::Terms;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
 use ledger::token::Role;
-use ledger::transfer::{LEGS_MAX, Leg, Legs, Transfer, TransferKind};
+use ledger::transfer::{LEGS_MAX, Leg, LegAmount, Legs, Transfer, TransferKind};
 
 const KINDS: [(&str, TransferKind); 3] = [
     ("deposit", TransferKind::Deposit),
@@ -24,6 +27,7 @@ struct Sides<'a> {
     to: Option<Value<'a>>,
     amount: Option<Value<'a>>,
     legs: Option<Value<'a>>,
+    splits: Option<Value<'a>>,
     contra: Option<Value<'a>>,
 }
 
@@ -54,18 +58,35 @@ pub(crate) fn transfer(
         "amount",
         "currency",
         "legs",
+        "splits",
         "contra",
         "reference",
         "effective_at",
         "metadata",
         "forced",
+        "fee",
         "idempotency_key",
     ];
-    let [kind, from, to, amount, currency_value, legs, contra, reference, effective_at, metadata, forced, key] =
-        fields(value, names, &mut problems);
+    let [
+        kind,
+        from,
+        to,
+        amount,
+        currency_value,
+        legs,
+        splits,
+        contra,
+        reference,
+        effective_at,
+        metadata,
+        forced,
+        fee,
+        key,
+    ] = fields(value, names, &mut problems);
     if key_place == KeyPlace::Outside && key.is_some() {
-        problems.note(unknown_field("idempotency_key", &names[..11]));
+        problems.note(unknown_field("idempotency_key", &names[..13]));
     }
+    problems.keep(no_fee_in_batch(key_place, fee));
     problems.required("type", kind);
     let kind = word("type", kind, &KINDS, &mut problems);
     let forced = boolean("forced", forced, &mut problems).unwrap_or(false);
@@ -75,7 +96,7 @@ pub(crate) fn transfer(
     let effective_at = time("effective_at", effective_at, &mut problems);
     let note = note(reference, metadata, &mut problems);
     let currency = currency(currency_value, &mut problems);
-    let sides = Sides { from, to, amount, legs, contra };
+    let sides = Sides { from, to, amount, legs, splits, contra };
     let moved = kind.and_then(|kind| moved(kind, &sides, currency, &mut problems));
     let (Some(moved), Some(currency)) = (moved, currency) else { return Err(problems.into_problem()) };
     problems.check()?;
@@ -95,8 +116,15 @@ pub(crate) fn transfer(
     Ok(transfer)
 }
 
+fn no_fee_in_batch(key_place: KeyPlace, fee: Option<Value<'_>>) -> Result<(), Problem> {
+    if key_place == KeyPlace::Outside || fee.is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnknownField, "a transfer of a batch has no `fee`; send it by itself"))
+}
+
 /// One customer's account and how much it gives or gets.
-type OneSide = (AccountId, ledger::transfer::LegAmount);
+type OneSide = (AccountId, LegAmount);
 
 enum Moved {
     Deposit { leg: OneSide, contra: Option<AccountId> },
@@ -107,14 +135,14 @@ enum Moved {
 fn moved(kind: TransferKind, sides: &Sides<'_>, currency: Option<Currency>, problems: &mut Problems) -> Option<Moved> {
     match kind {
         TransferKind::Deposit => {
-            refuse(&[("from", sides.from), ("legs", sides.legs)], "a deposit", problems);
+            refuse(&[("from", sides.from), ("legs", sides.legs), ("splits", sides.splits)], "a deposit", problems);
             let to = required_id("to", sides.to, problems);
             let contra = id("contra", sides.contra, problems);
             let amount = leg_amount(sides.amount, currency, false, problems);
             Some(Moved::Deposit { leg: (to?, amount?), contra })
         }
         TransferKind::Withdrawal => {
-            refuse(&[("to", sides.to), ("legs", sides.legs)], "a withdrawal", problems);
+            refuse(&[("to", sides.to), ("legs", sides.legs), ("splits", sides.splits)], "a withdrawal", problems);
             let from = required_id("from", sides.from, problems);
             let contra = id("contra", sides.contra, problems);
             let amount = leg_amount(sides.amount, currency, true, problems);
@@ -122,6 +150,10 @@ fn moved(kind: TransferKind, sides: &Sides<'_>, currency: Option<Currency>, prob
         }
         _ => {
             refuse(&[("contra", sides.contra)], "a transfer between accounts", problems);
+            if let Some(splits) = sides.splits {
+                refuse(&[("to", sides.to), ("legs", sides.legs)], "a split transfer", problems);
+                return split_legs(sides, splits, currency, problems).map(Moved::Between);
+            }
             match sides.legs {
                 None => leg(sides.from, sides.to, sides.amount, currency, problems)
                     .map(|leg| Moved::Between(Legs::One([leg]))),
@@ -137,8 +169,7 @@ fn moved(kind: TransferKind, sides: &Sides<'_>, currency: Option<Currency>, prob
 
 fn refuse(values: &[(&str, Option<Value<'_>>)], what: &str, problems: &mut Problems) {
     for (name, _) in values.iter().filter(|(_, value)| value.is_some()) {
-        problems
-            .note(Problem::new(crate::problem::Code::UnknownField, format!("{what} has no `{name}`; leave it out")));
+        problems.note(Problem::new(Code::UnknownField, format!("{what} has no `{name}`; leave it out")));
     }
 }
 
@@ -153,6 +184,60 @@ fn leg(
     let to = required_id("to", to, problems);
     let amount = leg_amount(amount, currency, true, problems);
     Some(Leg { from: from?, to: to?, amount: amount? })
+}
+
+/// One amount of one account, in parts for several: the parts sum to the whole.
+fn split_legs(
+    sides: &Sides<'_>,
+    splits: Value<'_>,
+    currency: Option<Currency>,
+    problems: &mut Problems,
+) -> Option<Legs> {
+    let from = required_id("from", sides.from, problems);
+    let amount = leg_amount(sides.amount, currency, false, problems);
+    let count = splits.items().take(LEGS_MAX + 1).count();
+    if splits.kind() != Kind::Array || !(1..=LEGS_MAX).contains(&count) {
+        problems.note(Problem::malformed(format!("`splits` must be a list of 1 to {LEGS_MAX} objects")));
+        return None;
+    }
+    let parts: Vec<(Option<AccountId>, Option<Portion>)> = splits
+        .items()
+        .map(|item| {
+            let [to, percent, remainder] = fields(item, ["to", "percent", "remainder"], problems);
+            (required_id("to", to, problems), portion(percent, remainder, problems))
+        })
+        .collect();
+    let portions: Vec<Portion> = parts.iter().filter_map(|(_, portion)| *portion).collect();
+    if portions.len() < count {
+        return None;
+    }
+    let (from, LegAmount::Exactly(amount)) = (from?, amount?) else { return None };
+    let amounts = split(amount, &portions).map_err(|error| match error {
+        SplitError::Nothing(_) => Problem::new(Code::AmountInvalid, error.to_string()),
+        SplitError::NotWhole | SplitError::RemainderTwice => Problem::malformed(format!("`splits`: {error}")),
+    });
+    let amounts = problems.keep(amounts)?;
+    let legs = parts
+        .iter()
+        .zip(amounts)
+        .map(|((to, _), amount)| Some(Leg { from, to: (*to)?, amount: LegAmount::Exactly(amount) }));
+    Some(Legs::Many(legs.collect::<Option<_>>()?))
+}
+
+fn portion(percent: Option<Value<'_>>, remainder: Option<Value<'_>>, problems: &mut Problems) -> Option<Portion> {
+    let remainder = boolean("remainder", remainder, problems).unwrap_or(false);
+    let text = amount_text("percent", percent, problems);
+    match (text, remainder) {
+        (Some(text), false) => {
+            let read = text.parse().map_err(|error| Problem::malformed(format!("`percent`: {error}")));
+            problems.keep(read).map(Portion::Percent)
+        }
+        (None, true) => Some(Portion::Remainder),
+        _ => {
+            problems.note(Problem::malformed("each of `splits` has either `percent`, or `remainder` that is true"));
+            None
+        }
+    }
 }
 
 fn several_legs(value: Value<'_>, currency: Option<Currency>, problems: &mut Problems) -> Option<Legs> {

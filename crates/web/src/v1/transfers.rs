@@ -3,7 +3,7 @@
 use super::transfer_input::{KeyPlace, transfer};
 use crate::answer::{Reply, effect, fingerprint, json, marked, respond, unexpected_event};
 use crate::call::{Ask, LIMIT_DEFAULT, Read};
-use crate::input::{Problems, boolean, document, fields, note};
+use crate::input::{Problems, boolean, document, fields, note, string};
 use crate::json::Value;
 use crate::problem::{Code, Problem};
 use crate::render::{TRANSFER_BYTES, bounded_page, push_details, push_started, push_transfer, status_word};
@@ -35,11 +35,21 @@ pub(crate) async fn create(call: Ask) -> Reply {
     if is_exchange(document.root()) {
         return super::quotes::exchange(&call, document.root(), key, dry_run, problems).await;
     }
-    let transfer = transfer(&call.app, &call.caller, document.root(), KeyPlace::Outside, problems)?;
+    let fee = fee_name(document.root(), &mut problems);
+    let mut transfer = transfer(&call.app, &call.caller, document.root(), KeyPlace::Outside, problems)?;
+    if let Some(fee) = fee {
+        transfer = super::fees::fees(&call.app)?.charge(transfer, &fee).await?;
+    }
     let fingerprint = fingerprint(&call.app, "POST /transfers", &[], document.root());
     let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
     let answer = call.app.bank().submit(&call.caller, key, Command::Transfer(transfer), dry_run).await?;
     Ok(transferred(&answer))
+}
+
+/// The name of the fee that it is to carry.
+fn fee_name(root: Value<'_>, problems: &mut Problems) -> Option<String> {
+    let fee = root.fields().find(|(name, value)| name == "fee" && !value.is_null()).map(|(_, value)| value);
+    string("fee", fee, problems).map(String::from)
 }
 
 /// Whether it is a transfer from one currency into another, which is made by a quote.
