@@ -20,7 +20,7 @@ fn pay(bank: &Bank, customer: &Customer, first: usize, count: usize) -> Vec<usiz
     let mut paid = Vec::new();
     for cents in first..first + count {
         let amount = format!("{}.{:02}", cents / 100, cents % 100);
-        let body = json!({"type": "deposit", "to": customer.id, "amount": amount, "currency": "EUR"});
+        let body = json!({"type": "deposit", "to": customer.id, "amount": amount, "currency": "USD"});
         let request = Request::post("/api/v1/transfers").key(&format!("{}-{cents}", customer.id)).json(&body);
         match connection.send(&request) {
             Ok(response) if response.status == 201 => paid.push(cents),
@@ -34,7 +34,7 @@ fn pay(bank: &Bank, customer: &Customer, first: usize, count: usize) -> Vec<usiz
 fn a_kill_between_commit_and_send_loses_no_message_and_makes_none_up() {
     let (folder, server) = (tempfile::tempdir().expect("a folder"), MailServer::start());
     let mut bank = start(folder.path(), &mut with_mail(folder.path(), &server));
-    let customers: Vec<Customer> = (0..CUSTOMERS).map(|_| Customer::new(&bank, "en", "EUR")).collect();
+    let customers: Vec<Customer> = (0..CUSTOMERS).map(|_| Customer::new(&bank, "en", "USD")).collect();
     let mut next = 1;
     for round in 0..kills() {
         // Killed at another moment each time: after none to some of the deposits were answered, and at once.
@@ -66,7 +66,7 @@ fn a_kill_between_commit_and_send_loses_no_message_and_makes_none_up() {
         let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for mail in server.taken().iter().filter(|mail| mail.to == customer.email) {
             let text = mail.content.split("\r\n\r\n").find(|part| part.contains("Your deposit of")).expect("a text");
-            let words: Vec<&str> = text.split('€').collect();
+            let words: Vec<&str> = text.split('$').collect();
             let figure = |word: &str| -> String {
                 word.chars()
                     .take_while(|character| character.is_ascii_digit() || ".,".contains(*character))

@@ -163,6 +163,7 @@ fn over_tls(tls: &str) {
         std::fs::write(&path, text).expect("written");
         path
     };
+    let authority = file("authority.pem", made["authority"].as_str().expect("PEM"));
     let certificate = file("certificate.pem", made["certificate"].as_str().expect("PEM"));
     let key = file("key.pem", made["private"].as_str().expect("PEM"));
     let password = file("password", "secret\n");
@@ -179,7 +180,7 @@ fn over_tls(tls: &str) {
         .env("FLORIN_SMTP__HOST", "localhost")
         .env("FLORIN_SMTP__PORT", port.to_string())
         .env("FLORIN_SMTP__TLS", tls)
-        .env("FLORIN_SMTP__CA_FILE", &certificate)
+        .env("FLORIN_SMTP__CA_FILE", &authority)
         .env("FLORIN_SMTP__USER", "bank")
         .env("FLORIN_SMTP__PASSWORD_FILE", &password)
         .env("FLORIN_SMTP__FROM", "messages@bank.example");

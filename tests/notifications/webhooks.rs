@@ -140,8 +140,7 @@ fn redirects_are_not_followed_and_networks_of_the_bank_not_reached() {
     // The same folder with a program that refuses what is not public.
     let bank = start(&data, &mut impatient(&data));
     let count = server.count();
-    customer.wait_for(&bank, 1, "failed");
-    assert_eq!(customer.deliveries(&bank)[0]["code"], "address_not_public");
+    assert_eq!(customer.wait_for(&bank, 1, "failed")[0]["code"], "address_not_public");
     assert_eq!(server.count(), count);
     for url in ["http://hooks.example/", "https://user@hooks.example/", "ftp://hooks.example/", "https://", "hooks"] {
         bank.post("/api/v1/webhooks", &json!({"url": url})).expect_problem(400, "malformed");

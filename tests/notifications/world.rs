@@ -64,7 +64,9 @@ impl Customer {
     /// Pays in, in the account's currency.
     pub(crate) fn deposit(&self, bank: &Bank, amount: &str, currency: &str) {
         let deposit = json!({"type": "deposit", "to": self.id, "amount": amount, "currency": currency});
-        bank.post("/api/v1/transfers", &deposit).expect(201);
+        // A bank that is looked at by several in turn has several that count keys.
+        let key = format!("deposit-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        bank.post_with_key("/api/v1/transfers", &key, &deposit).expect(201);
     }
 
     /// What the customer wants.

@@ -87,29 +87,34 @@ def webhook(question):
 
 
 def certificate(_):
-    """A certificate of localhost, which signs itself."""
+    """A certificate of localhost, and that of the authority that signed it."""
     import ipaddress
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization as s
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=10))
-        .add_extension(x509.SubjectAlternativeName(names), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    return {"certificate": made.public_bytes(s.Encoding.PEM).decode(), "private": pem(key)}
+
+    def named(name):
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+    def signed(name, key, issuer, issuer_key, is_authority):
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        builder = x509.CertificateBuilder().subject_name(named(name)).issuer_name(named(issuer))
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(days=10))
+        builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), True)
+        if not is_authority:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        return builder.sign(issuer_key, hashes.SHA256()).public_bytes(s.Encoding.PEM).decode()
+
+    authority, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    return {
+        "authority": signed("authority", authority, "authority", authority, True),
+        "certificate": signed("localhost", own, "authority", authority, False),
+        "private": pem(own),
+    }
 
 
 def serve_mail(port, certificate_file, key_file, folder, tls):

@@ -11,6 +11,7 @@ use crate::records::parsed;
 use ledger::event::{CustomerChange, Event, Outcome};
 use ledger::ids::{AccountId, CustomerId, Sequence, ShardId};
 use ledger::time::Timestamp;
+use std::collections::HashSet;
 use store::query::{EntryQuery, TransferView};
 use store::{EntryRef, Fault};
 
@@ -82,17 +83,18 @@ impl Notifications {
     pub async fn follow(&self, follower: &mut Follower) -> Result<Option<Followed>, Fault> {
         let query = EntryQuery { after: follower.reached, limit: PAGE_ENTRIES };
         let entries = self.bank.store(follower.shard).follow(query).await?;
-        let (mut changes, mut made, mut reached) = (Vec::new(), 0, follower.reached);
+        let (mut changes, mut page, mut reached) = (Vec::new(), HashSet::new(), follower.reached);
         for entry in &entries {
-            for delivery in self.deliveries(&follower.subscriber, follower.shard, entry).await? {
+            for delivery in self.deliveries(&follower.subscriber, follower.shard, entry, &page).await? {
                 changes.extend(delivery.made()?);
-                made += 1;
+                page.insert(delivery.id);
             }
             reached = entry.header.sequence;
-            if PAGE_DELIVERIES <= made {
+            if PAGE_DELIVERIES <= page.len() {
                 break;
             }
         }
+        let made = page.len();
         let now = self.bank.now();
         let unnoted_us = now.microseconds().saturating_sub(follower.noted_at.microseconds());
         let unnoted = reached - follower.noted_sequence;
@@ -112,11 +114,13 @@ impl Notifications {
         Ok(Some(Followed { made, reached, has_more, is_noted: follower.noted_sequence == reached }))
     }
 
+    /// What an entry causes. `page` has what the entries before it caused that is not durable yet.
     async fn deliveries(
         &self,
         subscriber: &Subscriber,
         shard: ShardId,
         entry: &EntryRef,
+        page: &HashSet<String>,
     ) -> Result<Vec<Delivery>, Fault> {
         if let Outcome::Event(Event::CustomerChanged(changed)) = &entry.outcome
             && !matches!(changed.change, CustomerChange::Nothing)
@@ -154,7 +158,7 @@ impl Notifications {
             if is_of_transfer {
                 told.push((message.about, customer));
             }
-            let place = Place { shard, sequence: entry.header.sequence, at: entry.header.time, now };
+            let place = Place { shard, sequence: entry.header.sequence, at: entry.header.time, now, page };
             deliveries.extend(self.addressed(subscriber, place, customer, message, began).await?);
         }
         Ok(deliveries)
@@ -164,7 +168,7 @@ impl Notifications {
     async fn addressed(
         &self,
         subscriber: &Subscriber,
-        place: Place,
+        place: Place<'_>,
         customer: CustomerId,
         mut message: Message,
         began: Option<Began<'_>>,
@@ -177,7 +181,7 @@ impl Notifications {
             }
             message.facts.balance_before = None;
         }
-        let follows = self.follows(subscriber, place.shard, customer, &message, began).await?;
+        let follows = self.follows(subscriber, place, customer, &message, began).await?;
         // Who was told that money left is told what became of it, whatever was chosen since.
         let is_wanted =
             follows.iter().any(|first| first.is_known) || self.is_wanted(subscriber, &recipient, &message).await?;
@@ -243,7 +247,7 @@ impl Notifications {
     async fn follows(
         &self,
         subscriber: &Subscriber,
-        shard: ShardId,
+        place: Place<'_>,
         customer: CustomerId,
         message: &Message,
         began: Option<Began<'_>>,
@@ -255,7 +259,7 @@ impl Notifications {
         for device in devices(subscriber.channel, &recipient) {
             let identity = Identity {
                 at: began.at,
-                shard,
+                shard: place.shard,
                 sequence: began.sequence,
                 about: &message.about.to_string(),
                 customer: customer.number(),
@@ -264,7 +268,7 @@ impl Notifications {
                 device: device.as_deref().unwrap_or_default(),
             };
             let id = identity.id();
-            let is_known = self.records.get(&delivery_key(&id)).await?.is_some();
+            let is_known = place.page.contains(&id) || self.records.get(&delivery_key(&id)).await?.is_some();
             firsts.push(First { device, id, is_known });
         }
         Ok(firsts)
@@ -282,7 +286,8 @@ impl Notifications {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Place<'a> {
+    page: &'a HashSet<String>,
     shard: ShardId,
     sequence: Sequence,
     at: Timestamp,
