@@ -174,3 +174,29 @@ fn a_banks_own_texts_are_used_and_wrong_ones_refused_at_the_start() {
     let run = crate::support::program::finish(command.env("FLORIN_NOTIFICATIONS__TEMPLATES", &texts)).expect_code(2);
     assert!(["en.txt", "[deposit]"].iter().all(|word| run.stderr.contains(word)), "{}", run.stderr);
 }
+
+#[test]
+fn a_statement_that_is_made_is_told_once_however_often_it_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bank = start(folder.path(), &mut impatient(folder.path()));
+    let customer = Customer::new(&bank, "en", "EUR");
+    // The month before this one, as the bank's clock says.
+    let user = bank.post("/api/v1/users", &json!({"name": "Clock"})).expect(201).json();
+    let now = user["created_at"].as_str().expect("a time");
+    let (year, month): (u32, u32) = (now[..4].parse().expect("a year"), now[5..7].parse().expect("a month"));
+    let (year, month) = if month == 1 { (year - 1, 12) } else { (year, month - 1) };
+    let month = format!("{year}-{month:02}");
+    let deposit = json!({"type": "deposit", "to": customer.id, "amount": "5", "currency": "EUR",
+        "effective_at": format!("{month}-10T12:00:00Z")});
+    bank.post("/api/v1/transfers", &deposit).expect(201);
+    let path = format!("/api/v1/accounts/{}/statements", customer.id);
+    bank.post(&path, &json!({"month": month})).expect(201);
+    bank.post(&path, &json!({"month": month})).expect(200);
+    bank.get(&format!("/api/v1/transactions/{}/month/{month}/download", customer.id)).expect(200);
+    bank.post(&path, &json!({"month": "2020-01"})).expect_problem(404, "statement_not_found");
+    let told = customer.wait_for(&bank, 2, "outbox");
+    let ready: Vec<_> = told.iter().filter(|delivery| delivery["kind"] == "statement_ready").collect();
+    assert_eq!(ready.len(), 1, "{told:?}");
+    assert_eq!((&ready[0]["data"]["month"], &ready[0]["journal"]), (&json!(month), &json!(null)));
+    assert_eq!(customer.deliveries(&bank).len(), 2);
+}

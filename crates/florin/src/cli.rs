@@ -453,6 +453,8 @@ pub(crate) enum Bench {
     Engine(BenchEngine),
     /// A running server, over HTTP
     Http(BenchHttp),
+    /// Messages to customers, in this process, and what they cost money that moves
+    Messages(BenchMessages),
 }
 
 /// See [`Bench::Engine`].
@@ -505,6 +507,23 @@ impl Shape {
             Shape::Between => "between",
         }
     }
+}
+
+/// See [`Bench::Messages`].
+#[derive(Debug, Args)]
+pub(crate) struct BenchMessages {
+    /// How many messages
+    #[arg(long, default_value = "100000", value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
+    pub(crate) messages: NonZeroU64,
+    /// To how many customers
+    #[arg(long, default_value = "1000", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) customers: u64,
+    /// How long money moves in each turn, with and without a provider that hangs
+    #[arg(long, default_value = "5", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// How many turns of each
+    #[arg(long, default_value = "3", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(crate) turns: u64,
 }
 
 /// See [`Bench::Http`].

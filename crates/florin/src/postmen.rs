@@ -17,13 +17,21 @@ use bank::ports::{Env, Records};
 use figures::Figures;
 use ledger::ids::ShardId;
 use providers::Providers;
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use station::Station;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+/// Threads that work on messages, and that wait for records and files.
+const THREADS: usize = 2;
+const BLOCKING_THREADS: usize = 16;
+/// Their place behind all others: a thirtieth of the time of whoever wants to run as well.
+const NICE: i32 = 15;
 /// How often endpoints are looked through for new and removed ones, in microseconds.
 const LOOK_US: u64 = 500_000;
 /// Every so many looks what is known of endpoints of other nodes is read anew.
@@ -49,7 +57,8 @@ pub(crate) fn settings(config: &Config) -> Settings {
 /// Running stations. They end when this is dropped; what was under way is sent again, with the same id.
 #[derive(Debug)]
 pub(crate) struct Postmen {
-    tasks: Vec<JoinHandle<()>>,
+    /// Threads of their own, which the system runs after those that move money.
+    runtime: Option<Runtime>,
     figures: Arc<Figures>,
     web_push_key: Option<String>,
 }
@@ -62,7 +71,7 @@ impl Postmen {
     pub(crate) async fn start(open: &OpenBank, config: &Config, folder: &Path) -> Result<Postmen, Failure> {
         let figures = Arc::new(Figures::default());
         if !config.notifications.enabled {
-            return Ok(Postmen { tasks: Vec::new(), figures, web_push_key: None });
+            return Ok(Postmen { runtime: None, figures, web_push_key: None });
         }
         let providers = Providers::new(config, folder)?;
         let web_push_key = providers.web_push_key.clone();
@@ -80,8 +89,10 @@ impl Postmen {
             // One process has a data folder.
             holder: (config.storage.engine == EngineKind::Postgres).then(|| u128::from_le_bytes(holder)),
         };
-        let tasks = vec![tokio::spawn(tidy(post.clone())), tokio::spawn(look_after(post))];
-        Ok(Postmen { tasks, figures, web_push_key })
+        let runtime = threads()?;
+        runtime.spawn(tidy(post.clone()));
+        runtime.spawn(look_after(post));
+        Ok(Postmen { runtime: Some(runtime), figures, web_push_key })
     }
 
     /// Adds to the text of `/metrics`.
@@ -98,8 +109,25 @@ impl Postmen {
 
 impl Drop for Postmen {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
+}
+
+/// The threads that messages are made and sent on. Where processors are few, those that move money come first.
+fn threads() -> Result<Runtime, Failure> {
+    let made = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("florin-messages")
+        .on_thread_start(|| {
+            // Of a system that knows no such order nothing else is asked.
+            _ = setpriority_process(Some(gettid()), NICE);
+        })
+        .enable_all()
+        .build();
+    made.map_err(|error| Failure::fault(format!("cannot start threads: {error}"), "check the limits of this machine"))
 }
 
 /// What all stations share.

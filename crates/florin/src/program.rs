@@ -123,8 +123,8 @@ impl Program {
         let records: Arc<dyn Records> = Arc::new(engine.open_records(&self.config)?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         self.runtime.block_on(bank.reload_placement())?;
-        let statements = self.statements(&bank, &env)?;
         let notifications = self.notifications(&bank, &records)?;
+        let statements = self.statements(&bank, &env)?.told_by(notifications.clone());
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         let interest = Interest::new(bank.clone(), records.clone(), self.config.business.time_zone.clone());

@@ -41,6 +41,8 @@ pub struct Follower {
 pub struct Followed {
     /// Deliveries made.
     pub made: usize,
+    /// How many of them are to be sent at once: the others wait for the end of quiet hours.
+    pub made_due: usize,
     /// Up to which entry it has read.
     pub reached: Sequence,
     /// Whether there may be more to read now.
@@ -83,10 +85,12 @@ impl Notifications {
     pub async fn follow(&self, follower: &mut Follower) -> Result<Option<Followed>, Fault> {
         let query = EntryQuery { after: follower.reached, limit: PAGE_ENTRIES };
         let entries = self.bank.store(follower.shard).follow(query).await?;
-        let (mut changes, mut page, mut reached) = (Vec::new(), HashSet::new(), follower.reached);
+        let (mut changes, mut page, mut made_due) = (Vec::new(), HashSet::new(), 0);
+        let mut reached = follower.reached;
         for entry in &entries {
             for delivery in self.deliveries(&follower.subscriber, follower.shard, entry, &page).await? {
                 changes.extend(delivery.made()?);
+                made_due += usize::from(delivery.due_us <= delivery.changed_us);
                 page.insert(delivery.id);
             }
             reached = entry.header.sequence;
@@ -111,7 +115,7 @@ impl Notifications {
         }
         follower.reached = reached;
         let has_more = reached < self.bank.store(follower.shard).head();
-        Ok(Some(Followed { made, reached, has_more, is_noted: follower.noted_sequence == reached }))
+        Ok(Some(Followed { made, made_due, reached, has_more, is_noted: follower.noted_sequence == reached }))
     }
 
     /// What an entry causes. `page` has what the entries before it caused that is not durable yet.

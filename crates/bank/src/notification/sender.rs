@@ -82,20 +82,25 @@ impl Notifications {
         Ok(due)
     }
 
-    /// How many deliveries a subscriber has waiting of a shard, counted up to `most`.
+    /// How many deliveries of a shard a subscriber has to send now or after a failure, counted up to `most`: not those that
+    /// wait for the end of quiet hours.
     ///
     /// # Errors
     /// A fault of the records.
     pub async fn waiting(&self, subscriber: &Subscriber, shard: ShardId, most: usize) -> Result<usize, Fault> {
         const PAGE: usize = 1000;
+        let now_us = self.bank.now().microseconds();
         let prefix = due_prefix(subscriber, shard.number());
         let (mut count, mut after): (usize, Option<String>) = (0, None);
         while count < most {
             let page = self.records.list(&prefix, after.as_deref(), PAGE).await?;
-            count += page.len();
-            match page.into_iter().next_back().filter(|_| count.is_multiple_of(PAGE)) {
-                Some((key, _)) => after = Some(key),
-                None => break,
+            for (key, value) in &page {
+                let delivery: Delivery = parsed(key, value)?;
+                count += usize::from(0 < delivery.attempts || delivery.due_us <= now_us);
+            }
+            match page.last() {
+                Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
+                _ => break,
             }
         }
         Ok(count)

@@ -10,6 +10,7 @@
 use super::{Statement, StatementQuery, Told};
 use crate::Bank;
 use crate::month::Month;
+use crate::notification::Notifications;
 use crate::ports::{ObjectStore, StatementPrinter};
 use ledger::account::Account;
 use ledger::ids::AccountId;
@@ -29,6 +30,8 @@ pub struct Statements {
     objects: Arc<dyn ObjectStore>,
     printer: Arc<dyn StatementPrinter>,
     link_secret: [u8; 32],
+    /// Who tells customers that a statement is there.
+    notifications: Option<Arc<Notifications>>,
 }
 
 impl fmt::Debug for Statements {
@@ -160,7 +163,13 @@ impl Statements {
     /// Statements of this bank, kept there and printed so.
     pub fn new(bank: Arc<Bank>, objects: Arc<dyn ObjectStore>, printer: Arc<dyn StatementPrinter>) -> Statements {
         let link_secret = bank.derived_secret("florin v1 statement links");
-        Statements { bank, objects, printer, link_secret }
+        Statements { bank, objects, printer, link_secret, notifications: None }
+    }
+
+    /// The same; customers are told of each statement that is made, once.
+    #[must_use]
+    pub fn told_by(self, notifications: Arc<Notifications>) -> Statements {
+        Statements { notifications: Some(notifications), ..self }
     }
 
     /// The manifests of an account's statements, the oldest month first, in each month the first first.
@@ -209,7 +218,17 @@ impl Statements {
         self.make_one(account, month, again).await
     }
 
+    /// Makes one, and has its customer told. Whoever stopped between the two, or makes it again, tells what was not told.
     async fn make_one(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
+        let made = self.make_untold(account, month, again).await?;
+        if let (Some(notifications), Some(Made::Now(manifest) | Made::Before(manifest))) = (&self.notifications, &made)
+        {
+            notifications.statement_ready(manifest.account_id, manifest.month, manifest.number).await?;
+        }
+        Ok(made)
+    }
+
+    async fn make_untold(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
         let known = self.known(account).await?;
         let last = known.iter().filter(|known| known.0 == month).map(|known| known.1).max();
         if let (Some(number), false) = (last, again) {

@@ -6,6 +6,7 @@
 
 mod engine;
 mod http;
+mod messages;
 
 use crate::cli::Bench;
 use crate::failure::Failure;
@@ -23,6 +24,7 @@ pub(crate) fn run(program: &Program, command: &Bench) -> Result<(), Failure> {
     match command {
         Bench::Engine(command) => engine::run(program, command),
         Bench::Http(command) => http::run(program, command)?.print(program.output),
+        Bench::Messages(command) => messages::run(program, command),
     }
 }
 

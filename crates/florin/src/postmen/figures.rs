@@ -47,10 +47,10 @@ impl Figures {
         }
     }
 
-    pub(super) fn followed(&self, subscriber: &str, shard: u16, made: usize, lag: u64) {
+    pub(super) fn followed(&self, subscriber: &str, shard: u16, made: (usize, usize), lag: u64) {
         self.change(subscriber, |counts| {
-            counts.made += made as u64;
-            *counts.waiting.entry(shard).or_default() += made as u64;
+            counts.made += made.0 as u64;
+            *counts.waiting.entry(shard).or_default() += made.1 as u64;
             counts.lag.insert(shard, lag);
         });
     }

@@ -161,7 +161,7 @@ impl Station {
             };
             let store = self.notifications.bank().store(self.shard);
             let lag = store.head().saturating_sub(followed.reached);
-            self.figures.followed(&self.name, self.shard.number(), followed.made, lag);
+            self.figures.followed(&self.name, self.shard.number(), (followed.made, followed.made_due), lag);
             if 0 < followed.made {
                 self.nudge.notify_one();
             }
