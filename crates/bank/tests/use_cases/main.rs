@@ -7,6 +7,7 @@ mod kept_statements;
 mod keys;
 mod leases;
 mod moving;
+mod notifications;
 mod old_maps;
 mod operators;
 mod ports;
