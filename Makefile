@@ -9,6 +9,7 @@ BENCH_TRANSFERS ?= 10000000
 BENCH_ACCOUNTS ?= 10000 1000000
 FUZZ_SECONDS ?= 60
 FAULT_ROUNDS ?= 20
+NOTIFICATION_KILLS ?= 500
 SIM_SEEDS ?= 20000
 
 .PHONY: help demo test test-faults sim bench lint fuzz
@@ -29,6 +30,7 @@ test: ## Run every test; installs the tools they need under target/test-tools
 
 test-faults: ## Break disks, processes, databases, Kafka and networks under a running bank, FAULT_ROUNDS (default 20) times
 	$(CARGO) test -p florin --features faults --test faults -- --nocapture
+	NOTIFICATION_KILLS=$(NOTIFICATION_KILLS) $(CARGO) test -p florin --test notifications crash
 	FAULT_ROUNDS=$(FAULT_ROUNDS) $(CARGO) test -p florin --features faults,kafka --test postgres --test kafka -- --test-threads 2
 
 sim: ## Run the whole bank in SIM_SEEDS (default 20000) simulated worlds, each twice

@@ -9,6 +9,8 @@ use support::bank::Bank;
 const README: &str = include_str!("../../README.md");
 /// Where the README's server listens.
 const ADDRESS: &str = "localhost:7878";
+/// Where it keeps its data.
+const FOLDER: &str = "florin-demo";
 /// What stands for anything in what is shown.
 const ANYTHING: char = '…';
 
@@ -64,7 +66,8 @@ fn the_tour_of_the_readme_does_what_it_shows() {
     let steps = steps(README);
     assert!(5 <= steps.len(), "the tour has only {} steps", steps.len());
     for Step { command, shown } in steps {
-        let here = command.replace(ADDRESS, &bank.address().to_string());
+        let data = bank.folder().to_str().expect("a UTF-8 path");
+        let here = command.replace(ADDRESS, &bank.address().to_string()).replace(FOLDER, data);
         let mut bash = Command::new("bash");
         let output = bash.args(["-c", &here]).current_dir(folder.path()).output().expect("bash can be started");
         let said = String::from_utf8(output.stdout).expect("UTF-8");
