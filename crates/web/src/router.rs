@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 /// The routes with what describes them.
 pub(crate) fn documented() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(docs::base())
+    let router = OpenApiRouter::with_openapi(docs::base())
         .routes(routes!(users::create, users::list))
         .routes(routes!(users::read, users::change))
         .routes(routes!(accounts::list_of_user))
@@ -57,19 +57,8 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(interest::explain))
         .routes(routes!(interest::simulate))
         .routes(routes!(business_date::read))
-        .routes(routes!(business_date::close))
-        .routes(routes!(preferences::read, preferences::replace))
-        .routes(routes!(preferences::devices, preferences::add_device))
-        .routes(routes!(preferences::remove_device))
-        .routes(routes!(deliveries::list_of_user))
-        .routes(routes!(deliveries::list))
-        .routes(routes!(deliveries::read))
-        .routes(routes!(deliveries::redrive))
-        .routes(routes!(deliveries::discard))
-        .routes(routes!(webhooks::create, webhooks::list))
-        .routes(routes!(webhooks::read, webhooks::remove))
-        .routes(routes!(webhooks::rotate))
-        .routes(routes!(webhooks::enable))
+        .routes(routes!(business_date::close));
+    of_notifications(router)
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::revoke))
         .routes(routes!(short_calls::deposit))
@@ -95,6 +84,22 @@ fn currencies() -> OpenApiRouter<App> {
         .routes(routes!(fees::create, fees::list))
         .routes(routes!(quotes::create))
         .routes(routes!(quotes::read))
+}
+
+fn of_notifications(router: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    router
+        .routes(routes!(preferences::read, preferences::replace))
+        .routes(routes!(preferences::devices, preferences::add_device))
+        .routes(routes!(preferences::remove_device))
+        .routes(routes!(deliveries::list_of_user))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::read))
+        .routes(routes!(deliveries::redrive))
+        .routes(routes!(deliveries::discard))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::read, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::enable))
 }
 
 /// The whole bank as a service.
