@@ -7,6 +7,7 @@ pub(crate) use bench::{Bench, BenchEngine, BenchHttp, BenchMessages, Shape};
 pub(crate) use deliveries::{Deliveries, DeliveryStatus};
 
 use bank::month::Month;
+use bank::standing_order::rhythm::Rhythm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ledger::ids::AccountId;
@@ -78,6 +79,12 @@ pub(crate) enum Command {
     /// Explain the interest of an account, or try a product on its past
     #[command(subcommand)]
     Interest(Interest),
+    /// List, set up and end standing orders and scheduled transfers
+    #[command(subcommand)]
+    StandingOrders(StandingOrders),
+    /// List the bank's jobs and their runs, and run one by hand
+    #[command(subcommand)]
+    Jobs(Jobs),
     /// Close the days that are over: accrue interest, post it where a period ends
     CloseDay(CloseDay),
     /// Make, list and revoke API tokens
@@ -377,6 +384,94 @@ pub(crate) enum Interest {
         /// The last day
         #[arg(long, value_name = "DAY", value_parser = day)]
         until: Day,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// See [`Command::StandingOrders`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum StandingOrders {
+    /// List those of an account
+    List {
+        /// The account that pays
+        #[arg(long, value_name = "ID")]
+        account: AccountId,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Set one up
+    Create {
+        /// An id that you choose: letters, digits, - and _
+        id: String,
+        /// The account that pays
+        #[arg(long, value_name = "ID")]
+        account: AccountId,
+        /// The account that is paid [default: the money leaves the bank]
+        #[arg(long, value_name = "ID")]
+        to: Option<AccountId>,
+        /// How much
+        #[arg(long, value_name = "AMOUNT")]
+        amount: String,
+        /// The currency
+        #[arg(long, value_name = "CODE")]
+        currency: String,
+        /// When: "once 2026-12-24", "weekly from 2026-12-04" or "monthly on 31 from 2026-12-31"
+        #[arg(long, value_name = "WHEN")]
+        rhythm: Rhythm,
+        /// The last day that may be due
+        #[arg(long, value_name = "DAY", value_parser = day)]
+        until: Option<Day>,
+        /// What becomes of a due day without business
+        #[arg(long, value_name = "RULE", default_value = "same_day", value_parser = ["same_day", "before", "after"])]
+        holidays: String,
+        /// How often it is tried again when the money is not there
+        #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=30))]
+        retries: u8,
+        /// What it is called on both sides
+        #[arg(long, value_name = "TEXT")]
+        reference: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show what became of the occurrences of one
+    Occurrences {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// End one
+    Cancel {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// See [`Command::Jobs`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List them: when each is due, and what its latest run did
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the runs of one, newest first
+    Runs {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Run one now; it does what is missing and nothing twice
+    Run {
+        /// Its name
+        name: String,
+        /// For this date [default: the latest whose time has come]
+        #[arg(long, value_name = "DAY", value_parser = day)]
+        date: Option<Day>,
         #[command(flatten)]
         remote: Remote,
     },

@@ -3,6 +3,7 @@
 
 mod business;
 mod currencies;
+mod jobs;
 mod kafka;
 mod notifications;
 mod objects;
@@ -10,6 +11,7 @@ mod statements;
 
 pub(crate) use business::Business;
 pub(crate) use currencies::Currencies;
+pub(crate) use jobs::Jobs;
 pub(crate) use kafka::Kafka;
 pub(crate) use notifications::{Fcm, Notifications, Smtp, SmtpTls, Twilio, WebPush, Webhooks, is_loopback};
 pub(crate) use objects::Objects;
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// The bank's own time.
     pub(crate) business: Business,
+    /// When its jobs are done.
+    pub(crate) jobs: Jobs,
     /// `florin serve`.
     pub(crate) serve: Serve,
     /// Transfers between shards.

@@ -44,9 +44,18 @@ impl Door {
         let interest = Some(open.interest.clone());
         let notifications = Some(open.notification_settings(&program.config, None));
         let exchanges = Some(open.exchanges(&program.config));
-        let fees = Some(open.fees());
-        let given = Settings { fees, statements, interest, notifications, exchanges, ..Settings::default() };
-        let settings = Settings { no_auth: true, is_loopback: true, ..given };
+        let settings = Settings {
+            no_auth: true,
+            is_loopback: true,
+            statements,
+            interest,
+            notifications,
+            exchanges,
+            fees: Some(open.fees()),
+            standing_orders: Some(open.standing_orders.clone()),
+            scheduler: Some(open.scheduler.clone()),
+            ..Settings::default()
+        };
         let router = web::router(App::new(open.bank.clone(), settings));
         Ok(Door::Folder(Box::new(Inside { open, router, runtime: program.runtime.handle().clone() })))
     }

@@ -8,6 +8,7 @@ mod config;
 mod door;
 mod event_file;
 mod failure;
+mod jobs;
 mod output;
 mod postmen;
 mod program;
@@ -57,6 +58,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Statements(command) => commands::statements::run(&program, command).map(done),
         Command::Products(command) => commands::products::run(&program, command).map(done),
         Command::Interest(command) => commands::interest::run(&program, command).map(done),
+        Command::Jobs(command) => commands::jobs::run(&program, command).map(done),
+        Command::StandingOrders(command) => commands::standing_orders::run(&program, command).map(done),
         Command::CloseDay(command) => commands::close_day::run(&program, command).map(done),
         Command::Token(command) => commands::token::run(&program, command).map(done),
         Command::Bench(command) => commands::bench::run(&program, command).map(done),

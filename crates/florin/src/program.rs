@@ -10,6 +10,7 @@ use crate::cli::{Global, Remote};
 use crate::client::Server;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::jobs;
 use crate::output::Output;
 use crate::storage::{Engine, may_have_bank};
 use crate::workers::Workers;
@@ -20,6 +21,8 @@ use bank::fee::Fees;
 use bank::interest::Interest;
 use bank::notification::Notifications;
 use bank::ports::{Bus, ObjectStore, Records};
+use bank::schedule::Scheduler;
+use bank::standing_order::StandingOrders;
 use bank::statement::kept::Statements;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -50,6 +53,10 @@ pub(crate) struct OpenBank {
     pub(crate) records: Arc<dyn Records>,
     /// The interest of its accounts, and its business date.
     pub(crate) interest: Interest,
+    /// Its standing orders.
+    pub(crate) standing_orders: StandingOrders,
+    /// Its jobs, which run only where they are started.
+    pub(crate) scheduler: Arc<Scheduler>,
     /// Its statements.
     pub(crate) statements: Statements,
     /// What it tells customers and other systems.
@@ -128,7 +135,25 @@ impl Program {
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         let interest = Interest::new(bank.clone(), records.clone(), self.config.business.time_zone.clone());
-        Ok(OpenBank { bank, env, keyring, records, interest, statements, notifications, engine, workers, runtime })
+        let calendar = self.config.business.calendar();
+        let standing_orders = StandingOrders::new(bank.clone(), records.clone(), calendar);
+        let scheduler =
+            jobs::scheduler(&self.config, &interest, &standing_orders, &statements, (&records, env.clone()));
+        let scheduler = Arc::new(scheduler);
+        Ok(OpenBank {
+            bank,
+            env,
+            keyring,
+            records,
+            interest,
+            standing_orders,
+            scheduler,
+            statements,
+            notifications,
+            engine,
+            workers,
+            runtime,
+        })
     }
 
     fn statements(&self, bank: &Arc<Bank>, env: &Arc<Machine>) -> Result<Statements, Failure> {

@@ -37,6 +37,8 @@ use bank::exchange::Exchanges;
 use bank::fee::Fees;
 use bank::interest::Interest;
 use bank::notification::Notifications;
+use bank::schedule::Scheduler;
+use bank::standing_order::StandingOrders;
 use bank::statement::kept::Statements;
 use cursor::Cursors;
 use metrics::Metrics;
@@ -99,6 +101,10 @@ pub struct Settings {
     pub exchanges: Option<Exchanges>,
     /// Notifications; without them what needs them answers 501.
     pub notifications: Option<NotificationSettings>,
+    /// Standing orders; without them what needs them answers 501.
+    pub standing_orders: Option<StandingOrders>,
+    /// The bank's jobs; without them what needs them answers 501.
+    pub scheduler: Option<Arc<Scheduler>>,
 }
 
 /// Notifications, and what devices and other systems need to know of them.
@@ -159,6 +165,8 @@ impl Default for Settings {
             notifications: None,
             fees: None,
             exchanges: None,
+            standing_orders: None,
+            scheduler: None,
         }
     }
 }

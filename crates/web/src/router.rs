@@ -4,6 +4,8 @@ use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
     accounts, business_date, dead_letters, deliveries, events, fees, holds, interest, journal, postings, preferences,
     products, quotes, rates, shards, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
+    accounts, business_date, dead_letters, deliveries, events, holds, interest, jobs, journal, postings, preferences,
+    products, shards, standing_orders, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -56,6 +58,13 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(products::of_account, products::assign))
         .routes(routes!(interest::explain))
         .routes(routes!(interest::simulate))
+        .routes(routes!(standing_orders::create, standing_orders::list))
+        .routes(routes!(standing_orders::read))
+        .routes(routes!(standing_orders::cancel))
+        .routes(routes!(standing_orders::occurrences))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::runs))
+        .routes(routes!(jobs::run))
         .routes(routes!(business_date::read))
         .routes(routes!(business_date::close));
     of_notifications(router)

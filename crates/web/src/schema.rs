@@ -4,6 +4,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod interest;
+pub(crate) mod jobs;
 pub(crate) mod notifications;
 pub(crate) mod parameters;
 pub(crate) mod requests;

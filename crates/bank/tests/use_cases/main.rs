@@ -2,6 +2,7 @@
 
 mod events;
 mod interest;
+mod jobs;
 mod journal;
 mod kept_statements;
 mod keys;
@@ -16,6 +17,7 @@ mod reads;
 mod records;
 mod redriving;
 mod restored;
+mod standing_orders;
 mod statements;
 mod submitting;
 mod telling;

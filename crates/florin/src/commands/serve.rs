@@ -4,25 +4,23 @@
 //! file of mode 0600, before anybody can ask it anything. A first SIGTERM (or Ctrl-C) stops accepting, finishes what is
 //! under way, writes a checkpoint and ends with 0; a second one ends at once.
 
-use crate::adapters::env::Machine;
 #[cfg(feature = "kafka")]
 use crate::adapters::kafka::Kafka;
 use crate::adapters::secret_file;
 use crate::cli::Serve;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
+use crate::jobs::{RunningJobs, write_figures};
 use crate::postmen::Postmen;
 use crate::program::{OpenBank, Program};
-use bank::ports::Env;
+use bank::Caller;
 use bank::token::TokenText;
-use bank::{Bank, Caller};
 use ledger::event::Channel;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-#[cfg(feature = "kafka")]
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use web::{App, Settings};
@@ -84,6 +82,8 @@ async fn serve(
     #[cfg(feature = "kafka")]
     let figures = both(figures, kafka.figures());
     let connections_max = usize::try_from(config.serve.connections_max.get()).unwrap_or(usize::MAX);
+    let scheduler = open.scheduler.clone();
+    let figures = both(figures, Arc::new(move |out: &mut String| write_figures(&scheduler, out)));
     let settings = Settings {
         no_auth,
         is_loopback,
@@ -93,26 +93,26 @@ async fn serve(
         statements: Some(open.statement_settings(config)),
         interest: Some(open.interest.clone()),
         notifications: Some(open.notification_settings(config, postmen.web_push_key())),
+        standing_orders: Some(open.standing_orders.clone()),
+        scheduler: Some(open.scheduler.clone()),
         more_figures: Some(web::MoreFigures(figures)),
         exchanges: Some(open.exchanges(config)),
         fees: Some(open.fees()),
         ..Settings::default()
     };
     let app = App::new(open.bank.clone(), settings);
-    let expiring =
-        tokio::spawn(expire_holds(open.bank.clone(), open.env.clone(), config.serve.hold_expiry_interval_ms));
+    let jobs = RunningJobs::start(&Handle::current(), &open.scheduler);
     let mut stdout = std::io::stdout();
     // Whoever started this may not want to know where it listens; it serves all the same.
     _ = writeln!(stdout, "florin is listening on http://{address}").and_then(|()| stdout.flush());
     let served = web::server::serve(listener, app, stop.first()).await.map_err(unusable);
-    expiring.abort();
+    drop(jobs);
     #[cfg(feature = "kafka")]
     kafka.stop();
     served
 }
 
 /// What one says, and then the other.
-#[cfg(feature = "kafka")]
 fn both(first: Figures, second: Figures) -> Figures {
     Arc::new(move |text| {
         first(text);
@@ -134,18 +134,6 @@ fn allow_connections(connections: u32) {
         tracing::warn!(
             "this process may not open {wanted} files, so that it serves fewer than {connections} connections"
         );
-    }
-}
-
-/// A worker without input: it records, again and again, that holds whose time is over have expired.
-async fn expire_holds(bank: Arc<Bank>, env: Arc<Machine>, interval_ms: u64) {
-    loop {
-        env.sleep(interval_ms.max(10) * 1000).await;
-        match bank.expire_due_holds().await {
-            Ok(0) => {}
-            Ok(count) => tracing::debug!(count, "holds expired"),
-            Err(fault) => tracing::warn!("holds could not be expired: {fault}"),
-        }
     }
 }
 

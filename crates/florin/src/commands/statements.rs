@@ -4,10 +4,11 @@ use crate::cli::Statements;
 use crate::door::Door;
 use crate::failure::Failure;
 use crate::output::grouped;
-use crate::program::{OpenBank, Program, as_called};
+use crate::program::{Program, as_called};
+use bank::Bank;
 use bank::month::Month;
 use bank::read::Positions;
-use bank::statement::kept::Made;
+use bank::statement::kept::{Made, Statements as Kept};
 use indicatif::ProgressBar;
 use ledger::ids::AccountId;
 use serde_json::{Value, json};
@@ -60,7 +61,7 @@ fn make_all(program: &Program, first: Month, last: Month) -> Result<(), Failure>
         Err(Failure::usage(format!("the month {last} is not over"), "name a month that is"))
     } else {
         let bar = program.output.spinner("statements");
-        let counts = program.runtime.block_on(make(&open, first, last, &bar));
+        let counts = program.runtime.block_on(make(&open.bank, &open.statements, first, last, &bar));
         bar.finish_and_clear();
         counts.map_err(Failure::from)
     };
@@ -80,18 +81,24 @@ fn make_all(program: &Program, first: Month, last: Month) -> Result<(), Failure>
 ///
 /// # Errors
 /// The first fault; what was made stays, and is not made again.
-pub(crate) async fn make(open: &OpenBank, first: Month, last: Month, bar: &ProgressBar) -> Result<Counts, Fault> {
+pub(crate) async fn make(
+    bank: &Bank,
+    statements: &Kept,
+    first: Month,
+    last: Month,
+    bar: &ProgressBar,
+) -> Result<Counts, Fault> {
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (mut tasks, mut counts) = (JoinSet::new(), Counts::default());
     let mut from: Option<Positions> = None;
     loop {
-        let customers = open.bank.users(CUSTOMERS_A_PAGE, from.as_ref()).await?;
+        let customers = bank.users(CUSTOMERS_A_PAGE, from.as_ref()).await?;
         for customer in customers.items {
-            for account in accounts_of(open, customer.id).await? {
+            for account in accounts_of(bank, customer.id).await? {
                 while at_once <= tasks.len() {
                     counts.add(tasks.join_next().await, bar)?;
                 }
-                let statements = open.statements.clone();
+                let statements = statements.clone();
                 tasks.spawn(async move {
                     let (mut made, mut month) = (Vec::new(), Some(first));
                     while let Some(next) = month.filter(|month| *month <= last) {
@@ -130,10 +137,10 @@ impl Counts {
     }
 }
 
-async fn accounts_of(open: &OpenBank, customer: ledger::ids::CustomerId) -> Result<Vec<AccountId>, Fault> {
+async fn accounts_of(bank: &Bank, customer: ledger::ids::CustomerId) -> Result<Vec<AccountId>, Fault> {
     let (mut accounts, mut from): (Vec<AccountId>, Option<Positions>) = (Vec::new(), None);
     loop {
-        let page = open.bank.accounts_of(customer, ACCOUNTS_A_PAGE, from.as_ref()).await?;
+        let page = bank.accounts_of(customer, ACCOUNTS_A_PAGE, from.as_ref()).await?;
         accounts.extend(page.items.iter().map(|account| account.id));
         match page.next {
             Some(next) => from = Some(next),

@@ -1,6 +1,8 @@
 //! The section `business` of the configuration.
 
 use bank::calendar::Calendar;
+use bank::holidays::{BusinessCalendar, Holidays};
+use ledger::time::Day;
 use serde::{Deserialize, Deserializer};
 
 /// The bank's own time.
@@ -11,6 +13,35 @@ pub(crate) struct Business {
     /// change it later.
     #[serde(deserialize_with = "calendar")]
     pub(crate) time_zone: Calendar,
+    /// Days without business besides weekends.
+    #[serde(deserialize_with = "days")]
+    pub(crate) holidays: Vec<Day>,
+}
+
+impl Business {
+    /// The bank's calendar with its holidays.
+    pub(crate) fn calendar(&self) -> BusinessCalendar {
+        let holidays = Holidays::new(self.holidays.iter().copied());
+        BusinessCalendar { calendar: self.time_zone.clone(), holidays }
+    }
+}
+
+/// A list of days, or one text with spaces between them.
+fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Day>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum ListOrText {
+        List(Vec<String>),
+        Text(String),
+    }
+    let texts = match ListOrText::deserialize(deserializer)? {
+        ListOrText::List(texts) => texts,
+        ListOrText::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
+    };
+    let day = |text: String| {
+        text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no day; write one such as 2026-12-25")))
+    };
+    texts.into_iter().map(day).collect()
 }
 
 fn calendar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Calendar, D::Error> {

@@ -1,0 +1,154 @@
+//! Makes the transfers that are due.
+
+use super::kept::{due_key, replaced, told};
+use super::{Next, Occurrence, Order, Outcome, Payee, StandingOrders, Status};
+use crate::Bank;
+use crate::error::BankError;
+use crate::submit::ClientKey;
+use crate::transfer;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use ledger::command::Command;
+use ledger::event;
+use ledger::ids::TransferId;
+use ledger::rejection::Rejection;
+use ledger::time::Day;
+use ledger::transfer::{LegAmount, Note, TransferKind};
+use store::{Answer, Fault, transfers_of};
+
+/// Orders looked at in a page.
+const PAGE: usize = 500;
+/// Orders worked on at a time: their transfers become durable together.
+const AT_ONCE: usize = 64;
+
+/// What was done with orders that were due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executed {
+    /// Transfers made.
+    pub done: u64,
+    /// Refused for now, to be tried again.
+    pub retried: u64,
+    /// Refused for good.
+    pub refused: u64,
+}
+
+impl StandingOrders {
+    /// Makes what is due up to this day, the earliest day first.
+    ///
+    /// # Errors
+    /// A fault; what was done stays, and is not done again.
+    pub async fn execute(&self, until: Day) -> Result<Executed, Fault> {
+        let mut executed = Executed::default();
+        loop {
+            let page = self.records.list("order-due/", None, PAGE).await?;
+            let due = page.iter().filter_map(|(key, _)| {
+                let (on, id) = key.strip_prefix("order-due/")?.split_once('/')?;
+                Some((on.parse::<Day>().ok()?, id.to_owned()))
+            });
+            // Those of one day together: a day's transfers come before the next one's.
+            let due: Vec<(Day, String)> = due.filter(|(on, _)| *on <= until).collect();
+            let Some(first) = due.first().map(|(on, _)| *on) else { return Ok(executed) };
+            let today = due.into_iter().filter(|(on, _)| *on == first).map(|(on, id)| self.execute_one(on, id));
+            let mut today = stream::iter(today).buffered(AT_ONCE);
+            while let Some(outcome) = today.try_next().await? {
+                match outcome {
+                    Some(Outcome::Done) => executed.done += 1,
+                    Some(Outcome::Retry(..)) => executed.retried += 1,
+                    Some(Outcome::Refused(_)) => executed.refused += 1,
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Tries the occurrence that an order has on this day; `None` if it has none there any more.
+    async fn execute_one(&self, on: Day, id: String) -> Result<Option<Outcome>, Fault> {
+        let found = self.order_with_value(&id).await?;
+        let next = found.as_ref().and_then(|(order, _)| order.next).filter(|next| next.on == on);
+        let (Some((order, value)), Some(next)) = (found, next) else {
+            // The note of a day is left over where somebody else was faster; it leads nowhere.
+            let stale = crate::ports::RecordChange::remove(due_key(on, &id));
+            self.records.change(vec![stale]).await?;
+            return Ok(None);
+        };
+        let (outcome, transfer) = self.attempt(&order, next).await?;
+        let outcome = match outcome {
+            None => Outcome::Done,
+            Some(rejection) if may_change(&rejection) && next.attempt <= order.terms.retries => {
+                let again = Day::new(on.number() + i32::from(order.terms.retry_days));
+                Outcome::Retry(
+                    rejection.code().into(),
+                    self.calendar.holidays.moved(again, crate::holidays::HolidayRule::After),
+                )
+            }
+            Some(rejection) => Outcome::Refused(rejection.code().into()),
+        };
+        let after = self.after(&order, next, &outcome);
+        let (attempt, due) = (next.attempt, next.due);
+        let occurrence = Occurrence { order: order.id.clone(), due, attempt, outcome: outcome.clone(), transfer };
+        let mut changes = replaced((&order, value), &after)?;
+        changes.push(told(&occurrence)?);
+        let is_changed = self.records.change(changes).await?;
+        Ok(is_changed.then_some(outcome))
+    }
+
+    /// The order as it is after a try.
+    fn after(&self, order: &Order, next: Next, outcome: &Outcome) -> Order {
+        if let Outcome::Retry(_, on) = outcome {
+            let next = Some(Next { attempt: next.attempt + 1, on: *on, ..next });
+            return Order { next, status: Status::Active, ..order.clone() };
+        }
+        let day_after = Day::new(next.due.number() + 1);
+        self.with_next(order.clone(), day_after, next.on.min(day_after))
+    }
+
+    /// Moves the money, or hears why not.
+    async fn attempt(&self, order: &Order, next: Next) -> Result<(Option<Rejection>, Option<TransferId>), Fault> {
+        let terms = &order.terms;
+        let wanted = transfer::Terms {
+            currency: terms.currency,
+            amount: LegAmount::Exactly(terms.amount),
+            forced: false,
+            effective_at: None,
+            note: Some(Box::new(Note {
+                reference: terms.reference.clone(),
+                metadata: [("standing_order".into(), order.id.clone()), ("due".into(), next.due.to_string().into())]
+                    .into_iter()
+                    .collect::<std::collections::BTreeMap<Box<str>, Box<str>>>()
+                    .into_iter()
+                    .collect(),
+            })),
+        };
+        let command = match terms.to {
+            Payee::Account(to) => Ok(transfer::transfer(TransferKind::Transfer, terms.from, to, wanted)),
+            Payee::Outside => self.bank.withdrawal(terms.from, None, wanted),
+        };
+        let command = match command {
+            Ok(command) => Command::Transfer(command),
+            Err(rejection) => return Ok((Some(rejection), None)),
+        };
+        let text = format!("standing-order/{}/{}/{}", order.id, next.due, next.attempt);
+        let said = format!("{} {} {:?}", terms.amount.minor_units(), terms.currency, terms.to);
+        let fingerprint = self.bank.fingerprint("standing-order", &[terms.from.number()], said.as_bytes());
+        let key = ClientKey { text: &text, fingerprint };
+        let answer = self.bank.submit(&Bank::clock_caller(), Some(key), command, false).await;
+        let answer = answer.map_err(|error| match error {
+            BankError::Fault(fault) => fault,
+            other => Fault::Unavailable { reason: other.to_string() },
+        })?;
+        match (&answer, answer.outcome()) {
+            (Answer::KeyReused, _) | (_, None) => {
+                Err(Fault::Corrupt { detail: format!("{text} was used for another transfer") })
+            }
+            (_, Some(event::Outcome::Rejection { rejection, .. })) => Ok((Some(*rejection), None)),
+            (_, Some(outcome)) => Ok((None, transfers_of(outcome).first().map(|transferred| transferred.id))),
+        }
+    }
+}
+
+/// Whether the same may be possible on another day.
+fn may_change(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::InsufficientFunds { .. } | Rejection::LimitExceeded { .. } | Rejection::AccountFrozen(_)
+    )
+}

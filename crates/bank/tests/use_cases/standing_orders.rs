@@ -1,0 +1,212 @@
+//! Standing orders: each due day once, on the right day, whoever executes them and however often.
+
+use crate::world::{World, account, amount, euro, local, now};
+use bank::holidays::{BusinessCalendar, HolidayRule, Holidays};
+use bank::ports::Records;
+use bank::records::MemoryRecords;
+use bank::standing_order::{Executed, Order, Outcome, Payee, StandingOrders, Status, Terms};
+use futures_util::future::join_all;
+use ledger::time::Day;
+use std::sync::Arc;
+use store::faulty::Submitting;
+
+const DAY_US: u64 = 86_400_000_000;
+
+/// A bank on the morning of Friday 15 January 2027.
+struct Desk {
+    world: World,
+    records: Arc<MemoryRecords>,
+    orders: StandingOrders,
+}
+
+fn day(text: &str) -> Day {
+    text.parse().expect("a day")
+}
+
+fn terms(from: u64, to: Payee, rhythm: &str) -> Terms {
+    Terms {
+        from: account(from),
+        to,
+        amount: amount(1_000),
+        currency: euro(),
+        reference: Some("rent".into()),
+        rhythm: rhythm.parse().expect("a rhythm"),
+        until: None,
+        holidays: HolidayRule::SameDay,
+        retries: 0,
+        retry_days: 1,
+    }
+}
+
+impl Desk {
+    fn new(shards: u16) -> Desk {
+        let world = World::new(shards);
+        let records = Arc::new(MemoryRecords::default());
+        let holidays = Holidays::new([day("2027-02-01")]);
+        let calendar = BusinessCalendar { calendar: Default::default(), holidays };
+        let orders = StandingOrders::new(Arc::new(world.another_node()), records.clone(), calendar);
+        Desk { world, records, orders }
+    }
+
+    fn node(&self) -> StandingOrders {
+        let bank = Arc::new(self.world.another_node());
+        StandingOrders::new(bank, self.records.clone(), self.orders.calendar().clone())
+    }
+
+    fn create(&self, id: &str, terms: Terms) -> Order {
+        let row = now(self.world.bank.account(terms.from)).expect("read").expect("an account");
+        now(self.orders.create(&local(), id, &row, terms)).expect("created")
+    }
+
+    fn execute(&self) -> Executed {
+        now(self.orders.execute(self.world.bank.now().day())).expect("executed")
+    }
+
+    /// What became of each day: due day, try, outcome.
+    fn told(&self, id: &str) -> Vec<String> {
+        let occurrences = now(self.orders.occurrences(id)).expect("read");
+        let told = |outcome: &Outcome| match outcome {
+            Outcome::Done => "done".to_owned(),
+            Outcome::Retry(code, on) => format!("{code}, again on {on}"),
+            Outcome::Refused(code) => format!("refused: {code}"),
+        };
+        occurrences.iter().map(|one| format!("{} {} {}", one.due, one.attempt, told(&one.outcome))).collect()
+    }
+}
+
+#[test]
+fn an_order_is_executed_once_for_each_due_day_by_eight_nodes_at_once() {
+    let desk = Desk::new(2);
+    let (from, to) = (desk.world.id_on(0, 0), desk.world.id_on(0, 1));
+    desk.world.open_with(from, 100_000);
+    desk.world.open(to);
+    desk.create("rent", terms(from, Payee::Account(account(to)), "monthly on 31 from 2027-01-15"));
+    let nodes: Vec<StandingOrders> = (0..8).map(|_| desk.node()).collect();
+    for _ in 0..90 {
+        let today = desk.world.bank.now().day();
+        for executed in now(join_all(nodes.iter().map(|node| node.execute(today)))) {
+            executed.expect("executed");
+        }
+        desk.world.pass(DAY_US);
+    }
+    assert_eq!(desk.told("rent"), ["2027-01-31 1 done", "2027-02-28 1 done", "2027-03-31 1 done"]);
+    assert_eq!((desk.world.balance(from), desk.world.balance(to)), (97_000, 3_000));
+}
+
+#[test]
+fn days_off_are_caught_up_each_under_its_own_due_day() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 100_000);
+    desk.create("pocket-money", terms(1, Payee::Outside, "weekly from 2027-01-16"));
+    desk.world.pass(30 * DAY_US);
+    assert_eq!(desk.execute(), Executed { done: 5, ..Executed::default() });
+    let days = ["2027-01-16", "2027-01-23", "2027-01-30", "2027-02-06", "2027-02-13"];
+    assert_eq!(desk.told("pocket-money"), days.map(|day| format!("{day} 1 done")));
+    assert_eq!(desk.execute(), Executed::default());
+    assert_eq!(desk.world.balance(1), 95_000);
+}
+
+#[test]
+fn what_falls_on_a_holiday_is_paid_before_or_after_it() {
+    for (rule, paid_on) in [("before", "2027-01-29"), ("after", "2027-02-02"), ("same_day", "2027-02-01")] {
+        let desk = Desk::new(1);
+        desk.world.open_with(1, 100_000);
+        let holidays = HolidayRule::ALL.into_iter().find(|(name, _)| *name == rule).expect("a rule").1;
+        // 1 February is a holiday, and the two days before it are a weekend.
+        desk.create("rent", Terms { holidays, ..terms(1, Payee::Outside, "once 2027-02-01") });
+        while desk.execute() == Executed::default() {
+            desk.world.pass(DAY_US);
+        }
+        assert_eq!(desk.world.bank.now().day(), day(paid_on), "{rule}");
+        assert_eq!(desk.told("rent"), ["2027-02-01 1 done"]);
+        assert_eq!(now(desk.orders.order("rent")).expect("read").expect("there").status, Status::Ended);
+    }
+}
+
+#[test]
+fn without_the_money_it_is_tried_again_and_then_refused_and_told() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 500);
+    let retried = Terms { retries: 2, retry_days: 3, ..terms(1, Payee::Outside, "monthly on 15 from 2027-01-15") };
+    desk.create("rent", retried);
+    let mut told = Vec::new();
+    for _ in 0..12 {
+        if desk.execute() != Executed::default() {
+            told.extend(desk.told("rent"));
+        }
+        desk.world.pass(DAY_US);
+    }
+    let expected = [
+        "2027-01-15 1 insufficient_funds, again on 2027-01-18",
+        "2027-01-15 2 insufficient_funds, again on 2027-01-21",
+        "2027-01-15 3 refused: insufficient_funds",
+    ];
+    assert_eq!(told, expected);
+    let refusals = desk.world.memories[0]
+        .entries_so_far()
+        .iter()
+        .filter(|entry| matches!(entry.outcome, ledger::event::Outcome::Rejection { .. }))
+        .count();
+    assert_eq!(refusals, 3, "each try is on record");
+    desk.world.pay_in(1, 10_000);
+    desk.world.pass(30 * DAY_US);
+    desk.execute();
+    assert_eq!(desk.told("rent")[1], "2027-02-15 1 done", "the next month's is another");
+}
+
+#[test]
+fn money_that_comes_in_time_is_paid_at_the_next_try() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 500);
+    desk.create("rent", Terms { retries: 1, ..terms(1, Payee::Outside, "once 2027-01-15") });
+    desk.execute();
+    desk.world.pay_in(1, 600);
+    desk.world.pass(3 * DAY_US);
+    desk.execute();
+    assert_eq!(desk.told("rent"), ["2027-01-15 2 done"]);
+    assert_eq!(desk.world.balance(1), 100);
+}
+
+#[test]
+fn an_answer_that_was_lost_moves_no_money_twice() {
+    for how in [Submitting::IsRefused, Submitting::LosesAnswer] {
+        let desk = Desk::new(1);
+        desk.world.open_with(1, 10_000);
+        desk.create("rent", terms(1, Payee::Outside, "once 2027-01-15"));
+        desk.world.faulty[0].script_submissions([how]);
+        assert!(now(desk.orders.execute(day("2027-01-15"))).is_err());
+        desk.execute();
+        desk.execute();
+        assert_eq!(desk.world.balance(1), 9_000, "{how:?}");
+        assert_eq!(desk.told("rent"), ["2027-01-15 1 done"]);
+    }
+}
+
+#[test]
+fn an_order_ends_on_its_last_day_or_when_somebody_ends_it() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 100_000);
+    desk.create(
+        "short",
+        Terms { until: Some(day("2027-02-20")), ..terms(1, Payee::Outside, "monthly on 20 from 2027-01-15") },
+    );
+    desk.create("ended", terms(1, Payee::Outside, "weekly from 2027-01-18"));
+    let cancelled = now(desk.orders.cancel(&local(), "ended")).expect("ended").expect("there");
+    assert_eq!((cancelled.status, cancelled.next), (Status::Cancelled, None));
+    desk.world.pass(90 * DAY_US);
+    assert_eq!(desk.execute().done, 2);
+    assert_eq!(desk.told("ended"), Vec::<String>::new());
+    assert_eq!(now(desk.orders.order("short")).expect("read").expect("there").status, Status::Ended);
+    assert!(now(desk.records.list("order-due/", None, 10)).expect("read").is_empty());
+}
+
+#[test]
+fn the_same_order_sent_again_is_the_same_and_another_is_refused() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 100_000);
+    let first = desk.create("rent", terms(1, Payee::Outside, "once 2027-01-20"));
+    assert_eq!(desk.create("rent", terms(1, Payee::Outside, "once 2027-01-20")), first);
+    let row = now(desk.world.bank.account(account(1))).expect("read").expect("an account");
+    let other = now(desk.orders.create(&local(), "rent", &row, terms(1, Payee::Outside, "once 2027-01-21")));
+    assert_eq!(other.expect_err("refused").code(), "id_taken");
+}
