@@ -3,7 +3,7 @@
 mod bench;
 mod deliveries;
 
-pub(crate) use bench::{Bench, BenchEngine, BenchHttp, BenchMessages, Shape};
+pub(crate) use bench::{Bench, BenchCloseDay, BenchEngine, BenchHttp, BenchMessages, Shape};
 pub(crate) use deliveries::{Deliveries, DeliveryStatus};
 
 use bank::month::Month;

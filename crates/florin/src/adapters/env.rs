@@ -2,6 +2,7 @@
 
 use bank::ports::{Boxed, Env};
 use ledger::time::Timestamp;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,8 @@ const JUMP_MAX_US: u64 = 5_000_000;
 #[derive(Debug)]
 pub(crate) struct Machine {
     clock: Mutex<Clock>,
+    /// How far a measurement set it ahead.
+    ahead_us: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -30,7 +33,12 @@ impl Machine {
     pub(crate) fn new() -> Machine {
         let now_us = wall_us();
         let clock = Clock { believed_us: now_us, believed_at: Instant::now(), last_us: now_us, is_held: false };
-        Machine { clock: Mutex::new(clock) }
+        Machine { clock: Mutex::new(clock), ahead_us: AtomicU64::new(0) }
+    }
+
+    /// Sets the clock ahead: for measurements, which cannot wait for days to pass.
+    pub(crate) fn skip(&self, microseconds: u64) {
+        self.ahead_us.fetch_add(microseconds, Ordering::Relaxed);
     }
 
     /// Goes on from another clock's time where this machine's is more than 5 s off. One node with a wrong clock would
@@ -46,7 +54,7 @@ impl Env for Machine {
     #[expect(clippy::disallowed_methods, reason = "this is where the bank's time comes from")]
     fn now(&self) -> Timestamp {
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let now_us = clock.observe(wall_us(), Instant::now());
+        let now_us = clock.observe(wall_us(), Instant::now()) + self.ahead_us.load(Ordering::Relaxed);
         Timestamp::from_microseconds(now_us).unwrap_or(Timestamp::MAX)
     }
 

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub(crate) enum Bench {
     /// The engine alone, in this process, in a new data folder
     Engine(BenchEngine),
+    /// The close of a day while the bank serves, in this process, in a new data folder
+    CloseDay(BenchCloseDay),
     /// A running server, over HTTP
     Http(BenchHttp),
     /// Messages to customers, in this process, and what they cost money that moves
@@ -83,6 +85,23 @@ pub(crate) struct BenchMessages {
     /// How many turns of each
     #[arg(long, default_value = "3", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     pub(crate) turns: u64,
+}
+
+/// See [`Bench::CloseDay`].
+#[derive(Debug, Args)]
+pub(crate) struct BenchCloseDay {
+    /// How many accounts, all of which bear interest
+    #[arg(long, default_value = "1000000", value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100_000_000))]
+    pub(crate) accounts: u64,
+    /// How many transfers between them on the day that is closed
+    #[arg(long, default_value = "1000000", value_name = "N")]
+    pub(crate) transfers: u64,
+    /// When interest is posted: daily posts to every account with each close
+    #[arg(long, default_value = "monthly", value_name = "WHEN", value_parser = ["daily", "monthly"])]
+    pub(crate) posting: String,
+    /// Transfers a second beside, each submitted by itself
+    #[arg(long, default_value = "2000", value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
+    pub(crate) rate: NonZeroU64,
 }
 
 /// See [`Bench::Http`].

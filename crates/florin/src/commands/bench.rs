@@ -4,6 +4,7 @@
 //! on disk have caught up too: what is left is the tail that the engine always keeps indexed in memory. A transfer between
 //! shards counts when it has succeeded.
 
+mod close_day;
 mod engine;
 mod http;
 mod messages;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn run(program: &Program, command: &Bench) -> Result<(), Failure> {
     match command {
         Bench::Engine(command) => engine::run(program, command),
+        Bench::CloseDay(command) => close_day::run(program, command),
         Bench::Http(command) => http::run(program, command)?.print(program.output),
         Bench::Messages(command) => messages::run(program, command),
     }
