@@ -26,7 +26,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use web::{App, Settings};
 
 /// Adds to the text of `/metrics`.
-#[cfg(feature = "kafka")]
 type Figures = Arc<dyn Fn(&mut String) + Send + Sync>;
 
 /// Runs the command.
