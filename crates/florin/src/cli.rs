@@ -483,6 +483,9 @@ pub(crate) struct CloseDay {
     /// The last day to close [default: the last that is over]
     #[arg(long, value_name = "DAY", value_parser = day)]
     pub(crate) date: Option<Day>,
+    /// Make again from the journal what is kept of accounts beside it
+    #[arg(long)]
+    pub(crate) rebuild: bool,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }

@@ -2,10 +2,9 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, business_date, dead_letters, deliveries, events, fees, holds, interest, journal, postings, preferences,
-    products, quotes, rates, shards, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
-    accounts, business_date, dead_letters, deliveries, events, holds, interest, jobs, journal, postings, preferences,
-    products, shards, standing_orders, statements, streams, system, tokens, transfer_batch, transfers, users, webhooks,
+    accounts, business_date, dead_letters, deliveries, events, fees, holds, interest, jobs, journal, postings, preferences,
+    products, quotes, rates, shards, standing_orders, statements, streams, system, tokens, transfer_batch, transfers,
+    users, webhooks,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;

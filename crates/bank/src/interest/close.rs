@@ -5,7 +5,7 @@
 //! the next one comes to the same postings, which replay. Two who do the same chunk at once write the same.
 
 use super::Interest;
-use super::catalogue::{Assignment, CHUNKS, Catalogue, Plan};
+use super::catalogue::{Assignment, CHUNKS, Catalogue, Plan, all};
 use super::correction::Differences;
 use super::movements::{Movement, Movements, gain};
 use super::parts::Parts;
@@ -15,6 +15,7 @@ use super::state::{Row, State};
 use super::too_much;
 use crate::business_date::{self, ClosedDay};
 use crate::ports::{Expected, RecordChange};
+use crate::records;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use ledger::account::AccountKind;
 use ledger::currency::Currency;
@@ -25,6 +26,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use store::Fault;
 
+/// What the records of chunks begin with, and those that say up to which day they were brought.
+const STATE: &str = "interest/state/";
+const THROUGH: &str = "interest/through/";
 /// Chunks worked on at a time: one's postings become durable while the next is reckoned.
 const CHUNKS_AT_ONCE: usize = 4;
 
@@ -114,6 +118,9 @@ impl Interest {
         let catalogue = self.catalogue().await?;
         let today = Today { day, start, end, catalogue: &catalogue };
         let (done, until) = if catalogue.first_day().is_some_and(|first| first <= day) {
+            if let Some(before) = &before {
+                self.bring_up(&catalogue, before.day).await?;
+            }
             let after = before.as_ref().map_or(&[][..], |before| &before.until);
             self.close_accounts(&today, after).await?
         } else {
@@ -133,7 +140,7 @@ impl Interest {
 
     /// The interest of all accounts for a day; how far each journal was read.
     async fn close_accounts(&self, today: &Today<'_>, after: &[u64]) -> Result<(Closed, Vec<u64>), Fault> {
-        let opening = if self.is_new().await? {
+        let opening = if self.least_through().await?.is_none() {
             Some(self.bank.movements(&[], Timestamp::ZERO, today.start).await?)
         } else {
             None
@@ -153,14 +160,43 @@ impl Interest {
         Ok((done, until))
     }
 
-    /// Whether a chunk of accounts has no state yet.
-    async fn is_new(&self) -> Result<bool, Fault> {
-        for number in 0..CHUNKS {
-            if self.records().get(&state_key(number)).await?.is_none() {
-                return Ok(true);
+    /// Up to which day every chunk of accounts was brought; `None` if one has no state yet.
+    async fn least_through(&self) -> Result<Option<Day>, Fault> {
+        let known = all(self.records(), THROUGH).await?;
+        let days =
+            known.iter().map(|(key, value)| records::parsed::<String>(key, value)?.parse().map_err(|_| no_day(key)));
+        let days = days.collect::<Result<Vec<Day>, Fault>>()?;
+        Ok(days.iter().min().copied().filter(|_| days.len() == usize::from(CHUNKS)))
+    }
+
+    /// Brings states to the end of the day closed last, where they are not there or behind: they were forgotten, or lost
+    /// with the records they were kept in. What was posted then replays.
+    async fn bring_up(&self, catalogue: &Catalogue, last: Day) -> Result<(), Fault> {
+        let (through, Some(first)) = (self.least_through().await?, catalogue.first_day()) else { return Ok(()) };
+        let from = through.map_or(first, |through| Day::new(through.number() + 1));
+        if last < from {
+            return Ok(());
+        }
+        let mut until = self.bank.movements(&[], Timestamp::ZERO, self.calendar.start(from)).await?.until;
+        for number in from.number()..=last.number() {
+            let day = Day::new(number);
+            let (start, end) = (self.calendar.start(day), self.calendar.end(day));
+            (_, until) = self.close_accounts(&Today { day, start, end, catalogue }, &until).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is kept of accounts beside the journal. The next close makes it again from the journal.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn forget(&self) -> Result<(), Fault> {
+        for prefix in [THROUGH, STATE] {
+            for (key, _) in all(self.records(), prefix).await? {
+                self.records().change(vec![RecordChange::remove(key)]).await?;
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     async fn close_chunk(
@@ -259,6 +295,7 @@ impl Interest {
     ) -> Result<(), Fault> {
         let state = State { through: today.day, rows };
         let expected = kept.map_or(Expected::Absent, Expected::Exactly);
+        changes.push(RecordChange::put(format!("{THROUGH}{number:02}"), &today.day.to_string())?);
         changes.push(RecordChange { key: state_key(number), expected, value: Some(state.encode()) });
         // Where it is no longer what was read, somebody else did the same.
         self.records().change(changes).await.map(|_| ())
@@ -318,8 +355,12 @@ impl Interest {
     }
 }
 
+fn no_day(key: &str) -> Fault {
+    Fault::Corrupt { detail: format!("the record {key} has no day") }
+}
+
 fn state_key(number: u16) -> String {
-    format!("interest/state/{number:02}")
+    format!("{STATE}{number:02}")
 }
 
 /// The rows with those of accounts that were opened, in the order of accounts.

@@ -74,7 +74,9 @@ impl State {
     /// `Corrupt` for anything else.
     pub(crate) fn decode(key: &str, bytes: &[u8]) -> Result<State, Fault> {
         let damaged = || Fault::Corrupt {
-            detail: format!("the record {key} is damaged; `florin interest rebuild` makes it again from the journal"),
+            detail: format!(
+                "the record {key} is damaged; `florin close-day --rebuild` makes it again from the journal"
+            ),
         };
         let (header, rows) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(damaged)?;
         let [VERSION, day @ ..] = header else { return Err(damaged()) };

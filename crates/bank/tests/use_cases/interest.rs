@@ -256,6 +256,35 @@ fn a_close_that_breaks_off_anywhere_is_carried_on() {
 }
 
 #[test]
+fn what_is_kept_beside_the_journal_is_made_again_from_it() {
+    let (kept, lost) = (Savings::new(2, PostingPlan::Monthly), Savings::new(2, PostingPlan::Monthly));
+    let ids = [0, 1].map(|shard| kept.world.id_on(shard, 0));
+    for savings in [&kept, &lost] {
+        ids.iter().for_each(|id| savings.world.open_with(*id, 123_456 + id));
+        savings.pass_days(20);
+        savings.close();
+        savings.pay_in_dated(ids[0], 5_000, "2027-01-16T00:00:00Z".parse().expect("a time"));
+        savings.pass_days(20);
+        savings.close();
+    }
+    now(lost.interest.forget()).expect("forgotten");
+    let entries = lost.world.entries();
+    for savings in [&kept, &lost] {
+        savings.pass_days(1);
+        savings.close();
+    }
+    assert!(lost.world.entries() <= entries + 2, "nothing is posted again");
+    let state = |savings: &Savings| now(savings.records.list("interest/state/", None, 100)).expect("read");
+    assert_eq!(state(&lost), state(&kept));
+    for savings in [&kept, &lost] {
+        savings.pass_days(30);
+        savings.close();
+        ids.iter().for_each(|id| savings.assert_nothing_lost(*id));
+    }
+    assert_eq!(kept.interest_of(ids[0]), lost.interest_of(ids[0]));
+}
+
+#[test]
 fn a_late_deposit_is_corrected_period_by_period_and_nothing_posted_changes() {
     let savings = Savings::new(1, PostingPlan::Monthly);
     savings.world.open_with(1, 100_000);

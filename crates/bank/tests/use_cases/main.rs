@@ -14,6 +14,7 @@ mod operators;
 mod ports;
 mod profiles;
 mod reads;
+mod real_year;
 mod records;
 mod redriving;
 mod restored;

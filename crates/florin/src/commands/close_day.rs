@@ -18,10 +18,11 @@ pub(crate) fn run(program: &Program, command: &CloseDay) -> Result<(), Failure> 
 }
 
 fn close(program: &Program, door: &mut Door, command: &CloseDay) -> Result<(), Failure> {
-    let asked = json!({"date": command.date.map(|day| day.to_string())});
+    let mut asked = json!({"date": command.date.map(|day| day.to_string()), "rebuild": command.rebuild});
     let mut closed: Vec<Value> = Vec::new();
     loop {
         let answer = door.call("POST", "/api/v1/system/close-day", None, Some(&asked))?;
+        asked["rebuild"] = json!(false);
         for day in answer["items"].as_array().into_iter().flatten() {
             print(program, day)?;
             closed.push(day.clone());

@@ -135,6 +135,8 @@ pub(crate) struct DayToClose {
     /// The last one; without it, the last that is over.
     #[schema(format = Date)]
     date: Option<String>,
+    /// Whether what is kept of accounts beside the journal is made again from it with the next day that is closed.
+    rebuild: Option<bool>,
 }
 
 /// What a product pays from a day on.

@@ -2,7 +2,7 @@
 
 use crate::answer::{Reply, serialised};
 use crate::call::{Ask, Read};
-use crate::input::{Problems, day, document, fields};
+use crate::input::{Problems, boolean, day, document, fields};
 use crate::problem::{Code, Problem};
 use crate::schema;
 use crate::schema::interest as shapes;
@@ -45,13 +45,17 @@ pub(crate) async fn close(call: Ask) -> Reply {
     let mut problems = Problems::none();
     call.parameters(&[], &mut problems);
     let Some(document) = problems.keep(document(&call.body)) else { return Err(problems.into_problem()) };
-    let [date] = fields(document.root(), ["date"], &mut problems);
+    let [date, rebuild] = fields(document.root(), ["date", "rebuild"], &mut problems);
     let date = day("date", date, &mut problems);
+    let rebuild = boolean("rebuild", rebuild, &mut problems).unwrap_or(false);
     problems.check()?;
     if call.caller.role != Role::Admin {
         return Err(BankError::Forbidden { needs: Role::Admin }.into());
     }
     let interest = interest(&call.app)?;
+    if rebuild {
+        interest.forget().await?;
+    }
     let begun = call.app.bank().now();
     let last = date.unwrap_or_else(|| Day::new(interest.calendar().day(begun).number() - 1));
     let mut items = Vec::new();
