@@ -11,6 +11,7 @@ mod between_shards;
 mod expectations;
 mod history;
 mod holds;
+mod interest;
 mod keys;
 mod legs;
 mod races;

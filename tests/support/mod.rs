@@ -5,6 +5,7 @@
 
 pub(crate) mod bank;
 pub(crate) mod book;
+pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod ordeal;
