@@ -103,6 +103,7 @@ struct MonthlyStatements {
     plan: Plan,
     bank: Arc<Bank>,
     statements: Statements,
+    records: Arc<dyn Records>,
 }
 
 impl Job for MonthlyStatements {
@@ -126,8 +127,10 @@ impl Job for MonthlyStatements {
             if self.bank.now() < month.end() {
                 return Err(JobError::TooEarly(format!("the month {month} is not over before {}", month.end())));
             }
-            let counts = make(&self.bank, &self.statements, month, month, &ProgressBar::hidden()).await?;
-            let detail = format!("{month}: {} statements made, {} there before", counts.made, counts.before);
+            let bar = ProgressBar::hidden();
+            let counts = make(&self.bank, &self.statements, &self.records, (month, month), &bar).await?;
+            let (made, before, failed) = (counts.made, counts.before, counts.failed);
+            let detail = format!("{month}: {made} statements made, {before} there before, {failed} could not be made");
             Ok(Done { did_something: 0 < counts.made, detail })
         })
     }
@@ -173,7 +176,12 @@ pub(crate) fn scheduler(
     let jobs: Vec<Arc<dyn Job>> = vec![
         Arc::new(CloseDay { plan: plans.close_day.0, interest: interest.clone() }),
         Arc::new(Orders { plan: plans.standing_orders.0, orders: orders.clone() }),
-        Arc::new(MonthlyStatements { plan: plans.statements.0, bank: bank.clone(), statements: statements.clone() }),
+        Arc::new(MonthlyStatements {
+            plan: plans.statements.0,
+            bank: bank.clone(),
+            statements: statements.clone(),
+            records: records.clone(),
+        }),
         Arc::new(ExpireHolds { plan: Plan::Every(config.serve.hold_expiry_interval_ms.max(10)), bank: bank.clone() }),
     ];
     Scheduler::new(jobs, records.clone(), env, interest.calendar().clone())

@@ -9,6 +9,7 @@ mod door;
 mod event_file;
 mod failure;
 mod jobs;
+mod keepers;
 mod output;
 mod postmen;
 mod program;

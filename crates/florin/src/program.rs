@@ -6,6 +6,8 @@ use crate::adapters::keys::Keys;
 use crate::adapters::object_bucket::ObjectBucket;
 use crate::adapters::object_folder::ObjectFolder;
 use crate::adapters::printer::Printer;
+#[cfg(feature = "redis")]
+use crate::adapters::shared_cache::RedisCache;
 use crate::cli::{Global, Remote};
 use crate::client::Server;
 use crate::config::Config;
@@ -130,6 +132,7 @@ impl Program {
         let records: Arc<dyn Records> = Arc::new(engine.open_records(&self.config)?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         self.runtime.block_on(bank.reload_placement())?;
+        self.share_histories(&bank, &env)?;
         let notifications = self.notifications(&bank, &records)?;
         let statements = self.statements(&bank, &env)?.told_by(notifications.clone());
         let runtime = self.runtime.handle().clone();
@@ -154,6 +157,20 @@ impl Program {
             workers,
             runtime,
         })
+    }
+
+    /// Has nodes share what they know of histories, where a cache is configured.
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "there is no cache without Redis"))]
+    fn share_histories(&self, bank: &Bank, env: &Arc<Machine>) -> Result<(), Failure> {
+        self.config.cache.check()?;
+        #[cfg(feature = "redis")]
+        {
+            let _runtime = self.runtime.enter();
+            if let Some(cache) = RedisCache::new(&self.config.cache, env.clone())? {
+                bank.share_histories(Arc::new(cache));
+            }
+        }
+        Ok(())
     }
 
     fn statements(&self, bank: &Arc<Bank>, env: &Arc<Machine>) -> Result<Statements, Failure> {

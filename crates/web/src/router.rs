@@ -2,9 +2,9 @@
 
 use crate::edge::{around, method_not_allowed, not_found};
 use crate::v1::{
-    accounts, business_date, dead_letters, deliveries, events, fees, holds, interest, jobs, journal, postings, preferences,
-    products, quotes, rates, shards, standing_orders, statements, streams, system, tokens, transfer_batch, transfers,
-    users, webhooks,
+    accounts, business_date, dead_letters, deliveries, events, fees, holds, interest, jobs, journal, postings,
+    preferences, products, quotes, rates, shards, standing_orders, statements, streams, system, tokens, transfer_batch,
+    transfers, users, webhooks,
 };
 use crate::{App, docs, metrics, month, short_calls};
 use axum::Router;
@@ -25,8 +25,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::balance))
         .routes(routes!(streams::of_account))
         .routes(routes!(postings::list))
-        .routes(routes!(statements::list, statements::create))
-        .routes(routes!(statements::file))
+        .merge(statements())
         .routes(routes!(accounts::freeze))
         .routes(routes!(accounts::unfreeze))
         .routes(routes!(accounts::close))
@@ -84,6 +83,13 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 
 fn slots() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(shards::list)).routes(routes!(shards::move_slots))
+}
+
+fn statements() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(statements::list, statements::create))
+        .routes(routes!(statements::several))
+        .routes(routes!(statements::file))
 }
 
 fn currencies() -> OpenApiRouter<App> {

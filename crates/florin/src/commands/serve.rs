@@ -11,6 +11,7 @@ use crate::cli::Serve;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::jobs::{RunningJobs, write_figures};
+use crate::keepers;
 use crate::postmen::Postmen;
 use crate::program::{OpenBank, Program};
 use bank::Caller;
@@ -99,6 +100,7 @@ async fn serve(
         fees: Some(open.fees()),
         ..Settings::default()
     };
+    let _keepers = config.cache.redis.0.is_some().then(|| keepers::keep_histories(open));
     let app = App::new(open.bank.clone(), settings);
     let jobs = RunningJobs::start(&Handle::current(), &open.scheduler);
     let mut stdout = std::io::stdout();
