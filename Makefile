@@ -25,7 +25,7 @@ test: ## Run every test; installs the tools they need under target/test-tools
 	./xtask/install-test-tools.sh
 	$(CARGO) test --workspace
 	$(CARGO) test -p florin --features faults,kafka --test kafka -- --test-threads 2
-	$(CARGO) test -p florin --features s3 --bin florin --test s3
+	$(CARGO) test -p florin --features s3,redis --bin florin --test s3 --test redis
 
 test-faults: ## Break disks, processes, databases, Kafka and networks under a running bank, FAULT_ROUNDS (default 20) times
 	$(CARGO) test -p florin --features faults --test faults -- --nocapture

@@ -2,7 +2,7 @@
 # Installs what building and testing need and the machine does not have; does nothing when all is there.
 #
 # From the distribution: a C compiler and make, the part of Python that makes virtual environments, Java, Maven,
-# PostgreSQL, and programs that read PDF and check XML. Into target/test-tools: schemathesis, which holds the running
+# PostgreSQL, Redis, and programs that read PDF and check XML. Into target/test-tools: schemathesis, which holds the running
 # server against its own OpenAPI document, Apache Kafka, veraPDF, which holds PDF files against their standards, and
 # versitygw, a server with the interface of S3, which Go builds.
 set -euo pipefail
@@ -48,6 +48,7 @@ compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/
 command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 command -v xfs_io >/dev/null || missing+=(xfsprogs)
 compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
+command -v redis-server >/dev/null || missing+=(redis-server)
 command -v pdftotext >/dev/null || missing+=(poppler-utils)
 command -v xmllint >/dev/null || missing+=(libxml2-utils)
 # A font for Japanese, which is not built in.

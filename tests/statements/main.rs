@@ -4,10 +4,11 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use support::bank::{Bank, serve};
 use support::http::{Connection, Request, Response};
 use support::program::{Run, run};
+use support::wait::wait_until;
 
 /// An account that was paid 1,000 on 10 October 2025 and paid 300 on the 20th.
 fn account_with_an_october(bank: &Bank) -> String {
@@ -170,7 +171,7 @@ fn the_program_makes_a_month_of_all_accounts_and_goes_on_where_it_stopped() {
     pay(&bank, &other, "8", "2025-12-01T00:00:00Z");
     let (_, folder, _kept) = bank.stop();
     let made = make(&folder, &["--month", "2025-10", "--until", "2025-11"]).expect_code(0).json();
-    assert_eq!(made, json!({"made": 6, "before": 0, "nothing": 2}));
+    assert_eq!(made, json!({"made": 6, "before": 0, "nothing": 2, "failed": 0}));
     let object = |account: &str, file: &str| folder.join("objects").join(account).join("2025-10").join(file);
     let whole = std::fs::read(object(&accounts[1], "report.pdf")).expect("a file");
     // As a crash leaves it: the manifest is there, and not all of its files.
@@ -178,7 +179,7 @@ fn the_program_makes_a_month_of_all_accounts_and_goes_on_where_it_stopped() {
         std::fs::remove_file(object(&accounts[1], file)).expect("removed");
     }
     let made = make(&folder, &["--month", "2025-10"]).expect_code(0).json();
-    assert_eq!(made, json!({"made": 0, "before": 3, "nothing": 1}));
+    assert_eq!(made, json!({"made": 0, "before": 3, "nothing": 1, "failed": 0}));
     assert!(std::fs::read(object(&accounts[1], "report.pdf")).expect("a file") == whole);
     make(&folder, &["--month", "2999-10"]).expect_code(2);
     make(&folder, &["--month", "2025-10", "--until", "2025-09"]).expect_code(2);
@@ -228,4 +229,78 @@ fn a_process_killed_while_it_makes_statements_leaves_no_half_file() {
         assert!(open(&bank, &link(statement, "csv")).text().trim_end().ends_with("closing,,,,,700.00,EUR,"));
         assert!(open(&bank, &link(statement, "xml")).text().trim_end().ends_with("</Document>"));
     }
+}
+
+#[test]
+fn several_months_come_in_one_file_by_a_link() {
+    let bank = Bank::open_with_tokens();
+    let account = account_with_an_october(&bank);
+    let path = format!("{}/download", statements_of(&account));
+    let made = bank.get(&format!("{path}?from=2025-08&to=2025-12")).expect(200).json();
+    assert_eq!(
+        made["months"],
+        json!(["2025-10", "2025-11", "2025-12"]),
+        "nothing lies before the account's first posting"
+    );
+    let link = |made: &Value| {
+        let link = made["file"].as_str().and_then(|link| link.split_once("/api/")).expect("a link").1;
+        format!("/api/{link}")
+    };
+    let file = open(&bank, &link(&made)).expect(200);
+    assert_eq!(file.header("content-type"), Some("application/zip"));
+    let (_folder, unpacked) = unzip(&file.body);
+    let mut names: Vec<String> = std::fs::read_dir(&unpacked)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort_unstable();
+    let expected = ["2025-10", "2025-11", "2025-12"]
+        .map(|month| ["csv", "pdf", "xml"].map(|ending| format!("{month}-report.{ending}")))
+        .concat();
+    assert_eq!(names, expected);
+    let csv = std::fs::read_to_string(unpacked.join("2025-10-report.csv")).expect("a file");
+    assert!(csv.trim_end().ends_with("closing,,,,,700.00,EUR,"), "{csv}");
+    let again = bank.get(&format!("{path}?from=2025-08&to=2025-12")).expect(200).json();
+    assert!(open(&bank, &link(&again)).expect(200).body == file.body);
+    open(&bank, &link(&again).replace("2025-08", "2025-09")).expect_problem(403, "forbidden");
+    for wrong in
+        ["", "?from=2025-10", "?from=2025-10&to=2025-09", "?from=2020-01&to=2025-10", "?from=2025-13&to=2025-10"]
+    {
+        bank.get(&format!("{path}{wrong}")).expect_problem(400, "malformed");
+    }
+    bank.get(&format!("{path}?from=2024-01&to=2024-02")).expect_problem(404, "statement_not_found");
+    bank.get("/api/v1/accounts/999/statements/download?from=2025-10&to=2025-10")
+        .expect_problem(404, "account_not_found");
+}
+
+/// Unpacks an archive as any program does, which checks it.
+fn unzip(archive: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, unpacked) = (folder.path().join("all.zip"), folder.path().join("all"));
+    std::fs::write(&file, archive).expect("written");
+    let mut command = std::process::Command::new("python3");
+    let done = command.args(["-m", "zipfile", "-e"]).arg(file).arg(&unpacked).status().expect("python3 can be started");
+    assert!(done.success());
+    (folder, unpacked)
+}
+
+#[test]
+fn an_account_that_is_closed_has_its_last_statement_before_the_month_is_over() {
+    let bank = Bank::open();
+    let account = bank.new_account("5");
+    let today = bank.account(&account)["date_opened"].as_str().expect("a day").to_owned();
+    let path = statements_of(&account);
+    let asked = json!({"month": today[..7]});
+    bank.post(&path, &asked).expect_problem(404, "statement_not_found");
+    bank.withdraw(&account, "5").expect(201);
+    bank.post(&format!("/api/v1/accounts/{account}/close"), &json!({})).expect(200);
+    // It is made without being asked for.
+    wait_until("it is made", || {
+        bank.get(&path).expect(200).json()["items"].as_array().is_some_and(|items| !items.is_empty())
+    });
+    let listed = bank.get(&path).expect(200).json();
+    assert_eq!((&listed["items"][0]["closing"], &listed["items"][0]["postings"]), (&json!("0.00"), &json!(2)));
+    bank.post(&path, &asked).expect(200);
+    let csv = open(&bank, &link(&listed["items"][0], "csv")).expect(200).text();
+    assert!(csv.trim_end().ends_with(",closing,,,,,0.00,EUR,"), "{csv}");
 }

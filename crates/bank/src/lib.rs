@@ -14,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod exchange;
 pub mod fee;
+pub mod history;
 pub mod ingest;
 pub mod interest;
 pub mod journal;
@@ -41,6 +42,7 @@ pub mod token;
 pub mod transfer;
 
 use digest::Digests;
+use history::Histories;
 use ledger::account::SystemAccount;
 use ledger::event::{Channel, Context};
 use ledger::ids::{AccountId, CustomerId, ShardId, slot};
@@ -92,6 +94,7 @@ pub struct Bank {
     digests: Digests,
     payload_key: PayloadKey,
     tokens: TokenCache,
+    histories: Histories,
 }
 
 impl Bank {
@@ -105,6 +108,7 @@ impl Bank {
         let in_order = shards.iter().enumerate().all(|(index, shard)| usize::from(shard.shard().number()) == index);
         assert!(in_order, "shards stand in the order of their numbers");
         let digests = Digests::new(&shards[0].secret());
+        let histories = Histories::new(blake3::derive_key("florin v1 shared histories", &shards[0].secret()));
         Bank {
             shards,
             placement,
@@ -113,6 +117,7 @@ impl Bank {
             digests,
             payload_key: PayloadKey::default(),
             tokens: TokenCache::default(),
+            histories,
         }
     }
 

@@ -41,6 +41,12 @@ impl Month {
         self.day_after().start().unwrap_or(Timestamp::MAX)
     }
 
+    /// How many months later another one is; 0 for one that is not later.
+    pub fn months_until(self, later: Month) -> usize {
+        let number = |month: Month| i64::from(month.year) * 12 + i64::from(month.month);
+        usize::try_from(number(later) - number(self)).unwrap_or(0)
+    }
+
     /// The month after it; `None` after the last one there is.
     pub fn next(self) -> Option<Month> {
         match self {

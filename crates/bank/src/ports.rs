@@ -8,6 +8,7 @@ use ledger::time::Timestamp;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use store::Fault;
 
 /// A future that a port gives back.
@@ -65,6 +66,20 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Stores an object whole, unless there is one of that name; whether it did. It is durable when the future ends.
     fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, Result<bool, Fault>>;
 
+    /// Stores objects that belong together, unless there is one of the first's name; whether it did. However it ends, none of
+    /// the others is there without the first. They are durable when the future ends.
+    fn put_together(&self, objects: Vec<(String, Vec<u8>)>) -> Boxed<'_, Result<bool, Fault>> {
+        Box::pin(async move {
+            for (index, (name, bytes)) in objects.into_iter().enumerate() {
+                let is_new = self.put_new(&name, bytes).await?;
+                if index == 0 && !is_new {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
     /// An object; `None` if there is none.
     fn get<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>>;
 
@@ -74,6 +89,16 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// A link by which whoever has it reads the object for so many seconds; `None` where the bank itself gives the object
     /// out.
     fn link<'a>(&'a self, name: &'a str, seconds: u64) -> Boxed<'a, Result<Option<String>, Fault>>;
+}
+
+/// A cache that the nodes of a bank share. It need not keep anything, nor be right: what it says is checked. A fault of it
+/// delays whoever asks by little.
+pub trait SharedCache: Send + Sync + 'static {
+    /// What is kept under these names, one by one.
+    fn get<'a>(&'a self, names: &'a [String]) -> Boxed<'a, Result<Vec<Option<Vec<u8>>>, Fault>>;
+
+    /// Keeps these for a while, in place of what was there.
+    fn put(&self, values: Vec<(String, Vec<u8>)>) -> Boxed<'_, Result<(), Fault>>;
 }
 
 /// Small durable records beside the journal: what was set up by calls (preferences, products, standing orders), how far
@@ -129,8 +154,17 @@ pub trait StatementPrinter: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Corrupt` if it cannot be written down.
-    fn files(&self, statement: &Statement, number: u32) -> Result<Vec<(&'static str, Vec<u8>)>, Fault>;
+    fn files(&self, statement: Arc<Statement>, number: u32) -> Boxed<'_, Result<PrintedFiles, Fault>>;
+
+    /// One file with all of these, named, in their order; and the ending of its name. The same files give the same bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` if they cannot be put together.
+    fn bundle(&self, files: Vec<(String, Vec<u8>)>) -> Result<(&'static str, Vec<u8>), Fault>;
 }
+
+/// Files, each with the ending of its name.
+pub type PrintedFiles = Vec<(&'static str, Vec<u8>)>;
 
 /// A provider that takes messages for customers, or for other systems.
 pub trait Messenger: Send + Sync + 'static {

@@ -60,6 +60,11 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Fault> {
+        let row = self.store(self.shard_of_account(id)).account(id, self.now()).await?;
+        // A row that did not move away is the account itself, wherever else its history is.
+        if row.as_ref().is_some_and(|row| row.moved_to.is_none()) || self.shards.len() == 1 {
+            return Ok(row);
+        }
         self.where_it_stays(id, |shard| self.store(shard).account(id, self.now())).await
     }
 
@@ -180,6 +185,20 @@ impl Bank {
     /// # Errors
     /// A fault of the shard.
     pub async fn postings(&self, query: PostingQuery) -> Result<Page<PostingRow>, Fault> {
+        let Some(version) = query.before.and_then(version_before) else { return self.postings_at(query).await };
+        // Those that were told are looked over; where the next page is a position again.
+        let mut before = None;
+        loop {
+            let mut page = self.postings_at(PostingQuery { before, ..query.clone() }).await?;
+            page.items.retain(|row| row.parts().is_some_and(|(posting, ..)| posting.version < version));
+            if !page.items.is_empty() || page.next.is_none() {
+                return Ok(page);
+            }
+            before = page.next;
+        }
+    }
+
+    async fn postings_at(&self, query: PostingQuery) -> Result<Page<PostingRow>, Fault> {
         let shards = self.known_history_of(query.account).await?;
         let (mut stage, mut before) = query.before.map_or((shards.len() - 1, None), unpack);
         loop {
@@ -330,6 +349,18 @@ impl Bank {
 const POSITION_BITS: u32 = 54;
 /// The position before the newest posting of a shard.
 const STAGE_START: u64 = (1 << POSITION_BITS) - 1;
+
+/// The stage of what is no position: a list that goes on before a version. No account was on so many shards.
+const BY_VERSION: u64 = (1 << (u64::BITS - POSITION_BITS)) - 1;
+
+/// Where a list of an account's postings goes on after the one with this version, whatever shard has it.
+pub(crate) fn by_version(version: u64) -> u64 {
+    (BY_VERSION << POSITION_BITS) | version.min(STAGE_START)
+}
+
+fn version_before(packed: u64) -> Option<u64> {
+    (packed >> POSITION_BITS == BY_VERSION).then_some(packed & STAGE_START)
+}
 
 fn pack(stage: usize, position: u64) -> u64 {
     ((stage as u64) << POSITION_BITS) | position

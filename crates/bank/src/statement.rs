@@ -6,7 +6,9 @@
 //! with. Which postings those are depends only on how far the one before went and on up to which version of the account this
 //! one looks: with the same two the same journal gives the same statement, in any year.
 
+pub mod batch;
 pub mod kept;
+pub mod months;
 
 use crate::Bank;
 use crate::month::Month;
@@ -40,6 +42,8 @@ pub struct Line {
     pub transfer: TransferId,
     /// What kind of transfer that is.
     pub kind: TransferKind,
+    /// Whether it is interest or a fee, which a statement sums up.
+    pub category: Option<Category>,
     /// When it was booked.
     pub booked_at: Timestamp,
     /// Its value date.
@@ -54,6 +58,34 @@ pub struct Line {
     pub reference: Option<Box<str>>,
     /// Whether its value date lies before the month: it was booked late.
     pub is_late: bool,
+}
+
+/// What a statement sums up besides what came in and went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Interest, paid or charged.
+    Interest,
+    /// A fee.
+    Fee,
+}
+
+impl Category {
+    /// What a transfer is: by its kind, or by what the client said of its `purpose`, as banks do whose interest and fees come
+    /// from another system.
+    fn of(transferred: &Transferred) -> Option<Category> {
+        match transferred.kind {
+            TransferKind::Interest => return Some(Category::Interest),
+            TransferKind::Fee => return Some(Category::Fee),
+            _ => {}
+        }
+        let metadata = transferred.note.as_deref().map_or(&[][..], |note| &note.metadata);
+        let purpose = metadata.iter().find(|(key, _)| &**key == "purpose").map(|(_, value)| &**value)?;
+        match purpose {
+            "interest" | "overdraft_interest" => Some(Category::Interest),
+            "fee" | "statement_fee" => Some(Category::Fee),
+            _ => None,
+        }
+    }
 }
 
 /// Sums over the lines, in minor units; interest and fees are in one of the first two as well.
@@ -92,7 +124,8 @@ pub struct Statement {
     pub lines: Vec<Line>,
     /// Sums over them.
     pub totals: Totals,
-    /// The end of its month, or when its last line was booked if that was later: there is no clock in a statement.
+    /// The end of its month, or when it was made for an account that was closed; when its last line was booked if that was
+    /// later. There is no clock in a statement.
     pub as_of: Timestamp,
 }
 
@@ -102,9 +135,9 @@ impl Statement {
         Told { until: self.month.end(), version: self.version, balance: self.closing }
     }
 
-    /// The last day of the month.
+    /// The last day that it tells of: that of the month, or the one on which it was made for an account that was closed.
     pub fn last_day(&self) -> Day {
-        Day::new(self.month.day_after().number() - 1)
+        Day::new(self.month.day_after().number() - 1).min(self.as_of.day())
     }
 }
 
@@ -118,6 +151,8 @@ pub struct StatementQuery {
     pub told: Option<Told>,
     /// Up to which version it looks; `None` for all there are.
     pub version: Option<u64>,
+    /// When it was made, of one that is made before its month is over, because the account was closed.
+    pub closed_at: Option<Timestamp>,
 }
 
 impl Bank {
@@ -147,7 +182,7 @@ impl Bank {
         profile: &PlainProfile,
         query: &StatementQuery,
     ) -> Result<Statement, Fault> {
-        let StatementQuery { month, told, version } = query;
+        let StatementQuery { month, told, version, closed_at } = query;
         let version = version.unwrap_or(account.version).min(account.version);
         let first = match told {
             Some(told) => *told,
@@ -159,9 +194,27 @@ impl Bank {
             rows.extend(self.rows(account.id, None, until, Some(first.version)).await?);
         }
         let lines = rows.iter().filter_map(|row| line(account.id, *month, row)).filter(|line| line.version <= version);
-        let statement = add_up(account, *month, first, version, lines.collect(), profile);
+        let mut lines: Vec<Line> = lines.collect();
+        self.categorise_reversals(&rows, &mut lines).await?;
+        let until = closed_at.unwrap_or(month.end());
+        let statement = add_up(account, *month, (first, version, until), lines, profile);
         self.check(account.id, &statement).await?;
         Ok(statement)
+    }
+
+    /// What reverses interest or a fee is that as well: it gives back what was charged.
+    async fn categorise_reversals(&self, rows: &[PostingRow], lines: &mut [Line]) -> Result<(), Fault> {
+        for line in lines.iter_mut().filter(|line| line.kind == TransferKind::Reversal) {
+            let is_of_line = |transferred: &&Transferred| transferred.id == line.transfer;
+            let mut reversals = rows.iter().filter_map(|row| row.parts().map(|(_, transferred, _)| transferred));
+            let Some(reversed) = reversals.find(is_of_line).and_then(|transferred| transferred.reverses) else {
+                continue;
+            };
+            let original = self.transfer(reversed.transfer).await?;
+            let original = original.as_ref().and_then(|details| details.view.transfer.transferred());
+            line.category = line.category.or(original.and_then(Category::of));
+        }
+        Ok(())
     }
 
     /// Where there is no earlier statement: all that the account had before the month.
@@ -248,6 +301,7 @@ fn line(account: AccountId, month: Month, row: &PostingRow) -> Option<Line> {
         version: posting.version,
         transfer: transferred.id,
         kind: transferred.kind,
+        category: Category::of(transferred),
         booked_at: entry.header.time,
         effective_at: transferred.effective_at,
         amount: signed(posting),
@@ -284,22 +338,21 @@ fn without_moves(lines: Vec<Line>) -> Vec<Line> {
 fn add_up(
     account: &Account,
     month: Month,
-    told: Told,
-    version: u64,
+    (told, version, until): (Told, u64, Timestamp),
     mut lines: Vec<Line>,
     profile: &PlainProfile,
 ) -> Statement {
     lines.sort_by_key(|line| line.version);
     let mut lines = without_moves(lines);
-    let (mut balance, mut totals, mut as_of) = (told.balance, Totals::default(), month.end());
+    let (mut balance, mut totals, mut as_of) = (told.balance, Totals::default(), until);
     for line in &mut lines {
         balance += line.amount;
         line.balance = balance;
         as_of = as_of.max(line.booked_at);
-        match line.kind {
-            TransferKind::Interest => totals.interest += line.amount,
-            TransferKind::Fee => totals.fees -= line.amount,
-            _ => {}
+        match line.category {
+            Some(Category::Interest) => totals.interest += line.amount,
+            Some(Category::Fee) => totals.fees -= line.amount,
+            None => {}
         }
         totals.credits += line.amount.max(0);
         totals.debits -= line.amount.min(0);

@@ -2,6 +2,7 @@
 //! are made of one [`Statement`](bank::statement::Statement), so they say the same; the same statement gives the same
 //! bytes, on any machine and in any year.
 
+pub mod archive;
 pub mod camt;
 pub mod csv;
 pub mod pdf;

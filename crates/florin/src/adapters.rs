@@ -14,3 +14,5 @@ pub(crate) mod object_name;
 pub(crate) mod printer;
 pub(crate) mod records;
 pub(crate) mod secret_file;
+#[cfg(feature = "redis")]
+pub(crate) mod shared_cache;

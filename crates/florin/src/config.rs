@@ -2,6 +2,7 @@
 //! read here and nowhere else.
 
 mod business;
+mod cache;
 mod currencies;
 mod kafka;
 mod notifications;
@@ -9,6 +10,7 @@ mod objects;
 mod statements;
 
 pub(crate) use business::Business;
+pub(crate) use cache::Cache;
 pub(crate) use currencies::Currencies;
 pub(crate) use kafka::Kafka;
 pub(crate) use notifications::{Fcm, Notifications, Smtp, SmtpTls, Twilio, WebPush, Webhooks, is_loopback};
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// The cluster that events come from and go to.
     pub(crate) kafka: Kafka,
+    /// What nodes share for reads.
+    pub(crate) cache: Cache,
     /// The bucket for files, if they are not in a folder.
     pub(crate) objects: Objects,
     /// Statements and their files.
@@ -349,12 +353,12 @@ mod tests {
     #[test]
     fn databases_are_a_list_or_words_and_never_shown() {
         let file: Table =
-            "[storage]\nengine = 'postgres'\nshards = ['postgres://a:secret@h/0']\n".parse().expect("TOML");
-        let variables = [("FLORIN_STORAGE__OWNERS", "postgres://b:secret@h/0 postgres://b:secret@h/1")];
+            "[storage]\nengine = 'postgres'\nshards = ['postgres://a:sesame@h/0']\n".parse().expect("TOML");
+        let variables = [("FLORIN_STORAGE__OWNERS", "postgres://b:sesame@h/0 postgres://b:sesame@h/1")];
         let config = with_environment(file, environment(&variables)).expect("a valid configuration");
         assert_eq!(config.storage.engine, EngineKind::Postgres);
         assert_eq!((config.storage.shards.0.len(), config.storage.owners.0.len()), (1, 2));
-        assert!(!format!("{config:?}").contains("secret"));
+        assert!(!format!("{config:?}").contains("sesame"));
     }
 
     #[test]

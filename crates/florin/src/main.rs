@@ -8,6 +8,7 @@ mod config;
 mod door;
 mod event_file;
 mod failure;
+mod keepers;
 mod output;
 mod postmen;
 mod program;

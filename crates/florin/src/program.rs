@@ -6,6 +6,8 @@ use crate::adapters::keys::Keys;
 use crate::adapters::object_bucket::ObjectBucket;
 use crate::adapters::object_folder::ObjectFolder;
 use crate::adapters::printer::Printer;
+#[cfg(feature = "redis")]
+use crate::adapters::shared_cache::RedisCache;
 use crate::cli::{Global, Remote};
 use crate::client::Server;
 use crate::config::Config;
@@ -123,12 +125,27 @@ impl Program {
         let records: Arc<dyn Records> = Arc::new(engine.open_records(&self.config)?);
         let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
         self.runtime.block_on(bank.reload_placement())?;
+        self.share_histories(&bank, &env)?;
         let statements = self.statements(&bank, &env)?;
         let notifications = self.notifications(&bank, &records)?;
         let runtime = self.runtime.handle().clone();
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         let interest = Interest::new(bank.clone(), records.clone(), self.config.business.time_zone.clone());
         Ok(OpenBank { bank, env, keyring, records, interest, statements, notifications, engine, workers, runtime })
+    }
+
+    /// Has nodes share what they know of histories, where a cache is configured.
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "there is no cache without Redis"))]
+    fn share_histories(&self, bank: &Bank, env: &Arc<Machine>) -> Result<(), Failure> {
+        self.config.cache.check()?;
+        #[cfg(feature = "redis")]
+        {
+            let _runtime = self.runtime.enter();
+            if let Some(cache) = RedisCache::new(&self.config.cache, env.clone())? {
+                bank.share_histories(Arc::new(cache));
+            }
+        }
+        Ok(())
     }
 
     fn statements(&self, bank: &Arc<Bank>, env: &Arc<Machine>) -> Result<Statements, Failure> {

@@ -8,6 +8,7 @@ mod mail;
 mod postgres;
 mod process;
 mod proxy;
+mod redis;
 mod s3;
 
 pub use disk::Disk;
@@ -17,4 +18,5 @@ pub use mail::{Mail, MailAnswer, MailServer};
 pub use postgres::Postgres;
 pub use process::{Process, free_ports};
 pub use proxy::{Lost, Proxy};
+pub use redis::Redis;
 pub use s3::S3;

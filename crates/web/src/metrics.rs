@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 use bank::clearing::Traffic;
+use bank::history::{Answered, HistoryFigures, Refused};
 use ledger::amount::Decimal;
 use ledger::time::Timestamp;
 use std::collections::BTreeMap;
@@ -122,6 +123,21 @@ fn write_oldest(out: &mut String, shards: &[(u16, Stats)], now: Timestamp) {
     }
 }
 
+fn write_histories(out: &mut String, figures: &HistoryFigures) {
+    let help = "First pages of an account's postings, by where they came from.";
+    header(out, "florin_history_reads_total", "counter", help);
+    for (from, count) in Answered::ALL.iter().zip(figures.answered) {
+        line(out, "florin_history_reads_total", &format!("from=\"{}\"", from.name()), count);
+    }
+    header(out, "florin_history_refused_total", "counter", "What was not used of the shared cache, by why.");
+    for (why, count) in Refused::ALL.iter().zip(figures.refused) {
+        line(out, "florin_history_refused_total", &format!("why=\"{}\"", why.name()), count);
+    }
+    let help = "Entries by which this node's follower of the journal for the shared cache is behind.";
+    header(out, "florin_history_behind_entries", "gauge", help);
+    line(out, "florin_history_behind_entries", "", figures.behind);
+}
+
 async fn write_between(app: &App, out: &mut String) -> Result<(), store::Fault> {
     let (pairs, traffic) = (app.bank().clearing_pairs().await?, app.bank().traffic().await?);
     header(out, "florin_clearing_pair", "gauge", "What both clearing accounts of two shards have together: under way.");
@@ -170,6 +186,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response<Body> {
     let shards: Vec<_> = app.bank().shards().iter().map(|store| (store.shard().number(), store.stats())).collect();
     write_shards(&mut text, &shards);
     write_oldest(&mut text, &shards, app.bank().now());
+    write_histories(&mut text, &app.bank().history_figures());
     if 1 < shards.len() {
         match write_between(&app, &mut text).await {
             Ok(()) => {}

@@ -40,11 +40,15 @@ pub(crate) async fn month(call: Read) -> Reply {
     let asked = call.page(&parameters, LIMIT_DEFAULT, &mut problems);
     let (Some(account), Some(month)) = (id, month) else { return Err(problems.into_problem()) };
     problems.check()?;
-    find(&call.app, account).await?;
-    let (since, until) = (Some(month.start()), Some(month.end()));
-    let filter = Filter { since, until, axis: TimeAxis::Effective, ..Filter::default() };
-    let query = PostingQuery { account, side: None, filter, before: asked.before(), limit: asked.limit };
-    let postings = call.app.bank().postings(query).await?;
+    let found = find(&call.app, account).await?;
+    let postings = match asked.before() {
+        None => call.app.bank().month_postings(&found, month, asked.limit).await?,
+        before => {
+            let (since, until) = (Some(month.start()), Some(month.end()));
+            let filter = Filter { since, until, axis: TimeAxis::Effective, ..Filter::default() };
+            call.app.bank().postings(PostingQuery { account, side: None, filter, before, limit: asked.limit }).await?
+        }
+    };
     let mut out = Vec::with_capacity(64 + postings.items.len() * 256);
     out.extend_from_slice(b"{\"code\":200,\"trx\":[");
     for (index, row) in postings.items.iter().enumerate() {

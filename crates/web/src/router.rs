@@ -24,8 +24,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::balance))
         .routes(routes!(streams::of_account))
         .routes(routes!(postings::list))
-        .routes(routes!(statements::list, statements::create))
-        .routes(routes!(statements::file))
+        .merge(statements())
         .routes(routes!(accounts::freeze))
         .routes(routes!(accounts::unfreeze))
         .routes(routes!(accounts::close))
@@ -87,6 +86,13 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 
 fn slots() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(shards::list)).routes(routes!(shards::move_slots))
+}
+
+fn statements() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(statements::list, statements::create))
+        .routes(routes!(statements::several))
+        .routes(routes!(statements::file))
 }
 
 fn currencies() -> OpenApiRouter<App> {

@@ -2,16 +2,18 @@
 //!
 //! 1. The manifest of the account's month is looked for. It says how far the statement looks, so that everything in its files
 //!    follows from it.
-//! 2. Where there is none the statement is made and checked, and its manifest stored. Of two who do so at once the first
-//!    decides, and both go on with what it stored.
-//! 3. The files are made from the statement that the manifest describes, and stored where they are not there yet. A crash in
-//!    between leaves nothing half: whoever asks again makes the same bytes.
+//! 2. Where there is none the statement is made, checked and printed, and stored with its manifest first. Of two who do so at
+//!    once the first decides, and both go on with what it stored.
+//! 3. Where there is one, files that are not there yet are made from the statement that it describes. So a crash in between
+//!    leaves nothing half: whoever asks again makes the same bytes.
+
+pub mod links;
 
 use super::{Statement, StatementQuery, Told};
 use crate::Bank;
 use crate::month::Month;
 use crate::ports::{ObjectStore, StatementPrinter};
-use ledger::account::Account;
+use ledger::account::{Account, Status};
 use ledger::ids::AccountId;
 use ledger::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,10 @@ pub struct Manifest {
     pub postings: usize,
     /// The account's version up to which it looks.
     pub version: u64,
+    /// When it was made, in microseconds since 1970, of one that was made before its month was over, because the account was
+    /// closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at_us: Option<u64>,
     /// Up to which version earlier statements told.
     pub told_version: u64,
     /// Up to which value date they told, in microseconds since 1970.
@@ -84,7 +90,7 @@ mod as_text {
 }
 
 impl Manifest {
-    fn of(statement: &Statement, told: Told, number: u32) -> Manifest {
+    fn of(statement: &Statement, told: Told, number: u32, closed_at: Option<Timestamp>) -> Manifest {
         Manifest {
             account_id: statement.account,
             month: statement.month,
@@ -94,6 +100,7 @@ impl Manifest {
             closing: statement.closing,
             postings: statement.lines.len(),
             version: statement.version,
+            closed_at_us: closed_at.map(Timestamp::microseconds),
             told_version: told.version,
             told_until_us: told.until.microseconds(),
         }
@@ -152,8 +159,10 @@ pub enum Made {
     Now(Manifest),
     /// It was there.
     Before(Manifest),
-    /// There is nothing to tell: the account was opened later, and nothing lies before.
+    /// There is nothing to tell: the account was opened later, or closed before.
     Nothing,
+    /// The month is not over, and the account not closed.
+    TooEarly,
 }
 
 impl Statements {
@@ -161,6 +170,18 @@ impl Statements {
     pub fn new(bank: Arc<Bank>, objects: Arc<dyn ObjectStore>, printer: Arc<dyn StatementPrinter>) -> Statements {
         let link_secret = bank.derived_secret("florin v1 statement links");
         Statements { bank, objects, printer, link_secret }
+    }
+
+    pub(crate) fn bank(&self) -> &Bank {
+        &self.bank
+    }
+
+    pub(crate) fn objects(&self) -> &dyn ObjectStore {
+        self.objects.as_ref()
+    }
+
+    pub(crate) fn printer(&self) -> &dyn StatementPrinter {
+        self.printer.as_ref()
     }
 
     /// The manifests of an account's statements, the oldest month first, in each month the first first.
@@ -200,33 +221,51 @@ impl Statements {
     /// A fault of a shard, the keyring or the object store; `Corrupt` as [`Bank::statement`].
     pub async fn make(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
         let known = self.known(account).await?;
-        let before = known.iter().rev().map(|known| known.0).find(|known| *known < month);
-        let mut missing = before.and_then(Month::next);
+        if !again && let Some((_, number)) = known.iter().rev().find(|known| known.0 == month) {
+            return self.complete(account, month, *number).await;
+        }
+        let Some(account) = self.bank.account(account).await? else { return Ok(None) };
+        if self.bank.now() < month.end() && account.status != Status::Closed {
+            return Ok(Some(Made::TooEarly));
+        }
+        let before = known.iter().rev().find(|known| known.0 < month);
+        if let Some((earlier, number)) = before
+            && account.status == Status::Closed
+            && let Some(last) = self.manifest(account.id, *earlier, *number).await?
+            && (last.version, last.closing) == (account.version, 0)
+        {
+            return Ok(Some(Made::Nothing)); // it was told to its end
+        }
+        let mut missing = before.and_then(|before| before.0.next());
         while let Some(earlier) = missing.filter(|missing| *missing < month) {
-            self.make_one(account, earlier, false).await?;
+            self.make_one(&account, earlier, false).await?;
             missing = earlier.next();
         }
-        self.make_one(account, month, again).await
+        self.make_one(&account, month, again).await
     }
 
-    async fn make_one(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
-        let known = self.known(account).await?;
+    async fn make_one(&self, account: &Account, month: Month, again: bool) -> Result<Option<Made>, Fault> {
+        let id = account.id;
+        let known = self.known(id).await?;
         let last = known.iter().filter(|known| known.0 == month).map(|known| known.1).max();
         if let (Some(number), false) = (last, again) {
-            return self.complete(account, month, number).await;
+            return self.complete(id, month, number).await;
         }
         let before = known.iter().rev().find(|known| known.0 < month);
         let told = match before {
-            Some((earlier, number)) => self.manifest(account, *earlier, *number).await?.map(|manifest| manifest.told()),
+            Some((earlier, number)) => self.manifest(id, *earlier, *number).await?.map(|manifest| manifest.told()),
             None => None,
         };
         // What was booked after the next one was begun is told by those that come.
         let after = match known.iter().find(|known| month < known.0) {
-            Some((later, number)) if last.is_none() => self.manifest(account, *later, *number).await?,
+            Some((later, number)) if last.is_none() => self.manifest(id, *later, *number).await?,
             _ => None,
         };
         let version = after.as_ref().map(|after| after.told_version);
-        let Some((account, statement, told)) = self.read(account, month, told, version).await? else { return Ok(None) };
+        let now = self.bank.now();
+        let closed_at = Some(now).filter(|now| *now < month.end());
+        let query = StatementQuery { month, told, version, closed_at };
+        let Some((statement, told)) = self.read(account, query).await? else { return Ok(None) };
         if let Some(after) =
             after.filter(|after| Some(after.month) == month.next() && after.opening != statement.closing)
         {
@@ -234,117 +273,79 @@ impl Statements {
                 format!("the statement {} opens with another balance than {month} closes with", after.file("json"));
             return Err(Fault::Corrupt { detail });
         }
-        if is_nothing(&account, &statement) {
+        if is_nothing(account, &statement) {
             return Ok(Some(Made::Nothing));
         }
         let number = last.unwrap_or(0) + 1;
         if let Some(last) = last
-            && let Some(manifest) = self.manifest(account.id, month, last).await?
+            && let Some(manifest) = self.manifest(id, month, last).await?
             && (manifest.postings, manifest.closing) == (statement.lines.len(), statement.closing)
         {
-            return self.complete(account.id, month, last).await; // nothing was booked late since
+            return self.complete(id, month, last).await; // nothing was booked late since
         }
-        let manifest = Manifest::of(&statement, told, number);
+        let manifest = Manifest::of(&statement, told, number, closed_at);
         let bytes = serde_json::to_vec_pretty(&manifest);
         let bytes = bytes.map_err(|error| Fault::Corrupt { detail: format!("a manifest: {error}") })?;
-        if !self.objects.put_new(&manifest.file("json"), bytes).await? {
-            return self.complete(account.id, month, number).await;
+        let mut objects = vec![(manifest.file("json"), bytes)];
+        objects.extend(self.printed(&manifest, statement).await?);
+        if !self.objects.put_together(objects).await? {
+            return self.complete(id, month, number).await;
         }
-        self.store(&statement, number).await?;
+        self.stored(&manifest);
         Ok(Some(Made::Now(manifest)))
     }
 
-    async fn read(
-        &self,
-        account: AccountId,
-        month: Month,
-        told: Option<Told>,
-        version: Option<u64>,
-    ) -> Result<Option<(Account, Statement, Told)>, Fault> {
-        let Some(account) = self.bank.account(account).await? else { return Ok(None) };
+    /// A new statement is kept: here begins whatever its customer is to hear of it. Not called where it was there, nor again
+    /// for what a crash had left to be done.
+    #[expect(clippy::unused_self, reason = "whoever tells customers needs what this has")]
+    fn stored(&self, _manifest: &Manifest) {}
+
+    /// The statement, and how far earlier ones had told; `None` if the account is not a customer's.
+    async fn read(&self, account: &Account, query: StatementQuery) -> Result<Option<(Statement, Told)>, Fault> {
         let Some(customer) = account.customer else { return Ok(None) };
         let profile = match self.bank.user(customer).await? {
             Some(customer) => self.bank.open_profile(&customer).await?,
             None => Default::default(),
         };
-        let version = version.unwrap_or(account.version);
-        let told = match told {
+        let version = query.version.unwrap_or(account.version);
+        let told = match query.told {
             Some(told) => told,
-            None => self.bank.told_before(&account, month, version).await?,
+            None => self.bank.told_before(account, query.month, version).await?,
         };
-        let query = StatementQuery { month, told: Some(told), version: Some(version) };
-        let statement = self.bank.statement_for(&account, &profile, &query).await?;
-        Ok(Some((account, statement, told)))
+        let query = StatementQuery { told: Some(told), version: Some(version), ..query };
+        let statement = self.bank.statement_for(account, &profile, &query).await?;
+        Ok(Some((statement, told)))
     }
 
     /// Stores what is not there yet of the files that a manifest describes.
     async fn complete(&self, account: AccountId, month: Month, number: u32) -> Result<Option<Made>, Fault> {
         let Some(manifest) = self.manifest(account, month, number).await? else { return Ok(None) };
         if self.objects.get(&manifest.file(LAST_FILE)).await?.is_none() {
+            let Some(found) = self.bank.account(account).await? else { return Ok(None) };
+            let closed_at = manifest.closed_at_us.and_then(Timestamp::from_microseconds);
             let (told, version) = (Some(manifest.told_before()), Some(manifest.version));
-            let Some((_, statement, _)) = self.read(account, month, told, version).await? else { return Ok(None) };
+            let query = StatementQuery { month, told, version, closed_at };
+            let Some((statement, _)) = self.read(&found, query).await? else { return Ok(None) };
             if statement.closing != manifest.closing {
                 let detail = format!("the statement {} was made with another balance", manifest.file("json"));
                 return Err(Fault::Corrupt { detail });
             }
-            self.store(&statement, number).await?;
+            for (name, bytes) in self.printed(&manifest, statement).await? {
+                self.objects.put_new(&name, bytes).await?;
+            }
         }
         Ok(Some(Made::Before(manifest)))
     }
 
-    async fn store(&self, statement: &Statement, number: u32) -> Result<(), Fault> {
-        let mut files = self.printer.files(statement, number)?;
+    /// The files of a statement under their names, the one last that it is complete with.
+    async fn printed(&self, manifest: &Manifest, statement: Statement) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        let mut files = self.printer.files(Arc::new(statement), manifest.number).await?;
         files.sort_by_key(|(ending, _)| *ending == LAST_FILE);
-        for (ending, bytes) in files {
-            self.objects.put_new(&name(statement.account, statement.month, number, ending), bytes).await?;
-        }
-        Ok(())
+        Ok(files.into_iter().map(|(ending, bytes)| (manifest.file(ending), bytes)).collect())
     }
-
-    /// The bytes of a file of a statement; `None` if there is none.
-    ///
-    /// # Errors
-    /// A fault of the object store.
-    pub async fn file(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        self.objects.get(name).await
-    }
-
-    /// A link to a file, good for so many seconds: of the object store, or what follows the path of this bank's own files.
-    ///
-    /// # Errors
-    /// A fault of the object store.
-    pub async fn link(&self, name: &str, seconds: u64) -> Result<Link, Fault> {
-        if let Some(url) = self.objects.link(name, seconds).await? {
-            return Ok(Link::Elsewhere(url));
-        }
-        let expires = self.bank.now().microseconds() / 1_000_000 + seconds;
-        Ok(Link::Here(format!("{name}?expires={expires}&signature={}", self.signature(name, expires).to_hex())))
-    }
-
-    /// Whether a link of this bank's own is good now: neither altered nor over.
-    pub fn is_good(&self, name: &str, expires: u64, signature: &str) -> bool {
-        // Hashes are compared in the same time wherever they differ.
-        let is_ours = blake3::Hash::from_hex(signature).is_ok_and(|given| given == self.signature(name, expires));
-        is_ours && self.bank.now().microseconds() / 1_000_000 < expires
-    }
-
-    fn signature(&self, name: &str, expires: u64) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.link_secret);
-        hasher.update(&expires.to_le_bytes());
-        hasher.update(name.as_bytes());
-        hasher.finalize()
-    }
-}
-
-/// Where a file can be read without a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// At this URL.
-    Elsewhere(String),
-    /// At this bank, under the path of its files.
-    Here(String),
 }
 
 fn is_nothing(account: &Account, statement: &Statement) -> bool {
-    statement.lines.is_empty() && statement.opening == 0 && statement.month.day_after() <= account.opened
+    let is_elsewhen = statement.month.day_after() <= account.opened || account.status == Status::Closed;
+    statement.lines.is_empty() && statement.opening == 0 && is_elsewhen
 }

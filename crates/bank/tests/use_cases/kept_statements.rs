@@ -1,11 +1,16 @@
 //! Statements that are kept: whatever stops in between, and whoever else makes them.
 
+use crate::ports::a_moment;
 use crate::world::{World, account, now, terms};
 use bank::Bank;
+use bank::lease::Lease;
 use bank::month::Month;
-use bank::ports::{Boxed, ObjectStore, StatementPrinter};
+use bank::ports::{Boxed, ObjectStore, PrintedFiles, StatementPrinter};
+use bank::records::MemoryRecords;
 use bank::statement::Statement;
-use bank::statement::kept::{Link, Made, Manifest, Statements};
+use bank::statement::batch::{Batch, Share};
+use bank::statement::kept::links::Link;
+use bank::statement::kept::{Made, Manifest, Statements};
 use ledger::command::Command;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -58,9 +63,13 @@ impl ObjectStore for Objects {
 struct Printer;
 
 impl StatementPrinter for Printer {
-    fn files(&self, statement: &Statement, number: u32) -> Result<Vec<(&'static str, Vec<u8>)>, Fault> {
+    fn files(&self, statement: Arc<Statement>, number: u32) -> Boxed<'_, Result<PrintedFiles, Fault>> {
         let bytes = format!("{number} {statement:?}").into_bytes();
-        Ok(vec![("xml", bytes.clone()), ("pdf", bytes.clone()), ("csv", bytes)])
+        Box::pin(async { Ok(vec![("xml", bytes.clone()), ("pdf", bytes.clone()), ("csv", bytes)]) })
+    }
+
+    fn bundle(&self, files: Vec<(String, Vec<u8>)>) -> Result<(&'static str, Vec<u8>), Fault> {
+        Ok(("all", format!("{:?}", files.iter().map(|(name, _)| name).collect::<Vec<_>>()).into_bytes()))
     }
 }
 
@@ -261,4 +270,131 @@ fn in_whatever_order_months_are_asked_for_each_opens_with_what_the_one_before_cl
         let told: usize = made.iter().map(|made| made.postings).sum();
         assert_eq!(told, 7, "{order:?}: each posting is told once");
     }
+}
+
+/// Objects where storing takes a moment, so that others get on meanwhile.
+struct Slow(Arc<Objects>);
+
+impl ObjectStore for Slow {
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, Result<bool, Fault>> {
+        Box::pin(async move {
+            a_moment().await;
+            self.0.put_new(name, bytes).await
+        })
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>> {
+        self.0.get(name)
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> Boxed<'a, Result<Vec<String>, Fault>> {
+        self.0.list(folder)
+    }
+
+    fn link<'a>(&'a self, name: &'a str, seconds: u64) -> Boxed<'a, Result<Option<String>, Fault>> {
+        self.0.link(name, seconds)
+    }
+}
+
+/// A world with so many accounts, each paid 1,000 in January 2027, and it is February.
+fn many(accounts: u64) -> World {
+    let world = World::new(2);
+    (1..=accounts).for_each(|id| world.open_with(id, 1000));
+    world.pass(20 * DAY_US);
+    world
+}
+
+fn batch(share: Option<Share>) -> Batch {
+    Batch { first: month("2027-01"), last: month("2027-01"), at_once: 4, share }
+}
+
+#[test]
+fn a_batch_makes_a_statement_of_every_account_and_none_twice() {
+    let (world, objects) = (many(50), Arc::new(Objects::default()));
+    let statements = statements(world.another_node(), &objects);
+    let heard = Mutex::new(0);
+    let progress = |made: Result<&Made, &Fault>| *heard.lock().expect("unpoisoned") += u32::from(made.is_ok());
+    let counts = now(statements.make_all(&batch(None), &progress)).expect("made");
+    assert_eq!((counts.made, counts.before, *heard.lock().expect("unpoisoned")), (50, 0, 50));
+    let again = now(statements.make_all(&batch(None), &progress)).expect("made");
+    assert_eq!((again.made, again.before), (0, 50));
+    assert_eq!(objects.names().len(), 200);
+    *objects.room.lock().expect("unpoisoned") = Some(0);
+    let fresh = World::new(1);
+    fresh.open_with(7, 1);
+    fresh.pass(20 * DAY_US);
+    let stopped = self::statements(fresh.another_node(), &objects);
+    objects.kept.lock().expect("unpoisoned").clear();
+    now(stopped.make_all(&batch(None), &progress)).expect_err("nothing can be stored");
+}
+
+#[test]
+fn nodes_that_make_a_batch_at_once_share_the_work() {
+    let (world, objects) = (many(120), Arc::new(Objects::default()));
+    let records: Arc<MemoryRecords> = Arc::default();
+    let node = |holder| {
+        let slow = Arc::new(Slow(objects.clone()));
+        let statements = Statements::new(Arc::new(world.another_node()), slow, Arc::new(Printer));
+        (statements, batch(Some(Share { records: records.clone(), holder })))
+    };
+    let (one, other) = (node(1), node(40));
+    let nothing = |_: Result<&Made, &Fault>| {};
+    let both = futures_util::future::join(one.0.make_all(&one.1, &nothing), other.0.make_all(&other.1, &nothing));
+    let (first, second) = now(both);
+    let (first, second) = (first.expect("made"), second.expect("made"));
+    assert_eq!((first.made + second.made, first.before + second.before), (120, 0), "no account was gone through twice");
+    assert!(20 < first.made && 20 < second.made, "{first:?}, {second:?}");
+    // A node that died leaves its leases, which end.
+    let lease = Lease::new(records.clone(), "statements/2027-01..2027-01/3", 77, 1);
+    assert!(now(lease.take(world.bank.now())).expect("taken").is_some());
+    world.pass(DAY_US);
+    let third = node(5);
+    assert_eq!(now(third.0.make_all(&third.1, &nothing)).expect("made").before, 120);
+}
+
+#[test]
+fn several_months_are_one_file_whose_name_says_what_is_in_it() {
+    let (world, statements) = may();
+    let months = |first, last| now(statements.months(account(7), month(first), month(last))).expect("made");
+    let made = months("2026-11", "2027-03").expect("statements");
+    assert_eq!(
+        made.manifests.iter().map(|made| made.month.to_string()).collect::<Vec<_>>(),
+        ["2027-01", "2027-02", "2027-03"]
+    );
+    assert_eq!(months("2026-11", "2027-03"), Some(made.clone()));
+    let file = now(statements.file(&made.file)).expect("read").expect("a file");
+    let names = String::from_utf8(file).expect("text");
+    assert!(
+        names.starts_with("[\"2027-01-report.pdf\", \"2027-01-report.csv\", \"2027-01-report.xml\", \"2027-02-"),
+        "{names}"
+    );
+    pay_in_late(&world, 7, 5);
+    make(&statements, 7, "2027-01", true);
+    let further = months("2026-11", "2027-03").expect("statements");
+    assert_ne!(further.file, made.file);
+    assert!(now(statements.file(&made.file)).expect("read").is_some(), "the old one stays");
+    assert_eq!(months("2026-11", "2026-12"), None);
+    assert_eq!(now(statements.list(account(7))).expect("read").len(), 4, "it is no statement itself");
+}
+
+#[test]
+fn an_account_that_is_closed_is_told_of_to_its_end_and_then_no_more() {
+    let (world, objects, statements) = february();
+    let february = month("2027-02");
+    assert_eq!(make(&statements, 7, "2027-02", false), Made::TooEarly);
+    let withdrawal = world.bank.withdrawal(account(7), None, terms(1000)).expect("a withdrawal");
+    world.submit(None, Command::Transfer(withdrawal)).expect("paid out");
+    world.submit(None, Command::Close(account(7))).expect("closed");
+    let closed_at = world.bank.now();
+    let last = made_now(make(&statements, 7, "2027-02", false));
+    assert_eq!((last.opening, last.closing, last.postings), (1000, 0, 1));
+    assert_eq!(last.closed_at_us, Some(closed_at.microseconds()));
+    assert!(closed_at < february.end(), "before its month was over");
+    let kept = objects.kept.lock().expect("unpoisoned").clone();
+    // A file that is lost is made again as it was, whenever that is.
+    objects.kept.lock().expect("unpoisoned").remove("7/2027-02/report.xml");
+    world.pass(90 * DAY_US);
+    assert_eq!(make(&statements, 7, "2027-02", false), Made::Before(last));
+    assert_eq!(make(&statements, 7, "2027-04", false), Made::Nothing);
+    assert!(*objects.kept.lock().expect("unpoisoned") == kept);
 }

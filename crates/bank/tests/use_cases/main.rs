@@ -1,6 +1,7 @@
 //! What the bank promises to those who use it, claim by claim, over stores in memory.
 
 mod events;
+mod histories;
 mod interest;
 mod journal;
 mod kept_statements;

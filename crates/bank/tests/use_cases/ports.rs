@@ -6,6 +6,7 @@ use ledger::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use store::Fault;
 
 pub(crate) struct TestEnv {
@@ -36,8 +37,21 @@ impl Env for TestEnv {
     }
 
     fn sleep(&self, _microseconds: u64) -> Boxed<'_, ()> {
-        Box::pin(async {})
+        Box::pin(a_moment())
     }
+}
+
+/// Lets whatever else is polled get on.
+pub(crate) async fn a_moment() {
+    let mut is_over = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut is_over, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[derive(Default)]

@@ -4,10 +4,10 @@ use crate::world::{World, account, local, now, terms};
 use bank::month::Month;
 use bank::statement::{Statement, StatementQuery, Told};
 use bank::transfer::Terms;
-use ledger::command::Command;
+use ledger::command::{Command, Reverse};
 use ledger::ids::{ShardId, slot};
 use ledger::time::{Day, Timestamp};
-use ledger::transfer::TransferKind;
+use ledger::transfer::{Note, TransferKind};
 use std::collections::BTreeSet;
 
 const DAY_US: u64 = 86_400_000_000;
@@ -17,7 +17,7 @@ fn month(text: &str) -> Month {
 }
 
 fn statement(world: &World, id: u64, of: &str, told: Option<Told>) -> Statement {
-    let query = StatementQuery { month: month(of), told, version: None };
+    let query = StatementQuery { month: month(of), told, version: None, closed_at: None };
     now(world.bank.statement(account(id), &query)).expect("read").expect("a customer's account")
 }
 
@@ -68,7 +68,7 @@ fn what_is_booked_late_is_told_by_the_next_statement_and_changes_none() {
     world.pass(31 * DAY_US);
     pay_in(&world, 7, 50, on(2027, 1, 20));
     pay_in(&world, 7, 8, on(2027, 2, 3));
-    let again = StatementQuery { month: month("2027-01"), told: None, version: Some(january.version) };
+    let again = StatementQuery { month: month("2027-01"), told: None, version: Some(january.version), closed_at: None };
     assert_eq!(now(world.bank.statement(account(7), &again)).expect("read"), Some(january.clone()));
     let february = statement(&world, 7, "2027-02", Some(january.told()));
     assert_eq!((february.opening, amounts(&february), february.closing), (1000, vec![50, 8], 1058));
@@ -137,8 +137,39 @@ fn a_move_to_another_shard_is_not_told() {
 fn the_banks_own_accounts_have_no_statements() {
     let world = World::new(1);
     world.open_with(7, 10);
-    let query = StatementQuery { month: month("2027-01"), told: None, version: None };
+    let query = StatementQuery { month: month("2027-01"), told: None, version: None, closed_at: None };
     let cash = now(world.bank.system_balances()).expect("read")[0].accounts[0].id;
     assert_eq!(now(world.bank.statement(cash, &query)).expect("read"), None);
     assert_eq!(now(world.bank.statement(account(8), &query)).expect("read"), None);
+}
+
+fn noted(purpose: &str) -> Option<Box<Note>> {
+    Some(Box::new(Note { reference: None, metadata: [("purpose".into(), purpose.into())].into() }))
+}
+
+#[test]
+fn interest_and_fees_are_summed_up_by_what_the_client_calls_them_less_what_was_given_back() {
+    let world = World::new(1);
+    world.open_with(7, 1000);
+    let pay = |is_in: bool, minor_units: u64, purpose: &str| {
+        let terms = Terms { note: noted(purpose), ..terms(minor_units) };
+        let transfer = match is_in {
+            true => world.bank.deposit(account(7), None, terms),
+            false => world.bank.withdrawal(account(7), None, terms),
+        };
+        let answer = world.submit(None, Command::Transfer(transfer.expect("a transfer"))).expect("done");
+        let outcome = answer.outcome().expect("an outcome");
+        store::transfers_of(outcome)[0].id
+    };
+    pay(true, 30, "interest");
+    pay(false, 4, "overdraft_interest");
+    pay(false, 10, "statement_fee");
+    let fee = pay(false, 7, "fee");
+    pay(true, 500, "pension");
+    let reversal = world.submit(None, Command::Reverse(Reverse { transfer: fee, forced: false, note: None }));
+    reversal.expect("given back");
+    world.pass(30 * DAY_US);
+    let january = statement(&world, 7, "2027-01", None);
+    assert_eq!((january.totals.interest, january.totals.fees), (26, 10));
+    assert_eq!((january.totals.credits, january.totals.debits), (1537, 21));
 }

@@ -47,6 +47,7 @@ fn line(statement: &Statement, number: u64) -> Line {
         _ => None,
     };
     Line {
+        category: None,
         version: number + 1,
         transfer: TransferId::new(number + 1000).expect("an id"),
         kind: TransferKind::ALL[usize::try_from(number).expect("small") % TransferKind::ALL.len()],

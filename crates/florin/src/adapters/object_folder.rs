@@ -60,6 +60,44 @@ impl ObjectFolder {
         }
     }
 
+    /// Objects of one folder that is not there yet: written aside and synced all together, and given their name in one step.
+    /// False if the folder is there.
+    fn store_folder(&self, folder: &Path, objects: &[(PathBuf, Vec<u8>)]) -> Result<bool> {
+        let above = folder.parent().ok_or(ErrorKind::InvalidInput)?;
+        self.make(above)?;
+        if folder.exists() {
+            return Ok(false);
+        }
+        let number = self.aside.fetch_add(1, Ordering::Relaxed);
+        let aside = above.join(format!(".{}.{number}.aside", std::process::id()));
+        let filled = fill(&aside, objects).and_then(|()| std::fs::rename(&aside, folder));
+        match filled {
+            Ok(()) => File::open(above)?.sync_all().map(|()| true),
+            Err(error) => {
+                // What is left aside was never an object.
+                _ = std::fs::remove_dir_all(&aside);
+                let is_there = matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists);
+                if is_there { Ok(false) } else { Err(error) }
+            }
+        }
+    }
+
+    fn store_together(&self, objects: &[(PathBuf, Vec<u8>)]) -> Result<bool> {
+        let folder = objects.first().and_then(|(path, _)| path.parent());
+        let is_one_folder = objects.iter().all(|(path, _)| path.parent() == folder);
+        if let Some(folder) = folder.filter(|_| is_one_folder)
+            && self.store_folder(folder, objects)?
+        {
+            return Ok(true);
+        }
+        for (index, (path, bytes)) in objects.iter().enumerate() {
+            if !self.store(path, bytes)? && index == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// A folder and those above it, each synced into the one above.
     fn make(&self, folder: &Path) -> Result<()> {
         if folder.is_dir() {
@@ -85,6 +123,20 @@ fn write(aside: &Path, bytes: &[u8]) -> Result<()> {
     file.sync_all()
 }
 
+/// A new folder with these files, all of it synced.
+fn fill(folder: &Path, objects: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    // What an ended process of the same number left there was never an object.
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    DirBuilder::new().mode(0o700).create(folder)?;
+    for (path, bytes) in objects {
+        write(&folder.join(path.file_name().ok_or(ErrorKind::InvalidInput)?), bytes)?;
+    }
+    File::open(folder)?.sync_all()
+}
+
 fn list(path: &Path, name: &str, names: &mut Vec<String>) -> Result<()> {
     let entries = match std::fs::read_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -95,8 +147,8 @@ fn list(path: &Path, name: &str, names: &mut Vec<String>) -> Result<()> {
         let file = entry.file_name().into_string().map_err(|_| Error::from(ErrorKind::InvalidData))?;
         let below = format!("{name}/{file}");
         match entry.file_type()?.is_dir() {
+            _ if file.starts_with('.') => {}
             true => list(&entry.path(), &below, names)?,
-            false if file.starts_with('.') => {}
             false => names.push(below),
         }
     }
@@ -106,6 +158,18 @@ fn list(path: &Path, name: &str, names: &mut Vec<String>) -> Result<()> {
 impl ObjectStore for ObjectFolder {
     fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, std::result::Result<bool, Fault>> {
         Box::pin(self.run(name, move |this, path| this.store(path, &bytes)))
+    }
+
+    fn put_together(&self, objects: Vec<(String, Vec<u8>)>) -> Boxed<'_, std::result::Result<bool, Fault>> {
+        Box::pin(async move {
+            let first = objects.first().map_or_else(String::new, |(name, _)| name.clone());
+            let mut paths = Vec::with_capacity(objects.len());
+            for (name, bytes) in objects {
+                let refused = || Fault::Unavailable { reason: format!("an object cannot be called {name:?}") };
+                paths.push((self.path(&name).ok_or_else(refused)?, bytes));
+            }
+            self.run(&first, move |this, _| this.store_together(&paths)).await
+        })
     }
 
     fn get<'a>(&'a self, name: &'a str) -> Boxed<'a, std::result::Result<Option<Vec<u8>>, Fault>> {
@@ -151,6 +215,42 @@ mod tests {
         assert_eq!(run(objects.get("7/2026-10/report.pdf")).expect("read").as_deref(), Some(b"one".as_slice()));
         assert_eq!(run(objects.list("7/")).expect("read"), ["7/2026-10/report.pdf", "7/2026-11/report.pdf"]);
         assert_eq!(run(objects.list("8/")).expect("read"), Vec::<String>::new());
+    }
+
+    fn three(month: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+        ["json", "pdf", "xml"].map(|ending| (format!("7/{month}/report.{ending}"), bytes.to_vec())).into()
+    }
+
+    #[test]
+    fn what_belongs_together_is_there_with_its_first_or_not_at_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let objects = ObjectFolder::new(folder.path().join("objects"));
+        assert!(run(objects.put_together(three("2026-10", b"one"))).expect("stored"));
+        assert!(!run(objects.put_together(three("2026-10", b"two"))).expect("left"));
+        let names = ["json", "pdf", "xml"].map(|ending| format!("7/2026-10/report.{ending}"));
+        assert_eq!(run(objects.list("7/")).expect("read"), names, "and nothing aside");
+        assert_eq!(run(objects.get(&names[2])).expect("read").as_deref(), Some(b"one".as_slice()));
+        // A folder that has something else takes what is new to it.
+        assert!(run(objects.put_new("7/2026-11/other.pdf", b"three".to_vec())).expect("stored"));
+        assert!(run(objects.put_together(three("2026-11", b"four"))).expect("stored"));
+        assert!(run(objects.put_together(vec![("../x".into(), Vec::new())])).is_err());
+        let left = |path: &Path| std::fs::read_dir(path).expect("a folder").count();
+        assert_eq!(left(&folder.path().join("objects/7")), 2, "nothing is left aside");
+    }
+
+    #[test]
+    fn of_many_who_store_what_belongs_together_one_does_all_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let objects = ObjectFolder::new(folder.path().to_owned());
+        let store = |number: u8| {
+            let objects = objects.clone();
+            std::thread::spawn(move || run(objects.put_together(three("2026-10", &[number; 1000]))).expect("an answer"))
+        };
+        let stored = (0..8).map(store).collect::<Vec<_>>().into_iter().filter_map(|thread| thread.join().ok());
+        assert_eq!(stored.filter(|stored| *stored).count(), 1);
+        let kept = |ending| run(objects.get(&format!("7/2026-10/report.{ending}"))).expect("read").expect("an object");
+        assert!(kept("json") == kept("pdf") && kept("pdf") == kept("xml"));
+        assert_eq!(std::fs::read_dir(folder.path().join("7")).expect("a folder").count(), 1, "nothing is left aside");
     }
 
     #[test]

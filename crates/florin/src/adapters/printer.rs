@@ -2,16 +2,21 @@
 
 use crate::config;
 use crate::failure::Failure;
-use bank::ports::StatementPrinter;
+use bank::ports::{Boxed, PrintedFiles, StatementPrinter};
 use bank::statement::Statement;
 use documents::pdf::Typesetter;
-use documents::{Letterhead, camt, csv, pdf};
-use std::sync::{Mutex, PoisonError};
+use documents::{Letterhead, archive, camt, csv, pdf};
+use std::sync::{Arc, Mutex, PoisonError};
 use store::Fault;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Printer {
+    press: Arc<Press>,
+}
+
+#[derive(Debug)]
+struct Press {
     letterhead: Letterhead,
     fonts: Vec<Vec<u8>>,
     /// Those not in use: each remembers what it has set, and one works for one statement at a time.
@@ -35,16 +40,16 @@ impl Printer {
             fonts.push(font);
         }
         let letterhead = Letterhead { name: config.bank.clone(), lines: config.lines.clone() };
-        Ok(Printer { letterhead, fonts, typesetters: Mutex::default() })
-    }
-
-    fn typesetters(&self) -> std::sync::MutexGuard<'_, Vec<Typesetter>> {
-        self.typesetters.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Printer { press: Arc::new(Press { letterhead, fonts, typesetters: Mutex::default() }) })
     }
 }
 
-impl StatementPrinter for Printer {
-    fn files(&self, statement: &Statement, number: u32) -> Result<Vec<(&'static str, Vec<u8>)>, Fault> {
+impl Press {
+    fn typesetters(&self) -> std::sync::MutexGuard<'_, Vec<Typesetter>> {
+        self.typesetters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn print(&self, statement: &Statement, number: u32) -> Result<PrintedFiles, Fault> {
         let unprintable = |error: &dyn std::fmt::Display| {
             let (account, month) = (statement.account, statement.month);
             Fault::Corrupt { detail: format!("the statement of account {account} for {month}: {error}") }
@@ -58,5 +63,21 @@ impl StatementPrinter for Printer {
         self.typesetters().push(typesetter);
         let (csv, camt) = (csv::write(statement), camt::write(statement, &self.letterhead, number));
         Ok(vec![("pdf", pdf), ("csv", csv), ("xml", camt)])
+    }
+}
+
+impl StatementPrinter for Printer {
+    fn files(&self, statement: Arc<Statement>, number: u32) -> Boxed<'_, Result<PrintedFiles, Fault>> {
+        let press = self.press.clone();
+        Box::pin(async move {
+            // Printing is work for a processor, on whichever is free.
+            let printed = tokio::task::spawn_blocking(move || press.print(&statement, number)).await;
+            printed.map_err(|error| Fault::Unavailable { reason: format!("printing stopped: {error}") })?
+        })
+    }
+
+    fn bundle(&self, files: Vec<(String, Vec<u8>)>) -> Result<(&'static str, Vec<u8>), Fault> {
+        let failed = |error| Fault::Corrupt { detail: format!("files cannot be put together: {error}") };
+        archive::write(&files).map(|bytes| ("zip", bytes)).map_err(failed)
     }
 }

@@ -11,6 +11,7 @@ use crate::adapters::secret_file;
 use crate::cli::Serve;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
+use crate::keepers;
 use crate::postmen::Postmen;
 use crate::program::{OpenBank, Program};
 use bank::ports::Env;
@@ -98,6 +99,7 @@ async fn serve(
         fees: Some(open.fees()),
         ..Settings::default()
     };
+    let _keepers = config.cache.redis.0.is_some().then(|| keepers::keep_histories(open));
     let app = App::new(open.bank.clone(), settings);
     let expiring =
         tokio::spawn(expire_holds(open.bank.clone(), open.env.clone(), config.serve.hold_expiry_interval_ms));

@@ -6,30 +6,17 @@ use crate::failure::Failure;
 use crate::output::grouped;
 use crate::program::{OpenBank, Program, as_called};
 use bank::month::Month;
-use bank::read::Positions;
+use bank::ports::Env;
+use bank::statement::batch::{Batch, BatchCounts, Share};
 use bank::statement::kept::Made;
 use indicatif::ProgressBar;
 use ledger::ids::AccountId;
 use serde_json::{Value, json};
 use std::num::NonZero;
 use store::Fault;
-use tokio::task::JoinSet;
 
-/// Customers whose accounts are looked for at a time.
-const CUSTOMERS_A_PAGE: usize = 200;
-/// Accounts of a customer in a page.
-const ACCOUNTS_A_PAGE: usize = 200;
-
-/// What became of the statements of one or several months.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Made now.
-    pub(crate) made: u64,
-    /// There before.
-    pub(crate) before: u64,
-    /// Accounts with nothing to tell.
-    pub(crate) nothing: u64,
-}
+/// Accounts that are worked on at a time for each processor.
+const ACCOUNTS_A_PROCESSOR: usize = 8;
 
 /// Runs the command.
 ///
@@ -65,81 +52,37 @@ fn make_all(program: &Program, first: Month, last: Month) -> Result<(), Failure>
         counts.map_err(Failure::from)
     };
     open.shut_down()?;
-    let Counts { made, before, nothing } = made?;
+    let BatchCounts { made, before, nothing, failed } = made?;
     program.output.line(format!(
         "{} statements made, {} there before, {} accounts with nothing to tell",
         grouped(made),
         grouped(before),
         grouped(nothing)
     ))?;
-    program.output.object(&json!({"made": made, "before": before, "nothing": nothing}))
+    program.output.object(&json!({"made": made, "before": before, "nothing": nothing, "failed": failed}))?;
+    if failed != 0 {
+        let what = format!("{} accounts have no statement, because what is stored contradicts itself", grouped(failed));
+        return Err(Failure::no(what, "see the log, and run `florin verify`"));
+    }
+    Ok(())
 }
 
-/// The statements of all accounts for these months, the earlier first: each opens with what the one before closed with.
-/// So many accounts at a time as there are processors.
+/// The statements of all accounts for these months. Nodes that do so at the same time share the work.
 ///
 /// # Errors
-/// The first fault; what was made stays, and is not made again.
-pub(crate) async fn make(open: &OpenBank, first: Month, last: Month, bar: &ProgressBar) -> Result<Counts, Fault> {
-    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let (mut tasks, mut counts) = (JoinSet::new(), Counts::default());
-    let mut from: Option<Positions> = None;
-    loop {
-        let customers = open.bank.users(CUSTOMERS_A_PAGE, from.as_ref()).await?;
-        for customer in customers.items {
-            for account in accounts_of(open, customer.id).await? {
-                while at_once <= tasks.len() {
-                    counts.add(tasks.join_next().await, bar)?;
-                }
-                let statements = open.statements.clone();
-                tasks.spawn(async move {
-                    let (mut made, mut month) = (Vec::new(), Some(first));
-                    while let Some(next) = month.filter(|month| *month <= last) {
-                        made.extend(statements.make(account, next, false).await?);
-                        month = next.next();
-                    }
-                    Ok(made)
-                });
-            }
-        }
-        match customers.next {
-            Some(next) => from = Some(next),
-            None => break,
-        }
-    }
-    while !tasks.is_empty() {
-        counts.add(tasks.join_next().await, bar)?;
-    }
-    Ok(counts)
-}
-
-type Finished = Option<Result<Result<Vec<Made>, Fault>, tokio::task::JoinError>>;
-
-impl Counts {
-    fn add(&mut self, finished: Finished, bar: &ProgressBar) -> Result<(), Fault> {
-        let failed = |error| Fault::Unavailable { reason: format!("a statement was not made: {error}") };
-        for made in finished.transpose().map_err(failed)?.transpose()?.unwrap_or_default() {
-            match made {
-                Made::Now(_) => self.made += 1,
-                Made::Before(_) => self.before += 1,
-                Made::Nothing => self.nothing += 1,
-            }
-            bar.inc(1);
-        }
-        Ok(())
-    }
-}
-
-async fn accounts_of(open: &OpenBank, customer: ledger::ids::CustomerId) -> Result<Vec<AccountId>, Fault> {
-    let (mut accounts, mut from): (Vec<AccountId>, Option<Positions>) = (Vec::new(), None);
-    loop {
-        let page = open.bank.accounts_of(customer, ACCOUNTS_A_PAGE, from.as_ref()).await?;
-        accounts.extend(page.items.iter().map(|account| account.id));
-        match page.next {
-            Some(next) => from = Some(next),
-            None => return Ok(accounts),
-        }
-    }
+/// The first fault that concerns more than one account; what was made stays, and is not made again.
+pub(crate) async fn make(open: &OpenBank, first: Month, last: Month, bar: &ProgressBar) -> Result<BatchCounts, Fault> {
+    let mut holder = [0; 16];
+    open.env.fill(&mut holder);
+    let share = Share { records: open.records.clone(), holder: u128::from_le_bytes(holder) };
+    // While some are printed, others are read, or wait for the disk.
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get) * ACCOUNTS_A_PROCESSOR;
+    let batch = Batch { first, last, at_once, share: Some(share) };
+    let progress = |made: Result<&Made, &Fault>| match made {
+        Ok(_) => bar.inc(1),
+        Err(fault) => tracing::error!("a statement was not made: {fault}"),
+    };
+    open.statements.make_all(&batch, &progress).await
 }
 
 fn make_one(program: &Program, door: &mut Door, account: AccountId, month: Month, again: bool) -> Result<(), Failure> {

@@ -391,6 +391,15 @@ pub(crate) struct Statement {
     pub(crate) files: StatementFiles,
 }
 
+/// The statements of several months in one file.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StatementMonths {
+    /// The months that it has.
+    pub(crate) months: Vec<String>,
+    /// A link to it, which is good without a token, for some minutes.
+    pub(crate) file: String,
+}
+
 /// The statements of an account, the latest month first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Statements {

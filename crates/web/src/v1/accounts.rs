@@ -248,7 +248,12 @@ pub(crate) async fn unfreeze(call: Ask) -> Reply {
     request_body(content = Option<schema::Nothing>),
     responses((status = 200, description = "The account.", body = schema::answers::Account), schema::Errors))]
 pub(crate) async fn close(call: Ask) -> Reply {
-    without_fields(call, "POST /accounts/close", Command::Close).await
+    let (app, id) = (call.app.clone(), call.path_value("account_id").parse().ok());
+    let closed = without_fields(call, "POST /accounts/close", Command::Close).await?;
+    if let Some(account) = id.filter(|_| closed.status().is_success()) {
+        super::statements::make_last(&app, account);
+    }
+    Ok(closed)
 }
 
 async fn without_fields(call: Ask, operation: &str, command: fn(AccountId) -> Command) -> Reply {

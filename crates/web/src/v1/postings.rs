@@ -7,7 +7,7 @@ use crate::render::{bounded_page, push_row};
 use crate::schema;
 use ledger::ids::AccountId;
 use ledger::transfer::Side;
-use store::query::PostingQuery;
+use store::query::{Filter, PostingQuery};
 
 /// An account's postings, newest version first.
 #[utoipa::path(get, path = "/api/v1/accounts/{account_id}/postings", tag = "accounts",
@@ -23,10 +23,14 @@ pub(crate) async fn list(call: Read) -> Reply {
     let asked = call.page(&parameters, LIMIT_DEFAULT, &mut problems);
     let Some(account) = id else { return Err(problems.into_problem()) };
     problems.check()?;
-    super::accounts::find(&call.app, account).await?;
+    let found = super::accounts::find(&call.app, account).await?;
+    let is_plain = side.is_none() && filter == Filter::default() && asked.before().is_none();
     let mut query = PostingQuery { account, side, filter, before: asked.before(), limit: asked.limit };
     loop {
-        let postings = call.app.bank().postings(query.clone()).await?;
+        let postings = match is_plain {
+            true => call.app.bank().latest_postings(&found, query.limit).await?,
+            false => call.app.bank().postings(query.clone()).await?,
+        };
         let next = asked.next_before(postings.next);
         match bounded_page(&postings.items, next.as_deref(), push_row) {
             Ok(page) => return Ok(json(200, page)),

@@ -11,7 +11,9 @@ use crate::{App, StatementSettings, schema};
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use bank::month::Month;
-use bank::statement::kept::{Link, Made, Manifest, media_type};
+use bank::statement::kept::links::Link;
+use bank::statement::kept::{Made, Manifest, media_type};
+use bank::statement::months::MONTHS_MAX;
 use ledger::amount::Decimal;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
@@ -65,8 +67,58 @@ pub(crate) async fn create(call: Ask) -> Reply {
         Made::Now(manifest) => (201, manifest),
         Made::Before(manifest) => (200, manifest),
         Made::Nothing => return Err(nothing(account, month)),
+        Made::TooEarly => return Err(too_early(month)),
     };
     serialised(status, &shown(&call, &manifest).await?)
+}
+
+/// The statements of several months in one file: a ZIP archive with the PDF, the CSV and the camt.053 of each month that is
+/// over. Statements that are missing are made first.
+#[utoipa::path(get, path = "/api/v1/accounts/{account_id}/statements/download", tag = "statements",
+    params(("account_id" = schema::Id, Path, description = "The account."),
+        ("from" = String, Query, description = "The first month, such as 2026-01."),
+        ("to" = String, Query, description = "The last month, such as 2026-06; at most 36 months.")),
+    responses((status = 200, description = "A link to the file.", body = schema::answers::StatementMonths), schema::Errors))]
+pub(crate) async fn several(call: Read) -> Reply {
+    let mut problems = Problems::none();
+    let parameters = call.parameters(&["from", "to"], &mut problems);
+    let id: Option<AccountId> = call.path_id("account_id", &mut problems);
+    let mut month = |name| {
+        let Some(text) = parameters.get(name) else {
+            problems.note(Problem::malformed(format!("`{name}` is missing; write a month such as 2026-11")));
+            return None;
+        };
+        problems.keep(month_of(text))
+    };
+    let (first, last) = (month("from"), month("to"));
+    let (Some(account), Some(first), Some(last)) = (id, first, last) else { return Err(problems.into_problem()) };
+    problems.check()?;
+    if last < first || first.months_until(last) >= MONTHS_MAX {
+        let detail = format!("`from` to `to` are 1 to {MONTHS_MAX} months, the earlier first");
+        return Err(Problem::malformed(detail));
+    }
+    find(&call.app, account).await?;
+    let made = settings(&call.app)?.statements.months(account, first, last).await?;
+    let none = || {
+        let detail = format!("account {account} has no statement from {first} to {last}");
+        Problem::new(Code::StatementNotFound, detail)
+    };
+    let made = made.ok_or_else(none)?;
+    let months = made.manifests.iter().map(|manifest| manifest.month.to_string()).collect();
+    serialised(200, &answers::StatementMonths { months, file: url(&call, &made.file).await? })
+}
+
+/// Makes the last statement of an account that was closed, beside whatever else goes on. If it does not come to that, the
+/// month's batch makes it, or whoever asks for it.
+pub(crate) fn make_last(app: &App, account: AccountId) {
+    let month = Month::of(app.bank().now().day());
+    let (Ok(settings), Some(month)) = (settings(app), month) else { return };
+    let statements = settings.statements.clone();
+    app.tasks().spawn(async move {
+        if let Err(fault) = statements.make(account, month, false).await {
+            tracing::warn!("the last statement of account {account} is made later: {fault}");
+        }
+    });
 }
 
 /// A file of a statement, for whoever has a link to it.
@@ -113,18 +165,18 @@ fn settings(app: &App) -> Result<&StatementSettings, Problem> {
 }
 
 async fn made(app: &App, account: AccountId, month: Month, again: bool) -> Result<Made, Problem> {
-    let settings = settings(app)?;
-    if app.bank().now() < month.end() {
-        let detail = format!("the month {month} is not over; there is a statement of it when it is");
-        return Err(Problem::new(Code::StatementNotFound, detail));
-    }
-    let made = settings.statements.make(account, month, again).await?;
+    let made = settings(app)?.statements.make(account, month, again).await?;
     let not_found = || Problem::new(Code::StatementNotFound, "the bank's own accounts have no statements");
     made.ok_or_else(not_found)
 }
 
+fn too_early(month: Month) -> Problem {
+    let detail = format!("the month {month} is not over; there is a statement of it when it is");
+    Problem::new(Code::StatementNotFound, detail)
+}
+
 fn nothing(account: AccountId, month: Month) -> Problem {
-    let detail = format!("account {account} has nothing to tell of {month}: it was opened later");
+    let detail = format!("account {account} has nothing to tell of {month}: it was opened later, or closed before");
     Problem::new(Code::StatementNotFound, detail)
 }
 
@@ -136,6 +188,7 @@ pub(crate) async fn latest(app: &App, account: AccountId, month: Month) -> Resul
     let manifest = match made(app, account, month, false).await? {
         Made::Now(manifest) | Made::Before(manifest) => manifest,
         Made::Nothing => return Err(nothing(account, month)),
+        Made::TooEarly => return Err(too_early(month)),
     };
     Ok(manifest)
 }

@@ -1,0 +1,74 @@
+//! The statements of several months of an account in one file.
+
+use super::kept::{Made, Manifest, Statements};
+use crate::month::Month;
+use ledger::ids::AccountId;
+use store::Fault;
+
+/// Most months of one file, so that its size is bounded: it is put together in memory.
+pub const MONTHS_MAX: usize = 36;
+/// The files of each statement that it has.
+const ENDINGS: [&str; 3] = ["pdf", "csv", "xml"];
+
+/// Statements of several months in one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Months {
+    /// The name of the file.
+    pub file: String,
+    /// The statements it has, the earliest month first, of each month the latest.
+    pub manifests: Vec<Manifest>,
+}
+
+impl Statements {
+    /// The statements of these months in one file, which is made now if it is not there. Those that are missing are made
+    /// first; of a month that is not over, or of which there is nothing to tell, there is none. `None` if there is none at all,
+    /// or no such account of a customer.
+    ///
+    /// Its name says which statements it has, so it never changes: a further statement of a month makes another file.
+    ///
+    /// # Errors
+    /// A fault as those of [`Statements::make`].
+    pub async fn months(&self, account: AccountId, first: Month, last: Month) -> Result<Option<Months>, Fault> {
+        let (mut manifests, mut month) = (Vec::new(), Some(first));
+        while let Some(next) = month.filter(|month| *month <= last && manifests.len() < MONTHS_MAX) {
+            match self.make(account, next, false).await? {
+                Some(Made::Now(manifest) | Made::Before(manifest)) => manifests.push(manifest),
+                Some(Made::Nothing | Made::TooEarly) => {}
+                None => return Ok(None),
+            }
+            month = next.next();
+        }
+        if manifests.is_empty() {
+            return Ok(None);
+        }
+        let beginning = format!("{account}/{first}_{last}/statements-{}", digest(&manifests));
+        for known in self.objects().list(&format!("{account}/{first}_{last}/")).await? {
+            if known.starts_with(&beginning) {
+                return Ok(Some(Months { file: known, manifests }));
+            }
+        }
+        let mut files = Vec::with_capacity(manifests.len() * ENDINGS.len());
+        for manifest in &manifests {
+            for ending in ENDINGS {
+                let name = manifest.file(ending);
+                let lost = || Fault::Unavailable { reason: format!("the file {name} is not kept any more") };
+                let bytes = self.file(&name).await?.ok_or_else(lost)?;
+                let shown = name.split_once('/').map_or(name.as_str(), |(_, rest)| rest).replace('/', "-");
+                files.push((shown, bytes));
+            }
+        }
+        let (ending, bytes) = self.printer().bundle(files)?;
+        let file = format!("{beginning}.{ending}");
+        self.objects().put_new(&file, bytes).await?;
+        Ok(Some(Months { file, manifests }))
+    }
+}
+
+/// Tells apart files of the same months with other statements.
+fn digest(manifests: &[Manifest]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for manifest in manifests {
+        hasher.update(format!("{}/{};", manifest.month, manifest.number).as_bytes());
+    }
+    hasher.finalize().to_hex()[..12].to_owned()
+}
