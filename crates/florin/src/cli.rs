@@ -1,8 +1,10 @@
 //! The command line: what can be typed, and nothing of what it does.
 
 mod deliveries;
+mod rates;
 
 pub(crate) use deliveries::{Deliveries, DeliveryStatus};
+pub(crate) use rates::ExchangeRates;
 
 use bank::month::Month;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     /// List and add shards, and move slots between them
     #[command(subcommand)]
     Shards(Shards),
+    /// Set exchange rates from a file
+    #[command(subcommand)]
+    Rates(ExchangeRates),
     /// Make and list the monthly statements of accounts
     #[command(subcommand)]
     Statements(Statements),

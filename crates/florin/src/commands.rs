@@ -9,6 +9,7 @@ pub(crate) mod documents;
 pub(crate) mod ingest;
 pub(crate) mod interest;
 pub(crate) mod products;
+pub(crate) mod rates;
 pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod statements;
