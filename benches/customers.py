@@ -42,7 +42,8 @@ def filled(folder, arguments, accounts, postings):
     with open(source, "w") as file:
         for event in events(accounts, postings):
             file.write(json.dumps(event) + "\n")
-    subprocess.run([FLORIN, "ingest", source, "--data", data, "--quiet"], check=True, env=environment(arguments))
+    subprocess.run([FLORIN, "ingest", source, "--data", data, "--quiet"], check=True, env=environment(arguments),
+                   stdout=subprocess.DEVNULL)
     return data
 
 

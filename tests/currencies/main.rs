@@ -6,5 +6,6 @@ mod support;
 mod exchanges;
 mod fees;
 mod quotes;
+mod rates;
 mod shards;
 mod world;

@@ -2,9 +2,11 @@
 
 mod bench;
 mod deliveries;
+mod rates;
 
 pub(crate) use bench::{Bench, BenchCloseDay, BenchEngine, BenchHttp, BenchMessages, Shape};
 pub(crate) use deliveries::{Deliveries, DeliveryStatus};
+pub(crate) use rates::ExchangeRates;
 
 use bank::month::Month;
 use bank::standing_order::rhythm::Rhythm;
@@ -70,6 +72,9 @@ pub(crate) enum Command {
     /// List and add shards, and move slots between them
     #[command(subcommand)]
     Shards(Shards),
+    /// Set exchange rates from a file
+    #[command(subcommand)]
+    Rates(ExchangeRates),
     /// Make and list the monthly statements of accounts
     #[command(subcommand)]
     Statements(Statements),

@@ -10,6 +10,7 @@ pub(crate) mod ingest;
 pub(crate) mod interest;
 pub(crate) mod jobs;
 pub(crate) mod products;
+pub(crate) mod rates;
 pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod standing_orders;

@@ -13,6 +13,7 @@ mod keepers;
 mod output;
 mod postmen;
 mod program;
+mod rate_file;
 mod storage;
 mod workers;
 
@@ -56,6 +57,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::DeadLetters(command) => commands::dead_letters::run(&program, command),
         Command::Deliveries(command) => commands::deliveries::run(&program, command),
         Command::Shards(command) => commands::shards::run(&program, command).map(done),
+        Command::Rates(command) => commands::rates::run(&program, command).map(done),
         Command::Statements(command) => commands::statements::run(&program, command).map(done),
         Command::Products(command) => commands::products::run(&program, command).map(done),
         Command::Interest(command) => commands::interest::run(&program, command).map(done),

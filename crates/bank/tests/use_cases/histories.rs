@@ -180,7 +180,9 @@ fn a_cache_that_lies_is_away_or_forgets_changes_no_answer() {
     let (world, _, cache) = two_nodes(30);
     world.open(8);
     (0..30).for_each(|_| world.pay_in(8, 10));
-    (latest(&world.bank, 7, 20), latest(&world.bank, 8, 20));
+    for id in [7, 8] {
+        latest(&world.bank, id, 20);
+    }
     let honest = cache.kept();
     let old = honest.clone();
     world.pay_in(7, 1);
@@ -219,18 +221,18 @@ fn whatever_is_booked_and_read_at_whichever_node_answers_are_those_of_the_shard(
     for seed in 1..40u64 {
         let (world, other, cache) = two_nodes(0);
         let mut state = seed;
-        let mut draw = |below: u64| {
+        let mut draw = |below: usize| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % below
+            usize::try_from(state >> 33).expect("31 bits") % below
         };
         let mut kept = 0;
         for _ in 0..200 {
             let bank = if draw(2) == 0 { &world.bank } else { &other };
-            let (month, limit) = (months[draw(3) as usize], 1 + draw(120) as usize);
+            let (month, limit) = (months[draw(3)], 1 + draw(120));
             match draw(6) {
                 0 | 1 => {
                     let day = Day::new(month.first_day().number() + 3).start();
-                    let terms = Terms { effective_at: day, ..terms(1 + draw(9)) };
+                    let terms = Terms { effective_at: day, ..terms(1 + draw(9) as u64) };
                     let deposit = bank.deposit(account(7), None, terms).expect("a deposit");
                     (0..=draw(4)).for_each(|_| {
                         world.submit(None, Command::Transfer(deposit.clone())).expect("paid in");

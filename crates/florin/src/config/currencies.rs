@@ -3,9 +3,8 @@
 use bank::exchange::ExchangeSettings;
 use ledger::currency::Currency;
 use serde::Deserialize;
-use std::path::PathBuf;
 
-/// What rates and quotes are bound to, and where rates come from.
+/// What rates and quotes are bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Currencies {
@@ -18,21 +17,19 @@ pub(crate) struct Currencies {
     /// The currency by which two currencies are exchanged that have no rate of their own.
     #[serde(deserialize_with = "currency")]
     pub(crate) pivot: Option<Currency>,
-    /// A file of rates, read at the start and whenever it changes.
-    pub(crate) rates_file: Option<PathBuf>,
 }
 
 impl Default for Currencies {
     fn default() -> Currencies {
         let ExchangeSettings { rate_age_max_s, quote_s, spread_bps, pivot } = ExchangeSettings::default();
-        Currencies { rate_age_max_s, quote_s, spread_bps, pivot, rates_file: None }
+        Currencies { rate_age_max_s, quote_s, spread_bps, pivot }
     }
 }
 
 impl Currencies {
     /// What the bank needs to know of it.
     pub(crate) fn settings(&self) -> ExchangeSettings {
-        let Currencies { rate_age_max_s, quote_s, spread_bps, pivot, .. } = *self;
+        let Currencies { rate_age_max_s, quote_s, spread_bps, pivot } = *self;
         ExchangeSettings { rate_age_max_s, quote_s, spread_bps, pivot }
     }
 }

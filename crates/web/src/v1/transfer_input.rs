@@ -87,8 +87,7 @@ pub(crate) fn transfer(
         problems.note(unknown_field("idempotency_key", &names[..13]));
     }
     problems.keep(no_fee_in_batch(key_place, fee));
-    problems.required("type", kind);
-    let kind = word("type", kind, &KINDS, &mut problems);
+    let kind = problems.required("type", kind).and_then(|kind| word("type", Some(kind), &KINDS, &mut problems));
     let forced = boolean("forced", forced, &mut problems).unwrap_or(false);
     if forced && caller.role != Role::Admin {
         problems.note(forbidden(Role::Admin));
