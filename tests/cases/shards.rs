@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 /// A bank with accounts of 100.00 on all of its shards.
 fn sharded_bank() -> (Bank, Vec<String>) {
     let bank = Bank::open_with(&["--no-auth", "--shards", "3"]);
-    let accounts = (0..12).map(|_| bank.new_account("100.00")).collect();
+    // So many that every shard has some: their ids are drawn at random.
+    let accounts = (0..40).map(|_| bank.new_account("100.00")).collect();
     (bank, accounts)
 }
 

@@ -91,7 +91,7 @@ pub(super) fn slim(row: &PostingRow) -> PostingRow {
     let transferred = Transferred {
         id: transferred.id,
         kind: transferred.kind,
-        currency: transferred.currency,
+        currency: transferred.currency_at(row.index),
         forced: transferred.forced,
         effective_at: transferred.effective_at,
         postings,
