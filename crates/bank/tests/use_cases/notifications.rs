@@ -174,7 +174,7 @@ fn a_failure_is_tried_again_later_and_later_until_it_is_enough() {
         post.settle(&before, Settled::Failed(SendFailure::later("smtp_451")));
         let after = post.read(&id);
         assert_eq!((after.state, after.attempts), (State::Waiting, attempt));
-        let bound_us = (2 * SECOND_US << (attempt - 1)).min(3600 * SECOND_US);
+        let bound_us = ((2 * SECOND_US) << (attempt - 1)).min(3600 * SECOND_US);
         assert!(after.due_us - post.world.bank.now().microseconds() <= bound_us, "attempt {attempt}");
     }
     post.settle(&post.read(&id), Settled::Failed(SendFailure::later("smtp_451")));

@@ -79,7 +79,7 @@ fn year() -> Vec<Told> {
 
 /// Whether an account is among one of so many, or of all where that is 1.
 fn is_among(account: u64, one_of: u64) -> bool {
-    account % one_of == 0
+    account.is_multiple_of(one_of)
 }
 
 fn product(day_count: DayCount, posting: PostingPlan) -> Product {
