@@ -1,6 +1,6 @@
 //! Notifications: what customers and other systems are told of what happened.
 //!
-//! Each [`Subscriber`](delivery::Subscriber), a channel or an endpoint of webhooks, follows the journal of each shard by
+//! Each [`Subscriber`], a channel or an endpoint of webhooks, follows the journal of each shard by
 //! itself. What an entry causes, and how far the subscriber has read, become durable with one change of records; sending
 //! begins after that. So nothing here is waited for by anybody who moves money, a crash loses no message, and what is sent
 //! again has the same id.
