@@ -3,8 +3,9 @@
 use super::world::{Customer, start, with_mail};
 use crate::support::bank::Bank;
 use crate::support::http::{Connection, Request};
+use crate::support::wait::wait_until;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use test_servers::MailServer;
 
 /// How often the program is killed: so often, or as often as the long form of this test asks for.
@@ -28,6 +29,23 @@ fn pay(bank: &Bank, customer: &Customer, first: usize, count: usize) -> Vec<usiz
         }
     }
     paid
+}
+
+/// Waits until a customer has so many different mails, for as long as more come. The bank is not asked meanwhile: the
+/// more it is asked, the less it sends.
+fn wait_for_mails(server: &MailServer, customer: &Customer, count: usize) {
+    let different = || {
+        let taken = server.taken();
+        let ids = taken.iter().filter(|mail| mail.to == customer.email).filter_map(|mail| mail.header("Message-ID"));
+        ids.collect::<BTreeSet<String>>().len()
+    };
+    loop {
+        let before = server.count();
+        if count <= different() {
+            return;
+        }
+        wait_until("more mails come", || before < server.count());
+    }
 }
 
 #[test]
@@ -60,6 +78,7 @@ fn a_kill_between_commit_and_send_loses_no_message_and_makes_none_up() {
             })
             .collect();
         assert_eq!(expected.len(), postings.len());
+        wait_for_mails(&server, customer, expected.len());
         customer.wait_for(&bank, expected.len(), "sent");
         let deliveries = customer.deliveries(&bank);
         assert_eq!(deliveries.len(), expected.len(), "one delivery for each");
