@@ -47,6 +47,11 @@ impl Month {
         usize::try_from(number(later) - number(self)).unwrap_or(0)
     }
 
+    /// The month so many months later; `None` after the last one there is.
+    pub fn later_by(self, months: usize) -> Option<Month> {
+        (0..months).try_fold(self, |month, _| month.next())
+    }
+
     /// The month after it; `None` after the last one there is.
     pub fn next(self) -> Option<Month> {
         match self {
@@ -97,6 +102,14 @@ mod tests {
             month = next;
         }
         assert_eq!(month.to_string(), "9999-12");
+    }
+
+    #[test]
+    fn months_are_counted_over_the_turn_of_a_year() {
+        assert_eq!(month("2026-11").later_by(14), Some(month("2028-01")));
+        assert_eq!(month("2026-11").months_until(month("2028-01")), 14);
+        assert_eq!(month("2026-11").months_until(month("2026-10")), 0);
+        assert_eq!(month("9999-11").later_by(2), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::input::{Problems, check_key, key_missing, unknown_field};
 use crate::problem::{Code, Problem};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use bank::Caller;
 use bank::read::Positions;
@@ -50,6 +51,8 @@ pub(crate) struct Call<const BODY_BYTES_MAX: usize> {
     path_values: Vec<(String, String)>,
     path: String,
     query: Option<String>,
+    /// The name by which the client reached the bank.
+    host: Option<String>,
 }
 
 impl<const BODY_BYTES_MAX: usize> FromRequest<App> for Call<BODY_BYTES_MAX> {
@@ -66,7 +69,11 @@ impl<const BODY_BYTES_MAX: usize> FromRequest<App> for Call<BODY_BYTES_MAX> {
         }
         let path_values = path_values(&mut parts, app).await?;
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
+        // HTTP/2 has it in the address of what is asked for.
+        let in_header = || parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = parts.uri.authority().map(Authority::as_str).or_else(in_header).map(str::to_string);
         Ok(Call {
+            host,
             app: app.clone(),
             activity: parts.extensions.get().cloned(),
             caller: caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "present a token"))?,
@@ -206,6 +213,11 @@ impl<const BODY_BYTES_MAX: usize> Call<BODY_BYTES_MAX> {
     pub(crate) fn path_id<T: FromStr<Err = InvalidId>>(&self, name: &str, problems: &mut Problems) -> Option<T> {
         let text = self.path_value(name);
         problems.keep(text.parse().map_err(|error| Problem::invalid_id(name, error)))
+    }
+
+    /// The name by which the client reached the bank, with the port.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     /// The text at this place of the path.

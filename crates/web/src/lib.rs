@@ -23,6 +23,7 @@ mod render;
 mod router;
 mod rows;
 mod schema;
+mod sent_file;
 pub mod server;
 mod short_calls;
 mod stall;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub streams_max: usize,
     /// Most bodies beyond 1 MiB that are read or worked on at a time.
     pub large_bodies_max: usize,
+    /// Most files of statements that are sent at a time; whoever asks for one more waits as for such a body.
+    pub files_max: usize,
     /// How long a connection may take to send the first byte, and then the head of each request; idle connections are
     /// kept that long too, and ended before twice that time is over.
     pub head_timeout: Duration,
@@ -151,6 +154,7 @@ impl Default for Settings {
             requests_max: 1024,
             streams_max: 16_384,
             large_bodies_max: 32,
+            files_max: 256,
             head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
             body_place_timeout: Duration::from_secs(2),
@@ -186,6 +190,7 @@ struct Inner {
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
+    files: Arc<Semaphore>,
     tasks: TaskTracker,
     nudges: Arc<Nudges>,
     stopping: CancellationToken,
@@ -207,6 +212,7 @@ impl App {
             requests: Arc::new(Semaphore::new(settings.requests_max)),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             large_bodies: Arc::new(Semaphore::new(settings.large_bodies_max)),
+            files: Arc::new(Semaphore::new(settings.files_max)),
             tasks: TaskTracker::new(),
             nudges: Nudges::new(),
             stopping: CancellationToken::new(),
@@ -246,6 +252,10 @@ impl App {
 
     pub(crate) fn large_bodies(&self) -> &Arc<Semaphore> {
         &self.inner.large_bodies
+    }
+
+    pub(crate) fn files(&self) -> &Arc<Semaphore> {
+        &self.inner.files
     }
 
     pub(crate) fn tasks(&self) -> &TaskTracker {

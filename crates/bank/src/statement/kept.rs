@@ -14,16 +14,20 @@ use crate::Bank;
 use crate::month::Month;
 use crate::notification::Notifications;
 use crate::ports::{ObjectStore, StatementPrinter};
+use futures_util::lock::Mutex;
 use ledger::account::{Account, Status};
-use ledger::ids::AccountId;
+use ledger::ids::{AccountId, SLOTS, slot};
 use ledger::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use store::Fault;
 
-/// The file that a statement is complete with: it is stored last.
-const LAST_FILE: &str = "xml";
+/// The files of a statement, each by the ending of its name.
+pub(super) const ENDINGS: [&str; 3] = ["pdf", "csv", "xml"];
+/// Most missing months that are made before the one that is asked for. Value dates may lie decades back, and whoever asks
+/// for one statement does not wait for hundreds.
+const MISSING_MAX: usize = 120;
 
 /// Statements and the place where they are kept.
 #[derive(Clone)]
@@ -32,6 +36,9 @@ pub struct Statements {
     objects: Arc<dyn ObjectStore>,
     printer: Arc<dyn StatementPrinter>,
     link_secret: [u8; 32],
+    /// Who makes a statement of an account has that of the account's slot, so that how far one told does not change under
+    /// another.
+    making: Arc<[Mutex<()>]>,
     /// Who tells customers that a statement is there.
     notifications: Option<Arc<Notifications>>,
 }
@@ -166,13 +173,16 @@ pub enum Made {
     Nothing,
     /// The month is not over, and the account not closed.
     TooEarly,
+    /// Too many months are missing since the last statement; this one is to be made first.
+    FarBefore(Month),
 }
 
 impl Statements {
     /// Statements of this bank, kept there and printed so.
     pub fn new(bank: Arc<Bank>, objects: Arc<dyn ObjectStore>, printer: Arc<dyn StatementPrinter>) -> Statements {
         let link_secret = bank.derived_secret("florin v1 statement links");
-        Statements { bank, objects, printer, link_secret, notifications: None }
+        let making = (0..SLOTS).map(|_| Mutex::new(())).collect();
+        Statements { bank, objects, printer, link_secret, making, notifications: None }
     }
 
     /// The same; customers are told of each statement that is made, once.
@@ -223,16 +233,30 @@ impl Statements {
     /// something was booked late since: as a further one, which tells of that too. `None` if there is no such account of a
     /// customer.
     ///
-    /// Months that are missing since the last statement before are made first; of an earlier month it tells what the later
-    /// statements took for told. So whatever order they are asked for in, each opens with what the one before closed with.
+    /// Months that are missing since the last statement before are made first, up to 120; of an earlier month it tells what the
+    /// later statements took for told. So whatever order they are asked for in, each opens with what the one before closed
+    /// with.
     ///
     /// # Errors
     /// A fault of a shard, the keyring or the object store; `Corrupt` as [`Bank::statement`].
     pub async fn make(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
+        self.make_with(account, month, again, MISSING_MAX).await
+    }
+
+    /// As [`Statements::make`], with at most so many missing months before.
+    pub(super) async fn make_with(
+        &self,
+        account: AccountId,
+        month: Month,
+        again: bool,
+        missing_max: usize,
+    ) -> Result<Option<Made>, Fault> {
         let known = self.known(account).await?;
         if !again && let Some((_, number)) = known.iter().rev().find(|known| known.0 == month) {
             return self.told(self.complete(account, month, *number).await?).await;
         }
+        let _alone = self.making[usize::from(slot(account.number()))].lock().await;
+        let known = self.known(account).await?;
         let Some(account) = self.bank.account(account).await? else { return Ok(None) };
         if self.bank.now() < month.end() && account.status != Status::Closed {
             return Ok(Some(Made::TooEarly));
@@ -246,6 +270,11 @@ impl Statements {
             return Ok(Some(Made::Nothing)); // it was told to its end
         }
         let mut missing = before.and_then(|before| before.0.next());
+        if let Some(earlier) = missing
+            && missing_max < earlier.months_until(month)
+        {
+            return Ok(Some(Made::FarBefore(earlier.later_by(missing_max).unwrap_or(earlier))));
+        }
         while let Some(earlier) = missing.filter(|missing| *missing < month) {
             self.make_one(&account, earlier, false).await?;
             missing = earlier.next();
@@ -273,15 +302,22 @@ impl Statements {
         if let (Some(number), false) = (last, again) {
             return self.complete(id, month, number).await;
         }
-        let before = known.iter().rev().find(|known| known.0 < month);
-        let told = match before {
-            Some((earlier, number)) => self.manifest(id, *earlier, *number).await?.map(|manifest| manifest.told()),
+        let last = match last {
+            Some(number) => self.manifest(id, month, number).await?,
             None => None,
+        };
+        // A further statement of a month begins where the first did.
+        let told = match (&last, known.iter().rev().find(|known| known.0 < month)) {
+            (Some(last), _) => Some(last.told_before()),
+            (None, Some((earlier, number))) => {
+                self.manifest(id, *earlier, *number).await?.map(|manifest| manifest.told())
+            }
+            (None, None) => None,
         };
         // What was booked after the next one was begun is told by those that come.
         let after = match known.iter().find(|known| month < known.0) {
-            Some((later, number)) if last.is_none() => self.manifest(id, *later, *number).await?,
-            _ => None,
+            Some((later, number)) => self.manifest(id, *later, *number).await?,
+            None => None,
         };
         let version = after.as_ref().map(|after| after.told_version);
         let now = self.bank.now();
@@ -298,13 +334,12 @@ impl Statements {
         if is_nothing(account, &statement) {
             return Ok(Some(Made::Nothing));
         }
-        let number = last.unwrap_or(0) + 1;
-        if let Some(last) = last
-            && let Some(manifest) = self.manifest(id, month, last).await?
-            && (manifest.postings, manifest.closing) == (statement.lines.len(), statement.closing)
+        if let Some(last) = &last
+            && (last.postings, last.closing) == (statement.lines.len(), statement.closing)
         {
-            return self.complete(id, month, last).await; // nothing was booked late since
+            return self.complete(id, month, last.number).await; // nothing was booked late since that no later one tells
         }
+        let number = last.map_or(1, |last| last.number + 1);
         let manifest = Manifest::of(&statement, told, number, closed_at);
         let bytes = serde_json::to_vec_pretty(&manifest);
         let bytes = bytes.map_err(|error| Fault::Corrupt { detail: format!("a manifest: {error}") })?;
@@ -336,7 +371,8 @@ impl Statements {
     /// Stores what is not there yet of the files that a manifest describes.
     async fn complete(&self, account: AccountId, month: Month, number: u32) -> Result<Option<Made>, Fault> {
         let Some(manifest) = self.manifest(account, month, number).await? else { return Ok(None) };
-        if self.objects.get(&manifest.file(LAST_FILE)).await?.is_none() {
+        let kept = self.objects.list(&format!("{account}/{month}/")).await?;
+        if !ENDINGS.iter().all(|ending| kept.contains(&manifest.file(ending))) {
             let Some(found) = self.bank.account(account).await? else { return Ok(None) };
             let closed_at = manifest.closed_at_us.and_then(Timestamp::from_microseconds);
             let (told, version) = (Some(manifest.told_before()), Some(manifest.version));
@@ -353,10 +389,9 @@ impl Statements {
         Ok(Some(Made::Before(manifest)))
     }
 
-    /// The files of a statement under their names, the one last that it is complete with.
+    /// The files of a statement under their names.
     async fn printed(&self, manifest: &Manifest, statement: Statement) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-        let mut files = self.printer.files(Arc::new(statement), manifest.number).await?;
-        files.sort_by_key(|(ending, _)| *ending == LAST_FILE);
+        let files = self.printer.files(Arc::new(statement), manifest.number).await?;
         Ok(files.into_iter().map(|(ending, bytes)| (manifest.file(ending), bytes)).collect())
     }
 }

@@ -1,14 +1,12 @@
 //! The statements of several months of an account in one file.
 
-use super::kept::{Made, Manifest, Statements};
+use super::kept::{ENDINGS, Made, Manifest, Statements};
 use crate::month::Month;
 use ledger::ids::AccountId;
 use store::Fault;
 
 /// Most months of one file, so that its size is bounded: it is put together in memory.
 pub const MONTHS_MAX: usize = 36;
-/// The files of each statement that it has.
-const ENDINGS: [&str; 3] = ["pdf", "csv", "xml"];
 
 /// Statements of several months in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +31,7 @@ impl Statements {
         while let Some(next) = month.filter(|month| *month <= last && manifests.len() < MONTHS_MAX) {
             match self.make(account, next, false).await? {
                 Some(Made::Now(manifest) | Made::Before(manifest)) => manifests.push(manifest),
-                Some(Made::Nothing | Made::TooEarly) => {}
+                Some(Made::Nothing | Made::TooEarly | Made::FarBefore(_)) => {}
                 None => return Ok(None),
             }
             month = next.next();

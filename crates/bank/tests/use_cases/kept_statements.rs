@@ -11,6 +11,7 @@ use bank::statement::Statement;
 use bank::statement::batch::{Batch, Share};
 use bank::statement::kept::links::Link;
 use bank::statement::kept::{Made, Manifest, Statements};
+use futures_util::future::{join, join_all};
 use ledger::command::Command;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -103,9 +104,14 @@ fn february() -> (World, Arc<Objects>, Statements) {
 }
 
 fn pay_in_late(world: &World, id: u64, minor_units: u64) {
-    let january = month("2027-01").end().microseconds() - DAY_US;
+    pay_in_late_for(world, id, "2027-01", minor_units);
+}
+
+/// Pays in with a value date on the last day of a month.
+fn pay_in_late_for(world: &World, id: u64, of: &str, minor_units: u64) {
+    let last_day = month(of).end().microseconds() - DAY_US;
     let mut terms = terms(minor_units);
-    terms.effective_at = ledger::time::Timestamp::from_microseconds(january);
+    terms.effective_at = ledger::time::Timestamp::from_microseconds(last_day);
     let deposit = world.bank.deposit(account(id), None, terms).expect("a deposit");
     world.submit(None, Command::Transfer(deposit)).expect("paid in");
 }
@@ -200,6 +206,64 @@ fn a_statement_made_again_is_a_further_one_and_the_next_month_goes_on_from_it() 
 }
 
 #[test]
+fn a_further_first_statement_tells_what_was_booked_late_for_the_time_before_it() {
+    let (world, _objects, statements) = february();
+    let first = made_now(make(&statements, 7, "2027-01", false));
+    pay_in_late_for(&world, 7, "2026-12", 5);
+    let again = made_now(make(&statements, 7, "2027-01", true));
+    assert_eq!((again.opening, again.closing, again.postings), (first.opening, 1005, 2));
+}
+
+#[test]
+fn a_further_statement_leaves_to_later_ones_what_they_told() {
+    let (world, _objects, statements) = february();
+    let first = made_now(make(&statements, 7, "2027-01", false));
+    world.pass(30 * DAY_US);
+    pay_in_late(&world, 7, 5);
+    let february = made_now(make(&statements, 7, "2027-02", false));
+    assert_eq!((february.opening, february.closing), (1000, 1005));
+    pay_in_late(&world, 7, 3); // is for the next one that is made
+    assert_eq!(make(&statements, 7, "2027-01", true), Made::Before(first));
+    let again = made_now(make(&statements, 7, "2027-02", true));
+    assert_eq!((again.opening, again.closing, again.postings), (1000, 1008, 2));
+}
+
+#[test]
+fn whoever_asks_for_one_statement_does_not_wait_for_hundreds() {
+    let (world, _objects, statements) = february();
+    make(&statements, 7, "2027-01", false);
+    world.pass(365 * 12 * DAY_US);
+    assert_eq!(make(&statements, 7, "2038-01", false), Made::FarBefore(month("2037-02")));
+    assert_eq!(now(statements.list(account(7))).expect("read").len(), 1);
+    made_now(make(&statements, 7, "2037-02", false));
+    made_now(make(&statements, 7, "2038-01", false));
+    assert_eq!(now(statements.list(account(7))).expect("read").len(), 133);
+}
+
+#[test]
+fn a_batch_makes_however_many_months_are_missing() {
+    let (world, _objects, statements) = february();
+    make(&statements, 7, "2027-01", false);
+    world.pass(365 * 12 * DAY_US);
+    let batch = Batch { first: month("2038-01"), last: month("2038-01"), at_once: 1, share: None };
+    let counts = now(statements.make_all(&batch, &|_| ())).expect("made");
+    assert_eq!((counts.made, counts.nothing, counts.failed), (1, 0, 0));
+}
+
+#[test]
+fn whichever_file_is_lost_is_made_again_as_it_was() {
+    let (world, objects, statements) = february();
+    let made = made_now(make(&statements, 7, "2027-01", false));
+    let kept = objects.kept.lock().expect("unpoisoned").clone();
+    pay_in_late(&world, 7, 5);
+    for ending in ["pdf", "csv", "xml"] {
+        objects.kept.lock().expect("unpoisoned").remove(&made.file(ending));
+        assert_eq!(make(&statements, 7, "2027-01", false), Made::Before(made.clone()));
+        assert!(*objects.kept.lock().expect("unpoisoned") == kept, "{ending}");
+    }
+}
+
+#[test]
 fn what_was_booked_late_is_in_the_next_months_statement() {
     let (world, _objects, statements) = february();
     made_now(make(&statements, 7, "2027-01", false));
@@ -261,14 +325,45 @@ fn in_whatever_order_months_are_asked_for_each_opens_with_what_the_one_before_cl
         }
         world.pass(30 * DAY_US);
         make(&statements, 7, "2027-05", false);
-        let made = now(statements.list(account(7))).expect("read");
-        assert_eq!(made.iter().map(|made| made.month.to_string()).collect::<Vec<_>>()[..4], months, "{order:?}");
-        let closings: Vec<i128> = made.iter().map(|made| made.closing).collect();
-        let openings: Vec<i128> = made.iter().map(|made| made.opening).collect();
-        assert_eq!((made.len(), &openings[1..]), (5, &closings[..4]), "{order:?}");
-        assert_eq!((openings[0], closings[4]), (0, world.balance(7)), "{order:?}");
-        let told: usize = made.iter().map(|made| made.postings).sum();
-        assert_eq!(told, 7, "{order:?}: each posting is told once");
+        assert_eq!(
+            check_chain(&world, &statements, &format!("{order:?}")),
+            (5, 7),
+            "{order:?}: each posting is told once"
+        );
+    }
+}
+
+/// Checks that each statement opens with what the one before closed with, and the last closes with what there is. How many
+/// there are, and how many postings they tell.
+fn check_chain(world: &World, statements: &Statements, of: &str) -> (usize, usize) {
+    let made = now(statements.list(account(7))).expect("read");
+    let mut opening = 0;
+    for (next, at) in made.iter().zip(0..) {
+        assert_eq!((next.opening, Some(next.month)), (opening, month("2027-01").later_by(at)), "{of}");
+        opening = next.closing;
+    }
+    assert_eq!(opening, world.balance(7), "{of}");
+    (made.len(), made.iter().map(|made| made.postings).sum())
+}
+
+#[test]
+fn of_months_made_at_once_each_opens_with_what_the_one_before_closed_with() {
+    for begun_together in [["2027-01", "2027-04", "2027-02"], ["2027-03", "2027-02", "2027-01"]] {
+        let (world, _) = may();
+        let slow = Arc::new(Slow(Arc::default()));
+        let statements = Statements::new(Arc::new(world.another_node()), slow, Arc::new(Printer));
+        let making = begun_together.map(|of| statements.make(account(7), month(of), false));
+        let meanwhile = async {
+            for _ in 0..4 {
+                a_moment().await;
+                pay_in_late(&world, 7, 1);
+            }
+        };
+        let (made, ()) = now(join(join_all(making), meanwhile));
+        assert!(made.iter().all(|made| made.as_ref().is_ok_and(Option::is_some)), "{made:?}");
+        world.pass(30 * DAY_US);
+        make(&statements, 7, "2027-05", false);
+        check_chain(&world, &statements, &format!("{begun_together:?}"));
     }
 }
 
@@ -369,7 +464,7 @@ fn several_months_are_one_file_whose_name_says_what_is_in_it() {
         "{names}"
     );
     pay_in_late(&world, 7, 5);
-    make(&statements, 7, "2027-01", true);
+    made_now(make(&statements, 7, "2027-03", true));
     let further = months("2026-11", "2027-03").expect("statements");
     assert_ne!(further.file, made.file);
     assert!(now(statements.file(&made.file)).expect("read").is_some(), "the old one stays");

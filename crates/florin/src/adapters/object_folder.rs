@@ -7,21 +7,18 @@ use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use store::Fault;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectFolder {
     folder: Arc<Path>,
-    /// Counts files written aside by this process, so that two of them never meet.
-    aside: Arc<AtomicU64>,
 }
 
 impl ObjectFolder {
     /// Objects in this folder, which need not be there yet.
     pub(crate) fn new(folder: PathBuf) -> ObjectFolder {
-        ObjectFolder { folder: folder.into(), aside: Arc::default() }
+        ObjectFolder { folder: folder.into() }
     }
 
     async fn run<T: Send + 'static>(
@@ -49,11 +46,13 @@ impl ObjectFolder {
         if path.exists() {
             return Ok(false);
         }
-        let number = self.aside.fetch_add(1, Ordering::Relaxed);
-        let aside = folder.join(format!(".{}.{number}.aside", std::process::id()));
+        let aside = aside(folder)?;
         let written = write(&aside, bytes).and_then(|()| std::fs::hard_link(&aside, path));
         // A link, unlike a new name, never takes the place of what somebody else stored meanwhile.
-        std::fs::remove_file(&aside)?;
+        match std::fs::remove_file(&aside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         match written {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             written => written.and_then(|()| File::open(folder)?.sync_all()).map(|()| true),
@@ -68,8 +67,7 @@ impl ObjectFolder {
         if folder.exists() {
             return Ok(false);
         }
-        let number = self.aside.fetch_add(1, Ordering::Relaxed);
-        let aside = above.join(format!(".{}.{number}.aside", std::process::id()));
+        let aside = aside(above)?;
         let filled = fill(&aside, objects).and_then(|()| std::fs::rename(&aside, folder));
         match filled {
             Ok(()) => File::open(above)?.sync_all().map(|()| true),
@@ -112,12 +110,14 @@ impl ObjectFolder {
     }
 }
 
+/// A name that nobody else writes to, on whichever machine that has this folder.
+fn aside(folder: &Path) -> Result<PathBuf> {
+    let mut drawn = [0; 16];
+    getrandom::fill(&mut drawn).map_err(|error| Error::other(format!("no randomness: {error}")))?;
+    Ok(folder.join(format!(".{:032x}.aside", u128::from_le_bytes(drawn))))
+}
+
 fn write(aside: &Path, bytes: &[u8]) -> Result<()> {
-    // What an ended process of the same number left there was never an object.
-    match std::fs::remove_file(aside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(aside)?;
     file.write_all(bytes)?;
     file.sync_all()
@@ -125,11 +125,6 @@ fn write(aside: &Path, bytes: &[u8]) -> Result<()> {
 
 /// A new folder with these files, all of it synced.
 fn fill(folder: &Path, objects: &[(PathBuf, Vec<u8>)]) -> Result<()> {
-    // What an ended process of the same number left there was never an object.
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     DirBuilder::new().mode(0o700).create(folder)?;
     for (path, bytes) in objects {
         write(&folder.join(path.file_name().ok_or(ErrorKind::InvalidInput)?), bytes)?;

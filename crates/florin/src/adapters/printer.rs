@@ -8,11 +8,14 @@ use documents::pdf::Typesetter;
 use documents::{Letterhead, archive, camt, csv, pdf};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Fault;
+use tokio::sync::Semaphore;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Printer {
     press: Arc<Press>,
+    /// As many statements are printed at a time as there are processors; the others wait without a thread or memory.
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,9 @@ impl Printer {
             fonts.push(font);
         }
         let letterhead = Letterhead { name: config.bank.clone(), lines: config.lines.clone() };
-        Ok(Printer { press: Arc::new(Press { letterhead, fonts, typesetters: Mutex::default() }) })
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let press = Press { letterhead, fonts, typesetters: Mutex::default() };
+        Ok(Printer { press: Arc::new(press), turns: Arc::new(Semaphore::new(processors)) })
     }
 }
 
@@ -68,11 +73,17 @@ impl Press {
 
 impl StatementPrinter for Printer {
     fn files(&self, statement: Arc<Statement>, number: u32) -> Boxed<'_, Result<PrintedFiles, Fault>> {
-        let press = self.press.clone();
+        let (press, turns) = (self.press.clone(), self.turns.clone());
         Box::pin(async move {
-            // Printing is work for a processor, on whichever is free.
-            let printed = tokio::task::spawn_blocking(move || press.print(&statement, number)).await;
-            printed.map_err(|error| Fault::Unavailable { reason: format!("printing stopped: {error}") })?
+            let stopped =
+                |error: &dyn std::fmt::Display| Fault::Unavailable { reason: format!("printing stopped: {error}") };
+            let turn = turns.acquire_owned().await.map_err(|error| stopped(&error))?;
+            // Who does not wait for it any more leaves it its turn until it is done.
+            let printed = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                press.print(&statement, number)
+            });
+            printed.await.map_err(|error| stopped(&error))?
         })
     }
 

@@ -8,7 +8,7 @@
 use crate::adapters::kafka::Kafka;
 use crate::adapters::secret_file;
 use crate::cli::Serve;
-use crate::config::Config;
+use crate::config::{Config, EngineKind};
 use crate::failure::{ExitStatus, Failure};
 use crate::jobs::{RunningJobs, write_figures};
 use crate::keepers;
@@ -43,6 +43,7 @@ pub(crate) fn run(program: &Program, command: &Serve) -> Result<(), Failure> {
     }
     program.config.kafka.check()?;
     allow_connections(program.config.serve.connections_max.get());
+    warn_of_files_of_one_node(program);
     #[cfg(feature = "kafka")]
     let bus = crate::adapters::kafka::bus(&program.config.kafka)?;
     #[cfg(not(feature = "kafka"))]
@@ -119,6 +120,19 @@ fn both(first: Figures, second: Figures) -> Figures {
         first(text);
         second(text);
     })
+}
+
+/// A folder of its own for each of several nodes hides from one what another made.
+fn warn_of_files_of_one_node(program: &Program) {
+    let config = &program.config;
+    let has_bucket = config.objects.bucket.is_some();
+    if config.storage.engine == EngineKind::Postgres && config.statements.folder.is_none() && !has_bucket {
+        tracing::warn!(
+            "statements are kept on this machine only, in {}: for several nodes, name a folder that all share in \
+             statements.folder, or a bucket in objects.bucket",
+            program.objects_folder().display()
+        );
+    }
 }
 
 /// Each connection is an open file, of which a process may have few unless it asks for more. Files of the data folder and

@@ -6,9 +6,9 @@ use crate::input::{Problems, boolean, document, fields, short_string};
 use crate::month::month_of;
 use crate::problem::{Code, Problem};
 use crate::schema::answers;
+use crate::sent_file::SentFile;
 use crate::v1::accounts::find;
 use crate::{App, StatementSettings, schema};
-use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use bank::month::Month;
 use bank::statement::kept::links::Link;
@@ -17,6 +17,7 @@ use bank::statement::months::MONTHS_MAX;
 use ledger::amount::Decimal;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
+use tokio::time::timeout;
 
 /// What the path of every file begins with.
 pub(crate) const FILES: &str = "/api/v1/files/";
@@ -68,6 +69,7 @@ pub(crate) async fn create(call: Ask) -> Reply {
         Made::Before(manifest) => (200, manifest),
         Made::Nothing => return Err(nothing(account, month)),
         Made::TooEarly => return Err(too_early(month)),
+        Made::FarBefore(earlier) => return Err(far_before(account, month, earlier)),
     };
     serialised(status, &shown(&call, &manifest).await?)
 }
@@ -142,9 +144,12 @@ pub(crate) async fn file(call: Read) -> Reply {
     if !is_good {
         return Err(Problem::new(Code::Forbidden, "this link is over or was changed; ask for a new one"));
     }
+    let place = timeout(call.app.settings().body_place_timeout, call.app.files().clone().acquire_owned()).await;
+    let too_many = || Problem::new(Code::Unavailable, "the bank is sending as many files as it may; ask again soon");
+    let place = place.ok().and_then(Result::ok).ok_or_else(too_many)?;
     let found = settings.statements.file(&name).await?;
     let bytes = found.ok_or_else(|| Problem::new(Code::StatementNotFound, "this file is no longer kept"))?;
-    let mut response = with_type(200, media_type(&name), Body::from(bytes));
+    let mut response = with_type(200, media_type(&name), SentFile::body(bytes, place));
     let headers = response.headers_mut();
     let now = call.app.bank().now().microseconds() / 1_000_000;
     // What is behind a link never changes. A cache may keep it for as long as the link is good, and knows it by the link.
@@ -180,6 +185,14 @@ fn nothing(account: AccountId, month: Month) -> Problem {
     Problem::new(Code::StatementNotFound, detail)
 }
 
+fn far_before(account: AccountId, month: Month, earlier: Month) -> Problem {
+    let detail = format!(
+        "too many statements of account {account} are missing before {month}; ask for the one of {earlier} first, or have \
+         the bank make them all with `florin statements make`"
+    );
+    Problem::new(Code::StatementNotFound, detail)
+}
+
 /// The latest statement of a month, made now if there is none.
 ///
 /// # Errors
@@ -189,6 +202,7 @@ pub(crate) async fn latest(app: &App, account: AccountId, month: Month) -> Resul
         Made::Now(manifest) | Made::Before(manifest) => manifest,
         Made::Nothing => return Err(nothing(account, month)),
         Made::TooEarly => return Err(too_early(month)),
+        Made::FarBefore(earlier) => return Err(far_before(account, month, earlier)),
     };
     Ok(manifest)
 }
@@ -206,8 +220,7 @@ pub(crate) async fn url<const BYTES: usize>(call: &Call<BYTES>, name: &str) -> R
     if let Some(public) = &settings.public_url {
         return Ok(format!("{}{link}", public.trim_end_matches('/')));
     }
-    let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    Ok(host.map_or_else(|| link.clone(), |host| format!("http://{host}{link}")))
+    Ok(call.host().map_or_else(|| link.clone(), |host| format!("http://{host}{link}")))
 }
 
 async fn shown<const BYTES: usize>(call: &Call<BYTES>, manifest: &Manifest) -> Result<answers::Statement, Problem> {
