@@ -10,8 +10,8 @@ use super::correction::Differences;
 use super::movements::{Movement, Movements, gain};
 use super::parts::Parts;
 use super::posting::Due;
-use super::product::Period;
-use super::state::{Row, State};
+use super::product::{Period, Product};
+use super::state::{Open, Row, State};
 use super::too_much;
 use crate::business_date::{self, ClosedDay};
 use crate::ports::{Expected, RecordChange};
@@ -24,6 +24,7 @@ use ledger::time::{Day, Timestamp};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use store::Fault;
 
 /// What the records of chunks begin with, and those that say up to which day they were brought.
@@ -223,9 +224,11 @@ impl Interest {
         };
         let mut rows = with_opened(rows, &movements);
         let assigned = self.assignments_of(number).await?;
-        let (mut done, mut due) = (Closed::new(today.day), Vec::new());
+        let mut done = Closed::new(today.day);
         let mut plans = Plans::new(today.catalogue, &assigned);
+        let mut changes = self.end_left_periods(today, &mut rows, &mut plans, &mut done).await?;
         let movements = self.checked(&rows, movements, today.start, today.end).await?;
+        let mut due = Vec::new();
         for (index, row) in rows.iter_mut().enumerate() {
             let plan = plans.of(row);
             if let Some(movement) = movements.get(&row.account) {
@@ -241,21 +244,45 @@ impl Interest {
             let accrual = product.accrual(today.day, row.balance);
             let accrued = accrual.and_then(|accrual| row.accrued.checked_add(accrual));
             row.accrued = accrued.ok_or_else(|| too_much(row.account))?;
-            if period.last == today.day
-                && let Some(item) = end_period(row, period, &product.id)?
-            {
-                due.push((index, item));
+            if row.open.is_none() {
+                row.open = Some(Open { product: plans.name(product), first: period.first });
+            }
+            if period.last == today.day {
+                due.extend(end_period(row, today.day)?.map(|item| (index, item)));
             }
         }
-        let changes = self.pay(today, &mut rows, due, &mut done).await?;
+        changes.extend(self.pay(today, today.end, &mut rows, due, &mut done).await?);
         self.keep(today, number, kept, rows, changes).await?;
         Ok(done)
     }
 
-    /// Posts what is due and takes the outcome into the rows.
+    /// Posts what accrued in periods that ended yesterday because another product, or none, was assigned from today, and
+    /// after the close of yesterday. Had it been known there, the same would have been posted with the same value date; so
+    /// whoever makes the states again comes to the same, whenever the product was assigned.
+    async fn end_left_periods(
+        &self,
+        today: &Today<'_>,
+        rows: &mut [Row],
+        plans: &mut Plans<'_>,
+        done: &mut Closed,
+    ) -> Result<Vec<RecordChange>, Fault> {
+        let (yesterday, mut due) = (Day::new(today.day.number() - 1), Vec::new());
+        for (index, row) in rows.iter_mut().enumerate() {
+            let Some(open) = &row.open else { continue };
+            let is_still =
+                |(product, period): (&Product, Period)| *product.id == *open.product && period.first == open.first;
+            if !plans.of(row).on(today.day).is_some_and(is_still) {
+                due.extend(end_period(row, yesterday)?.map(|item| (index, item)));
+            }
+        }
+        self.pay(today, today.start, rows, due, done).await
+    }
+
+    /// Posts what is due, with this value date, and takes the outcome into the rows.
     async fn pay(
         &self,
         today: &Today<'_>,
+        effective_at: Timestamp,
         rows: &mut [Row],
         due: Vec<(usize, Due)>,
         done: &mut Closed,
@@ -264,7 +291,7 @@ impl Interest {
             return Ok(Vec::new());
         }
         let (places, due): (Vec<usize>, Vec<Due>) = due.into_iter().unzip();
-        let refused = self.post(&due, today.end).await?;
+        let refused = self.post(&due, effective_at).await?;
         let mut changes = Vec::new();
         for ((place, due), refused) in places.into_iter().zip(&due).zip(refused) {
             let Some(row) = rows.get_mut(place) else { continue };
@@ -277,7 +304,7 @@ impl Interest {
             done.refused += 1;
             let back = Parts::of_minor_units(due.amount).and_then(|amount| row.carry.checked_add(amount));
             row.carry = back.ok_or_else(|| too_much(row.account))?;
-            let key = format!("interest/refused/{}/{}/{}", today.day, due.account, due.period.first);
+            let key = format!("interest/refused/{}/{}", today.day, due.what());
             let told = json!({"amount": due.amount.to_string(), "currency": due.currency.code(), "code": code,
                 "product": due.product, "from": due.period.first.to_string(), "until": due.period.last.to_string()});
             changes.push(RecordChange::put(key, &told)?);
@@ -367,8 +394,8 @@ fn state_key(number: u16) -> String {
 fn with_opened(mut rows: Vec<Row>, movements: &HashMap<AccountId, Movement>) -> Vec<Row> {
     let known = rows.len();
     for (account, movement) in movements {
-        if let Some((kind, currency)) = movement.opened {
-            rows.push(Row::new(*account, kind, currency));
+        if let Some(opened) = movement.opened {
+            rows.push(Row::new(*account, opened));
         }
     }
     if known < rows.len() {
@@ -397,13 +424,14 @@ fn correct(row: &mut Row, day: Day, differences: Differences, mut due: impl FnMu
     Ok(())
 }
 
-/// Ends a row's period: the whole minor units are due, the rest is carry.
-fn end_period(row: &mut Row, period: Period, product: &str) -> Result<Option<Due>, Fault> {
+/// Ends a row's open period with this day: the whole minor units are due, the rest is carry.
+fn end_period(row: &mut Row, last: Day) -> Result<Option<Due>, Fault> {
+    let Some(Open { product, first }) = row.open.take() else { return Ok(None) };
     let total = row.carry.checked_add(row.accrued).ok_or_else(|| too_much(row.account))?;
     let (amount, rest) = total.split();
     (row.carry, row.accrued) = (rest, Parts::ZERO);
-    let (account, currency) = (row.account, row.currency);
-    let due = Due { account, currency, product: product.into(), period, corrected_on: None, amount };
+    let (account, currency, period) = (row.account, row.currency, Period { first, last });
+    let due = Due { account, currency, product: (*product).into(), period, corrected_on: None, amount };
     Ok((amount != 0).then_some(due))
 }
 
@@ -412,11 +440,22 @@ struct Plans<'a> {
     catalogue: &'a Catalogue,
     assigned: &'a BTreeMap<AccountId, Vec<Assignment>>,
     usual: Vec<((AccountKind, Currency), Plan<'a>)>,
+    names: Vec<Arc<str>>,
 }
 
 impl<'a> Plans<'a> {
     fn new(catalogue: &'a Catalogue, assigned: &'a BTreeMap<AccountId, Vec<Assignment>>) -> Plans<'a> {
-        Plans { catalogue, assigned, usual: Vec::new() }
+        Plans { catalogue, assigned, usual: Vec::new(), names: Vec::new() }
+    }
+
+    /// A product's name, of which rows share one.
+    fn name(&mut self, product: &Product) -> Arc<str> {
+        if let Some(known) = self.names.iter().find(|known| ***known == *product.id) {
+            return known.clone();
+        }
+        let name: Arc<str> = (*product.id).into();
+        self.names.push(name.clone());
+        name
     }
 
     fn of(&mut self, row: &Row) -> Cow<'_, Plan<'a>> {

@@ -8,7 +8,7 @@ use ledger::account::AccountKind;
 use ledger::currency::Currency;
 use ledger::event::{AccountChange, Event, Outcome};
 use ledger::ids::{AccountId, SYSTEM_ID_START, Sequence};
-use ledger::time::Timestamp;
+use ledger::time::{Day, Timestamp};
 use ledger::transfer::{TransferKind, Transferred};
 use std::collections::HashMap;
 use store::query::{EntryQuery, PAGE_MAX};
@@ -34,8 +34,8 @@ pub(crate) struct Movement {
     pub(crate) gain: i128,
     /// What is late.
     pub(crate) late: Vec<Late>,
-    /// What it was opened as.
-    pub(crate) opened: Option<(AccountKind, Currency)>,
+    /// What it was opened as, and its booking day.
+    pub(crate) opened: Option<(AccountKind, Currency, Day)>,
 }
 
 impl Movement {
@@ -148,7 +148,7 @@ fn take(chunks: &mut Chunks, entry: &EntryRef, day_start: Timestamp) {
     {
         let account = &changed.account;
         let movement = chunks[usize::from(chunk_of(account.id))].entry(account.id).or_default();
-        movement.opened = Some((account.kind, account.currency));
+        movement.opened = Some((account.kind, account.currency, account.opened));
     }
     for transferred in transfers_of(&entry.outcome) {
         for posting in transferred.postings.iter().filter(|posting| posting.account.number() < SYSTEM_ID_START) {

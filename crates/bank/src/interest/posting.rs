@@ -48,9 +48,14 @@ pub struct Paid {
 
 impl Due {
     fn key(&self) -> String {
+        format!("interest/{}", self.what())
+    }
+
+    /// What it is for; no two are for the same.
+    pub(crate) fn what(&self) -> String {
         let Due { account, product, period, .. } = self;
         let corrected = self.corrected_on.map_or_else(String::new, |day| format!("/corrected/{day}"));
-        format!("interest/{account}/{product}/{}/{}{corrected}", period.first, period.last)
+        format!("{account}/{product}/{}/{}{corrected}", period.first, period.last)
     }
 
     fn reference(&self) -> String {

@@ -6,13 +6,23 @@ use ledger::account::AccountKind;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
 use ledger::time::Day;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::Fault;
 
 use super::parts::Parts;
 
-const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 1 + 4;
-const ROW_BYTES: usize = 8 + 8 + 3 * 16 + 2 + 1;
+const VERSION: u8 = 2;
+const ROW_BYTES: usize = 8 + 8 + 3 * 16 + 2 + 1 + 3 * 4;
+
+/// A period that is not posted yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// The product of which it is.
+    pub(crate) product: Arc<str>,
+    /// Its first day.
+    pub(crate) first: Day,
+}
 
 /// One account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +37,10 @@ pub(crate) struct Row {
     pub(crate) carry: Parts,
     /// What accrued in the period that is not posted yet.
     pub(crate) accrued: Parts,
+    /// Which period that is: what is posted for it follows from here, whatever product the account has by then.
+    pub(crate) open: Option<Open>,
+    /// The booking day it was opened on.
+    pub(crate) opened: Day,
     /// Its currency.
     pub(crate) currency: Currency,
     /// What it is for.
@@ -35,9 +49,9 @@ pub(crate) struct Row {
 
 impl Row {
     /// An account without postings.
-    pub(crate) fn new(account: AccountId, kind: AccountKind, currency: Currency) -> Row {
+    pub(crate) fn new(account: AccountId, (kind, currency, opened): (AccountKind, Currency, Day)) -> Row {
         let (carry, accrued) = (Parts::ZERO, Parts::ZERO);
-        Row { account, version: 0, balance: 0, carry, accrued, currency, kind }
+        Row { account, version: 0, balance: 0, carry, accrued, open: None, opened, currency, kind }
     }
 }
 
@@ -51,11 +65,19 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// As bytes: a version, the day, and rows of one size.
+    /// As bytes: a version, the day, the products of open periods, and rows of one size, which name those by their place.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.rows.len() * ROW_BYTES);
+        let mut products: BTreeMap<&str, u32> =
+            self.rows.iter().filter_map(|row| row.open.as_ref()).map(|open| (&*open.product, 0)).collect();
+        let mut bytes = Vec::with_capacity(64 + self.rows.len() * ROW_BYTES);
         bytes.push(VERSION);
         bytes.extend(self.through.number().to_le_bytes());
+        bytes.extend((products.len() as u64).to_le_bytes());
+        for (number, (product, place)) in (1..).zip(&mut products) {
+            *place = number; // 0 is none
+            bytes.extend((product.len() as u64).to_le_bytes());
+            bytes.extend(product.as_bytes());
+        }
         for row in &self.rows {
             bytes.extend(row.account.number().to_le_bytes());
             bytes.extend(row.version.to_le_bytes());
@@ -64,6 +86,10 @@ impl State {
             }
             bytes.extend(row.currency.number().to_le_bytes());
             bytes.push(u8::from(row.kind == AccountKind::Savings));
+            bytes.extend(row.opened.number().to_le_bytes());
+            let product = row.open.as_ref().and_then(|open| products.get(&*open.product)).copied().unwrap_or(0);
+            bytes.extend(product.to_le_bytes());
+            bytes.extend(row.open.as_ref().map_or(0, |open| open.first.number()).to_le_bytes());
         }
         bytes
     }
@@ -73,25 +99,34 @@ impl State {
     /// # Errors
     /// `Corrupt` for anything else.
     pub(crate) fn decode(key: &str, bytes: &[u8]) -> Result<State, Fault> {
-        let damaged = || Fault::Corrupt {
+        decode(bytes).ok_or_else(|| Fault::Corrupt {
             detail: format!(
                 "the record {key} is damaged; `florin close-day --rebuild` makes it again from the journal"
             ),
-        };
-        let (header, rows) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(damaged)?;
-        let [VERSION, day @ ..] = header else { return Err(damaged()) };
-        let through = Day::new(i32::from_le_bytes(day.try_into().map_err(|_| damaged())?));
-        if rows.len() % ROW_BYTES != 0 {
-            return Err(damaged());
-        }
-        let rows: Option<Vec<Row>> = rows.chunks_exact(ROW_BYTES).map(decode_row).collect();
-        let rows = rows.ok_or_else(damaged)?;
-        let is_sorted = rows.windows(2).all(|pair| pair[0].account < pair[1].account);
-        if is_sorted { Ok(State { through, rows }) } else { Err(damaged()) }
+        })
     }
 }
 
-fn decode_row(bytes: &[u8]) -> Option<Row> {
+fn decode(mut rest: &[u8]) -> Option<State> {
+    let [VERSION] = take(&mut rest)? else { return None };
+    let through = Day::new(i32::from_le_bytes(take(&mut rest)?));
+    let count = u64::from_le_bytes(take(&mut rest)?);
+    let mut products: Vec<Arc<str>> = Vec::new();
+    for _ in 0..count {
+        let length = usize::try_from(u64::from_le_bytes(take(&mut rest)?)).ok()?;
+        let (product, others) = rest.split_at_checked(length)?;
+        products.push(std::str::from_utf8(product).ok()?.into());
+        rest = others;
+    }
+    if !rest.len().is_multiple_of(ROW_BYTES) {
+        return None;
+    }
+    let rows: Vec<Row> = rest.chunks_exact(ROW_BYTES).map(|row| decode_row(row, &products)).collect::<Option<_>>()?;
+    let is_sorted = rows.windows(2).all(|pair| pair[0].account < pair[1].account);
+    is_sorted.then_some(State { through, rows })
+}
+
+fn decode_row(bytes: &[u8], products: &[Arc<str>]) -> Option<Row> {
     let mut rest = bytes;
     let account = AccountId::new(u64::from_le_bytes(take(&mut rest)?))?;
     let version = u64::from_le_bytes(take(&mut rest)?);
@@ -102,7 +137,14 @@ fn decode_row(bytes: &[u8]) -> Option<Row> {
         [1] => AccountKind::Savings,
         _ => return None,
     };
-    Some(Row { account, version, balance, carry: Parts(carry), accrued: Parts(accrued), currency, kind })
+    let opened = Day::new(i32::from_le_bytes(take(&mut rest)?));
+    let (place, first) = (u32::from_le_bytes(take(&mut rest)?), Day::new(i32::from_le_bytes(take(&mut rest)?)));
+    let open = match place.checked_sub(1) {
+        Some(place) => Some(Open { product: products.get(usize::try_from(place).ok()?)?.clone(), first }),
+        None => None,
+    };
+    let (carry, accrued) = (Parts(carry), Parts(accrued));
+    Some(Row { account, version, balance, carry, accrued, open, opened, currency, kind })
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -116,15 +158,26 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        let row = |number: u64, kind| Row {
+        let day = |text: &str| text.parse().expect("a day");
+        let open = |product: &str| Some(Open { product: product.into(), first: day("2026-12-05") });
+        let row = |number: u64, kind, open| Row {
             version: 7,
             balance: -5,
             carry: Parts(1 << 40),
             accrued: Parts(1 << 90),
-            ..Row::new(AccountId::new(number).expect("an id"), kind, "CZK".parse().expect("a currency"))
+            open,
+            ..Row::new(
+                AccountId::new(number).expect("an id"),
+                (kind, "CZK".parse().expect("a currency"), day("2026-11-30")),
+            )
         };
-        let rows = vec![row(1, AccountKind::Checking), row(u64::from(u32::MAX), AccountKind::Savings)];
-        State { through: "2026-12-31".parse().expect("a day"), rows }
+        let rows = vec![
+            row(1, AccountKind::Checking, open("savings")),
+            row(2, AccountKind::Checking, None),
+            row(3, AccountKind::Checking, open("basic")),
+            row(u64::from(u32::MAX), AccountKind::Savings, open("savings")),
+        ];
+        State { through: day("2026-12-31"), rows }
     }
 
     #[test]
@@ -135,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_damaged_is_not_read_as_something_else() {
         let bytes = state().encode();
-        let kind = bytes.len() - 1;
+        let (end, kind) = (bytes.len(), bytes.len() - 13);
         let changed = |at: usize, byte: u8| {
             let mut changed = bytes.clone();
             changed[at] = byte;
@@ -143,7 +196,16 @@ mod tests {
         };
         let mut backwards = state();
         backwards.rows.reverse();
-        for damaged in [bytes[..kind].to_vec(), changed(0, 2), changed(kind, 9), backwards.encode(), Vec::new()] {
+        let damaged = [
+            bytes[..end - 1].to_vec(),
+            changed(0, 1),
+            changed(kind, 9),
+            changed(end - 8, 3),
+            changed(5, 200),
+            backwards.encode(),
+            Vec::new(),
+        ];
+        for damaged in damaged {
             assert!(State::decode("key", &damaged).is_err());
         }
     }

@@ -21,17 +21,17 @@ use std::sync::Arc;
 use store::faulty::Submitting;
 use store::query::{Filter, PAGE_MAX, PostingQuery};
 
-const DAY_US: u64 = 86_400_000_000;
+pub(crate) const DAY_US: u64 = 86_400_000_000;
 
 /// A bank on the morning of 15 January 2027 in which every checking account in euros has 3.65 % a year on ACT/365F: a
 /// hundredth of a per cent a day.
-struct Savings {
-    world: World,
-    interest: Interest,
-    records: Arc<MemoryRecords>,
+pub(crate) struct Savings {
+    pub(crate) world: World,
+    pub(crate) interest: Interest,
+    pub(crate) records: Arc<MemoryRecords>,
 }
 
-fn product(posting: PostingPlan, from: Day) -> Product {
+pub(crate) fn product(posting: PostingPlan, from: Day) -> Product {
     let tier = Tier { above: Amount::ZERO, rate: Rate::from_percent("3.65").expect("a rate") };
     Product {
         id: "daily-money".into(),
@@ -44,12 +44,12 @@ fn product(posting: PostingPlan, from: Day) -> Product {
     }
 }
 
-fn day(text: &str) -> Day {
+pub(crate) fn day(text: &str) -> Day {
     text.parse().expect("a day")
 }
 
 impl Savings {
-    fn new(shards: u16, posting: PostingPlan) -> Savings {
+    pub(crate) fn new(shards: u16, posting: PostingPlan) -> Savings {
         let world = World::new(shards);
         let records = Arc::new(MemoryRecords::default());
         let interest = Interest::new(Arc::new(world.another_node()), records.clone(), Calendar::default());
@@ -60,21 +60,21 @@ impl Savings {
     }
 
     /// Another node of the same bank.
-    fn node(&self) -> Interest {
+    pub(crate) fn node(&self) -> Interest {
         Interest::new(Arc::new(self.world.another_node()), self.records.clone(), Calendar::default())
     }
 
-    fn pass_days(&self, days: u64) {
+    pub(crate) fn pass_days(&self, days: u64) {
         self.world.pass(days * DAY_US);
     }
 
-    fn close(&self) -> (u64, u64, u64) {
+    pub(crate) fn close(&self) -> (u64, u64, u64) {
         let closed = now(self.interest.close_until(None)).expect("closed");
         let sum = |field: fn(&bank::interest::Closed) -> u64| closed.iter().map(field).sum();
         (sum(|day| day.posted), sum(|day| day.corrections), sum(|day| day.refused))
     }
 
-    fn pay_in_dated(&self, id: u64, minor_units: u64, effective_at: Timestamp) {
+    pub(crate) fn pay_in_dated(&self, id: u64, minor_units: u64, effective_at: Timestamp) {
         let terms = Terms {
             currency: euro(),
             amount: LegAmount::Exactly(Amount::new(minor_units).expect("an amount")),
@@ -87,7 +87,7 @@ impl Savings {
     }
 
     /// What was posted as interest on an account: amount, value date and reference, oldest first.
-    fn interest_of(&self, id: u64) -> Vec<(i128, String, String)> {
+    pub(crate) fn interest_of(&self, id: u64) -> Vec<(i128, String, String)> {
         let (mut items, mut before) = (Vec::new(), None);
         loop {
             let (account, filter) = (account(id), Filter::default());
@@ -109,7 +109,7 @@ impl Savings {
     }
 
     /// What accrued equals what was posted and the carry, on every day until yesterday.
-    fn assert_nothing_lost(&self, id: u64) {
+    pub(crate) fn assert_nothing_lost(&self, id: u64) {
         let account = now(self.world.bank.account(account(id))).expect("read").expect("an account");
         let yesterday = Day::new(self.world.bank.now().day().number() - 1);
         let days = now(self.interest.explain(&account, day("2027-01-01"), yesterday)).expect("explained");
@@ -131,11 +131,16 @@ impl Savings {
         assert_eq!(all, posted, "account {id}");
     }
 
-    fn expense(&self, shard: u16) -> i128 {
+    pub(crate) fn expense(&self, shard: u16) -> i128 {
         let shard = ShardId::new(shard).expect("a shard");
         let id = SystemAccount::standard(shard, SystemKind::Expense, euro()).id();
         now(self.world.bank.account(id)).expect("read").map_or(0, |account| account.balance)
     }
+}
+
+/// What is kept of accounts.
+pub(crate) fn states(savings: &Savings) -> Vec<(String, Vec<u8>)> {
+    now(savings.records.list("interest/state/", None, 100)).expect("read")
 }
 
 #[test]
@@ -274,8 +279,7 @@ fn what_is_kept_beside_the_journal_is_made_again_from_it() {
         savings.close();
     }
     assert!(lost.world.entries() <= entries + 2, "nothing is posted again");
-    let state = |savings: &Savings| now(savings.records.list("interest/state/", None, 100)).expect("read");
-    assert_eq!(state(&lost), state(&kept));
+    assert_eq!(states(&lost), states(&kept));
     for savings in [&kept, &lost] {
         savings.pass_days(30);
         savings.close();

@@ -3,6 +3,7 @@
 mod events;
 mod histories;
 mod interest;
+mod interest_changes;
 mod jobs;
 mod journal;
 mod kept_statements;
