@@ -84,6 +84,12 @@ impl Interest {
     pub async fn business_date(&self) -> Result<Day, Fault> {
         business_date::date(self.records(), &self.calendar, self.bank.now()).await
     }
+
+    /// The first day on which an account can bear interest that was opened on this booking day, whatever value dates its
+    /// postings have: what is dated before it was there bears from here.
+    fn first_day_of(&self, opened: Day) -> Day {
+        opened.start().map_or(opened, |start| self.calendar.day(start))
+    }
 }
 
 /// What a sum says that cannot be counted any more.

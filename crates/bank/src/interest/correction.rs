@@ -32,7 +32,7 @@ impl Interest {
         let (Some((earliest, _)), Some(first)) = (late.first(), plan.first_day()) else {
             return Ok(Differences::new());
         };
-        let first = first.max(*earliest);
+        let first = first.max(*earliest).max(self.first_day_of(row.opened));
         if day <= first {
             return Ok(Differences::new());
         }

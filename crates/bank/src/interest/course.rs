@@ -52,6 +52,7 @@ impl Interest {
         let (catalogue, assigned) = (self.catalogue().await?, self.assignments(account.id).await?);
         let plan = catalogue.plan(account.kind, account.currency, &assigned);
         let Some(beginning) = plan.first_day() else { return Ok(Vec::new()) };
+        let beginning = beginning.max(self.first_day_of(account.opened));
         let open = self.business_date().await?;
         let history = self.history(account, beginning).await?;
         let mut days = Vec::new();

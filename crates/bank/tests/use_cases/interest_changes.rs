@@ -91,3 +91,25 @@ fn a_late_deposit_into_a_period_that_was_left_is_a_correction() {
     assert_eq!(paid, [(500, what("interest")), (200, what("interest correction"))]);
     savings.assert_nothing_lost(1);
 }
+
+#[test]
+fn a_value_date_before_an_account_was_opened_bears_interest_from_its_opening() {
+    let savings = Savings::new(1, PostingPlan::Monthly);
+    savings.world.open(1);
+    savings.pass_days(9);
+    savings.close();
+    savings.world.open(2);
+    for (id, value_date) in [(1, "1970-01-02T00:00:00Z"), (2, "1970-01-02T00:00:00Z"), (2, "2027-01-16T00:00:00Z")] {
+        savings.pay_in_dated(id, 1_000_000, value_date.parse().expect("a time"));
+    }
+    savings.pass_days(1);
+    savings.close();
+    savings.pay_in_dated(2, 1_000_000, "2027-01-16T00:00:00Z".parse().expect("a time"));
+    savings.pass_days(8);
+    savings.close();
+    let amounts = [1, 2].map(|id| savings.interest_of(id).iter().map(|row| row.0).sum::<i128>());
+    assert_eq!(amounts, [17 * 100, 8 * 300], "from 15 January, and from 24 January on");
+    for id in [1, 2] {
+        savings.assert_nothing_lost(id);
+    }
+}
