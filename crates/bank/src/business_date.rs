@@ -17,6 +17,8 @@ use store::query::EntryQuery;
 use store::{Fault, Request, Store, Submission};
 
 const CLOSED: &str = "business/closed";
+/// The day whose close has begun.
+const CLOSING: &str = "business/closing";
 
 /// The day closed last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,11 @@ impl ClosedDay {
         let change = RecordChange::put(CLOSED, &kept)?;
         Ok(change.value.unwrap_or_default())
     }
+
+    fn parsed(value: &[u8]) -> Result<ClosedDay, Fault> {
+        let kept: Kept = records::parsed(CLOSED, value)?;
+        Ok(ClosedDay { day: day_of(CLOSED, &kept.day)?, until: kept.until })
+    }
 }
 
 /// The day closed last; `None` before the first one.
@@ -47,9 +54,7 @@ impl ClosedDay {
 /// # Errors
 /// A fault of the records.
 pub async fn closed(records: &dyn Records) -> Result<Option<ClosedDay>, Fault> {
-    let Some(kept) = records::read::<Kept>(records, CLOSED).await? else { return Ok(None) };
-    let day = kept.day.parse().map_err(|_| Fault::Corrupt { detail: format!("the record {CLOSED} has no day") })?;
-    Ok(Some(ClosedDay { day, until: kept.until }))
+    records.get(CLOSED).await?.as_deref().map(ClosedDay::parsed).transpose()
 }
 
 /// The first day that is not closed: while none is, the calendar's.
@@ -57,7 +62,11 @@ pub async fn closed(records: &dyn Records) -> Result<Option<ClosedDay>, Fault> {
 /// # Errors
 /// A fault of the records.
 pub async fn date(records: &dyn Records, calendar: &Calendar, now: Timestamp) -> Result<Day, Fault> {
-    Ok(closed(records).await?.map_or_else(|| calendar.day(now), |closed| Day::new(closed.day.number() + 1)))
+    Ok(date_after(closed(records).await?.as_ref(), calendar, now))
+}
+
+fn date_after(closed: Option<&ClosedDay>, calendar: &Calendar, now: Timestamp) -> Day {
+    closed.map_or_else(|| calendar.day(now), |closed| Day::new(closed.day.number() + 1))
 }
 
 /// Begins to count business days with today's, unless they are counted already: from then on no day is left out, however
@@ -71,6 +80,59 @@ pub async fn begin(records: &dyn Records, calendar: &Calendar, now: Timestamp) -
         note(records, None, &ClosedDay { day: yesterday, until: Vec::new() }).await?;
     }
     Ok(())
+}
+
+/// Notes that the close of a day has begun, after the day that was closed `before`; whether that is so, by whomever. From
+/// then on nothing changes any more that the day is reckoned by: see [`OpenDays`].
+///
+/// # Errors
+/// A fault of the records.
+pub(crate) async fn begin_close(records: &dyn Records, before: Option<&ClosedDay>, day: Day) -> Result<bool, Fault> {
+    if records::read::<String>(records, CLOSING).await? == Some(day.to_string()) {
+        return Ok(true);
+    }
+    let is_closed = RecordChange {
+        key: CLOSED.into(),
+        expected: before.map_or(Ok(Expected::Absent), |before| before.value().map(Expected::Exactly))?,
+        value: before.map(ClosedDay::value).transpose()?,
+    };
+    records.change(vec![is_closed, RecordChange::put(CLOSING, &day.to_string())?]).await
+}
+
+/// The days for which it can still be said what they are reckoned by: the business date and later, or, once its close has
+/// begun, later.
+pub(crate) struct OpenDays {
+    /// The first of them.
+    pub(crate) first: Day,
+    as_read: Vec<RecordChange>,
+}
+
+impl OpenDays {
+    /// As they are now.
+    pub(crate) async fn read(records: &dyn Records, calendar: &Calendar, now: Timestamp) -> Result<OpenDays, Fault> {
+        let closing = records.get(CLOSING).await?;
+        let closed = records.get(CLOSED).await?;
+        let mut first = date_after(closed.as_deref().map(ClosedDay::parsed).transpose()?.as_ref(), calendar, now);
+        if let Some(closing) = &closing {
+            first = first.max(Day::new(day_of(CLOSING, &records::parsed::<String>(CLOSING, closing)?)?.number() + 1));
+        }
+        let unchanged = |(key, value): (&str, Option<Vec<u8>>)| {
+            let expected = value.clone().map_or(Expected::Absent, Expected::Exactly);
+            RecordChange { key: key.into(), expected, value }
+        };
+        Ok(OpenDays { first, as_read: [(CLOSED, closed), (CLOSING, closing)].map(unchanged).into() })
+    }
+
+    /// Makes changes if these days are still open; whether they were made. So a day that is being closed is reckoned by
+    /// one and the same from its first account to its last, whoever goes on with it.
+    pub(crate) async fn change(self, records: &dyn Records, mut changes: Vec<RecordChange>) -> Result<bool, Fault> {
+        changes.extend(self.as_read);
+        records.change(changes).await
+    }
+}
+
+fn day_of(key: &str, day: &str) -> Result<Day, Fault> {
+    day.parse().map_err(|_| Fault::Corrupt { detail: format!("the record {key} has no day") })
 }
 
 /// Notes that a day is closed; whether this call did it. It is done only after the day that was closed `before`.

@@ -26,6 +26,7 @@ pub mod day_count;
 mod history;
 mod movements;
 pub mod parts;
+mod plans;
 mod posting;
 pub mod product;
 mod state;

@@ -4,7 +4,7 @@ use super::Interest;
 use super::day_count::DayCount;
 use super::parts::Rate;
 use super::product::{Period, PostingPlan, Product, Tier, Tiering, Version};
-use crate::business_date;
+use crate::business_date::{self, OpenDays};
 use crate::error::{BankError, refused};
 use crate::ports::{Expected, RecordChange, Records};
 use crate::records;
@@ -232,27 +232,37 @@ impl Interest {
     pub async fn create_product(&self, caller: &Caller, product: &Product) -> Result<(), BankError> {
         allow(caller, Role::Admin)?;
         product.check().map_err(|detail| refused("malformed", detail))?;
-        self.check_first_day(product.versions.iter().map(|version| version.from)).await?;
-        if let Some(kind) = product.default_for {
-            let catalogue = self.catalogue().await?;
-            let is_rival = |other: &&Product| {
-                other.default_for == Some(kind) && other.currency == product.currency && other.id != product.id
-            };
-            if let Some(rival) = catalogue.products().find(is_rival) {
-                let detail = format!("accounts of that kind and currency have the product {} by default", rival.id);
-                return Err(refused("id_taken", detail));
+        business_date::begin(self.records(), &self.calendar, self.bank.now()).await?;
+        loop {
+            let open = self.open_days().await?;
+            match self.product(&product.id).await? {
+                Some(known) if known == *product => return Ok(()), // the same request, sent again
+                Some(_) => return Err(refused("id_taken", format!("there is a product {} already", product.id))),
+                None => {}
+            }
+            check_first_day(&open, product.versions.iter().map(|version| version.from))?;
+            self.check_no_rival(product).await?;
+            let key = product_key(&product.id);
+            let mut changes = vec![RecordChange::put(key, &KeptProduct::of(product))?.expecting(Expected::Absent)];
+            if let Some(kind) = product.default_for.and_then(kind_name) {
+                // So that of two made at once one is refused.
+                let key = format!("product-default/{kind}/{}", product.currency);
+                changes.push(RecordChange::put(key, &product.id)?.expecting(Expected::Absent));
+            }
+            if open.change(self.records(), changes).await? {
+                return Ok(());
             }
         }
-        business_date::begin(self.records(), &self.calendar, self.bank.now()).await?;
-        let key = product_key(&product.id);
-        let change = RecordChange::put(key.as_str(), &KeptProduct::of(product))?.expecting(Expected::Absent);
-        if self.records().change(vec![change]).await? {
-            return Ok(());
-        }
-        match self.product(&product.id).await? {
-            Some(known) if known == *product => Ok(()), // the same request, sent again
-            _ => Err(refused("id_taken", format!("there is a product {} already", product.id))),
-        }
+    }
+
+    async fn check_no_rival(&self, product: &Product) -> Result<(), BankError> {
+        let Some(kind) = product.default_for else { return Ok(()) };
+        let catalogue = self.catalogue().await?;
+        let is_rival = |other: &&Product| other.default_for == Some(kind) && other.currency == product.currency;
+        catalogue.products().find(is_rival).map_or(Ok(()), |rival| {
+            let detail = format!("accounts of that kind and currency have the product {} by default", rival.id);
+            Err(refused("id_taken", detail))
+        })
     }
 
     /// The product of this name.
@@ -272,12 +282,13 @@ impl Interest {
         allow(caller, Role::Admin)?;
         let key = product_key(id);
         loop {
+            let open = self.open_days().await?;
             let Some(value) = self.records().get(&key).await? else { return Err(unknown_product(id)) };
             let mut product = read_product(id, &key, &value)?;
             if product.versions.contains(&version) {
                 return Ok(product);
             }
-            self.check_first_day([version.from].into_iter()).await?;
+            check_first_day(&open, [version.from].into_iter())?;
             if product.versions.iter().any(|known| version.from <= known.from) {
                 let detail = format!("the product {id} has a version from {} or later", version.from);
                 return Err(refused("id_taken", detail));
@@ -285,7 +296,7 @@ impl Interest {
             product.versions.push(version.clone());
             product.check().map_err(|detail| refused("malformed", detail))?;
             let change = RecordChange::put(key.as_str(), &KeptProduct::of(&product))?;
-            if self.records().change(vec![change.expecting(Expected::Exactly(value))]).await? {
+            if open.change(self.records(), vec![change.expecting(Expected::Exactly(value))]).await? {
                 return Ok(product);
             }
         }
@@ -315,12 +326,13 @@ impl Interest {
         }
         let key = assigned_key(account.id);
         loop {
+            let open = self.open_days().await?;
             let value = self.records().get(&key).await?;
             let mut known = value.as_deref().map_or_else(|| Ok(Vec::new()), |value| read_assignments(&key, value))?;
             if known.last().is_some_and(|(day, id)| *day == from && id.as_deref() == product) {
                 return Ok(known);
             }
-            self.check_first_day([from].into_iter()).await?;
+            check_first_day(&open, [from].into_iter())?;
             // What was to begin later was only planned.
             known.retain(|(day, _)| *day < from);
             known.push((from, product.map(Into::into)));
@@ -328,7 +340,8 @@ impl Interest {
                 from: known.iter().map(|(day, id)| (day.to_string(), id.as_deref().map(str::to_owned))).collect(),
             };
             let expected = value.map_or(Expected::Absent, Expected::Exactly);
-            if self.records().change(vec![RecordChange::put(key.as_str(), &kept)?.expecting(expected)]).await? {
+            let change = RecordChange::put(key.as_str(), &kept)?.expecting(expected);
+            if open.change(self.records(), vec![change]).await? {
                 return Ok(known);
             }
         }
@@ -355,16 +368,18 @@ impl Interest {
         Ok(assigned)
     }
 
-    async fn check_first_day(&self, mut days: impl Iterator<Item = Day>) -> Result<(), BankError> {
-        let date = self.business_date().await?;
-        match days.find(|day| *day < date) {
-            Some(day) => Err(refused(
-                "day_closed",
-                format!("{day} is before the bank's business date {date}: what was accrued is not changed"),
-            )),
-            None => Ok(()),
-        }
+    async fn open_days(&self) -> Result<OpenDays, Fault> {
+        OpenDays::read(self.records(), &self.calendar, self.bank.now()).await
     }
+}
+
+fn check_first_day(open: &OpenDays, mut days: impl Iterator<Item = Day>) -> Result<(), BankError> {
+    let first = open.first;
+    days.find(|day| *day < first).map_or(Ok(()), |day| {
+        let detail =
+            format!("{day} is closed or being closed, and what it bears stays as it is; begin on {first} or later");
+        Err(refused("day_closed", detail))
+    })
 }
 
 fn unknown_product(id: &str) -> BankError {

@@ -5,10 +5,11 @@
 //! the next one comes to the same postings, which replay. Two who do the same chunk at once write the same.
 
 use super::Interest;
-use super::catalogue::{Assignment, CHUNKS, Catalogue, Plan, all};
+use super::catalogue::{CHUNKS, Catalogue, all};
 use super::correction::Differences;
 use super::movements::{Movement, Movements, gain};
 use super::parts::Parts;
+use super::plans::Plans;
 use super::posting::Due;
 use super::product::{Period, Product};
 use super::state::{Open, Row, State};
@@ -17,14 +18,11 @@ use crate::business_date::{self, ClosedDay};
 use crate::ports::{Expected, RecordChange};
 use crate::records;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use ledger::account::AccountKind;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
 use ledger::time::{Day, Timestamp};
 use serde_json::json;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use store::Fault;
 
 /// What the records of chunks begin with, and those that say up to which day they were brought.
@@ -116,6 +114,10 @@ impl Interest {
         if !is_over {
             return Err(CloseError::NotOver { day, until: end });
         }
+        if !business_date::begin_close(self.records(), before.as_ref(), day).await? {
+            return self.closed_by_another(day).await;
+        }
+        // Read only now: from here on it says the same of this day to whoever closes it.
         let catalogue = self.catalogue().await?;
         let today = Today { day, start, end, catalogue: &catalogue };
         let (done, until) = if catalogue.first_day().is_some_and(|first| first <= day) {
@@ -129,10 +131,11 @@ impl Interest {
         };
         let closed = ClosedDay { day, until };
         let is_noted = business_date::note(self.records(), before.as_ref(), &closed).await?;
-        if is_noted {
-            return Ok(done);
-        }
-        // Somebody else closed it at the same time, and told of it first.
+        if is_noted { Ok(done) } else { self.closed_by_another(day).await }
+    }
+
+    /// Somebody else closed it at the same time, and told of it first.
+    async fn closed_by_another(&self, day: Day) -> Result<Closed, CloseError> {
         match business_date::closed(self.records()).await? {
             Some(known) if day <= known.day => Ok(Closed::new(day)),
             _ => Err(Fault::Unavailable { reason: format!("another node closes days too; close {day} again") }.into()),
@@ -433,40 +436,4 @@ fn end_period(row: &mut Row, last: Day) -> Result<Option<Due>, Fault> {
     let (account, currency, period) = (row.account, row.currency, Period { first, last });
     let due = Due { account, currency, product: (*product).into(), period, corrected_on: None, amount };
     Ok((amount != 0).then_some(due))
-}
-
-/// What accounts bear. Most have what all of their kind have, which is made once.
-struct Plans<'a> {
-    catalogue: &'a Catalogue,
-    assigned: &'a BTreeMap<AccountId, Vec<Assignment>>,
-    usual: Vec<((AccountKind, Currency), Plan<'a>)>,
-    names: Vec<Arc<str>>,
-}
-
-impl<'a> Plans<'a> {
-    fn new(catalogue: &'a Catalogue, assigned: &'a BTreeMap<AccountId, Vec<Assignment>>) -> Plans<'a> {
-        Plans { catalogue, assigned, usual: Vec::new(), names: Vec::new() }
-    }
-
-    /// A product's name, of which rows share one.
-    fn name(&mut self, product: &Product) -> Arc<str> {
-        if let Some(known) = self.names.iter().find(|known| ***known == *product.id) {
-            return known.clone();
-        }
-        let name: Arc<str> = (*product.id).into();
-        self.names.push(name.clone());
-        name
-    }
-
-    fn of(&mut self, row: &Row) -> Cow<'_, Plan<'a>> {
-        if let Some(assigned) = self.assigned.get(&row.account) {
-            return Cow::Owned(self.catalogue.plan(row.kind, row.currency, assigned));
-        }
-        let kind = (row.kind, row.currency);
-        let index = self.usual.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
-            self.usual.push((kind, self.catalogue.plan(row.kind, row.currency, &[])));
-            self.usual.len() - 1
-        });
-        Cow::Borrowed(&self.usual[index].1)
-    }
 }

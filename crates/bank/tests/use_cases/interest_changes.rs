@@ -3,8 +3,49 @@
 
 use crate::interest::{Savings, day, product, states};
 use crate::world::{account, local, now};
+use bank::calendar::Calendar;
+use bank::interest::Interest;
 use bank::interest::parts::Rate;
-use bank::interest::product::{PostingPlan, Product};
+use bank::interest::product::{PostingPlan, Product, Version};
+use bank::ports::{Boxed, Record, RecordChange, Records};
+use bank::records::MemoryRecords;
+use ledger::account::AccountKind;
+use std::sync::{Arc, Mutex};
+use store::Fault;
+use store::faulty::Submitting;
+
+/// Records before whose first change somebody else does something.
+struct Meanwhile {
+    kept: Arc<MemoryRecords>,
+    first: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Records for Meanwhile {
+    fn get<'a>(&'a self, key: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>> {
+        self.kept.get(key)
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        count: usize,
+    ) -> Boxed<'a, Result<Vec<Record>, Fault>> {
+        self.kept.list(prefix, after, count)
+    }
+
+    fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
+        let first = self.first.lock().expect("not poisoned").take();
+        first.into_iter().for_each(|first| first());
+        self.kept.change(changes)
+    }
+}
+
+/// A node that is overtaken between what it reads and its first change.
+fn overtaken(savings: &Savings, meanwhile: impl FnOnce() + Send + 'static) -> Interest {
+    let records = Meanwhile { kept: savings.records.clone(), first: Mutex::new(Some(Box::new(meanwhile))) };
+    Interest::new(Arc::new(savings.world.another_node()), Arc::new(records), Calendar::default())
+}
 
 /// 7.3 % a year for whoever is assigned to it: two hundredths of a per cent a day.
 fn better(savings: &Savings) -> Product {
@@ -112,4 +153,94 @@ fn a_value_date_before_an_account_was_opened_bears_interest_from_its_opening() {
     for id in [1, 2] {
         savings.assert_nothing_lost(id);
     }
+}
+
+/// Thirty accounts, of which some were paid for 16 January and the others not when the close broke off: by `close`.
+fn before_a_close_that_breaks_off() -> Savings {
+    let savings = Savings::new(1, PostingPlan::Daily);
+    (1..=30).for_each(|id| savings.world.open_with(id, 1_000_000));
+    savings.pass_days(1);
+    savings.close();
+    savings.pass_days(1);
+    savings
+}
+
+fn break_off(faulty: &store::faulty::FaultyStore, interest: &Interest) {
+    let script = [vec![Submitting::Works; 10], vec![Submitting::IsRefused]].concat();
+    faulty.script_submissions(script);
+    assert!(now(interest.close_until(None)).is_err(), "it broke off");
+}
+
+fn rate_from(from: &str) -> Version {
+    let mut version = product(PostingPlan::Daily, day(from)).versions.remove(0);
+    version.tiers[0].rate = Rate::from_percent("7.3").expect("a rate");
+    version
+}
+
+/// Each of the thirty was paid once for 16 January, at the rate it had then.
+fn assert_paid_once(savings: &Savings) {
+    savings.close();
+    for id in 1..=30 {
+        let paid = savings.interest_of(id);
+        assert_eq!(paid.len(), 2, "account {id}: {paid:?}");
+        assert_eq!((paid[1].0, &*paid[1].2), (100, "interest daily-money 2027-01-16/2027-01-16"), "account {id}");
+        savings.assert_nothing_lost(id);
+    }
+}
+
+#[test]
+fn nothing_a_day_is_reckoned_by_changes_once_its_close_has_begun() {
+    let savings = before_a_close_that_breaks_off();
+    break_off(&savings.world.faulty[0], &savings.interest);
+    assert_eq!(now(savings.interest.business_date()).expect("read"), day("2027-01-16"));
+    let row = now(savings.world.bank.account(account(1))).expect("read").expect("an account");
+    let interest = &savings.interest;
+    let other = Product { default_for: Some(AccountKind::Savings), ..better(&savings) };
+    let refused = [
+        now(interest.assign(&local(), &row, day("2027-01-16"), None)).map(|_| ()),
+        now(interest.add_version(&local(), "daily-money", rate_from("2027-01-16"))).map(|_| ()),
+        now(interest.create_product(&local(), &other)),
+    ];
+    for refused in refused {
+        assert_eq!(refused.expect_err("refused").code(), "day_closed");
+    }
+    now(interest.add_version(&local(), "daily-money", rate_from("2027-01-17"))).expect("the next day is open");
+    now(interest.assign(&local(), &row, day("2027-01-17"), None)).expect("the next day is open");
+    assert_paid_once(&savings);
+}
+
+#[test]
+fn what_a_close_overtakes_is_refused_and_does_not_change_the_day() {
+    for change in 0..3 {
+        let savings = before_a_close_that_breaks_off();
+        let (faulty, node) = (savings.world.faulty[0].clone(), savings.node());
+        let slow = overtaken(&savings, move || break_off(&faulty, &node));
+        let row = now(savings.world.bank.account(account(1))).expect("read").expect("an account");
+        let changed = match change {
+            0 => now(slow.assign(&local(), &row, day("2027-01-16"), None)).map(|_| ()),
+            1 => now(slow.add_version(&local(), "daily-money", rate_from("2027-01-16"))).map(|_| ()),
+            _ => {
+                now(slow
+                    .create_product(&local(), &Product { default_for: Some(AccountKind::Savings), ..better(&savings) }))
+            }
+        };
+        assert_eq!(changed.expect_err("refused").code(), "day_closed");
+        assert_paid_once(&savings);
+    }
+}
+
+#[test]
+fn of_two_products_made_at_once_for_the_same_accounts_one_is_refused() {
+    let savings = Savings::new(1, PostingPlan::Daily);
+    let by_default = |id: &str| Product {
+        id: id.into(),
+        default_for: Some(AccountKind::Savings),
+        ..product(PostingPlan::Daily, day("2027-01-15"))
+    };
+    let (node, first) = (savings.node(), by_default("first"));
+    let slow = overtaken(&savings, move || now(node.create_product(&local(), &first)).expect("created"));
+    let refused = now(slow.create_product(&local(), &by_default("second")));
+    assert_eq!(refused.expect_err("refused").code(), "id_taken");
+    assert_eq!(now(savings.interest.product("second")).expect("read"), None);
+    now(slow.create_product(&local(), &by_default("first"))).expect("the same again");
 }
