@@ -8,4 +8,5 @@ mod fees;
 mod quotes;
 mod rates;
 mod shards;
+mod statements;
 mod world;

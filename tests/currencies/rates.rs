@@ -1,7 +1,7 @@
 //! Rates come from a call or a file; one that is too old is no rate.
 
 use crate::support::bank::Bank;
-use crate::support::program::run;
+use crate::support::program::{finish, florin, run};
 use crate::world::{quote, set_rate};
 use serde_json::json;
 
@@ -69,4 +69,20 @@ fn what_is_no_rate_is_refused_and_only_admins_set_them() {
     let rates = crate::support::http::Request::post("/api/v1/rates").json(&json!({"rates": [twice]}));
     bank.send_as_it_is(&rates.token(token["token"].as_str().expect("a token"))).expect_problem(403, "forbidden");
     assert_eq!(bank.all("/api/v1/rates").len(), 0);
+}
+
+#[test]
+fn a_bank_that_could_not_exchange_by_its_settings_does_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().to_str().expect("a UTF-8 path");
+    for (name, value, told) in [
+        ("FLORIN_CURRENCIES__QUOTE_S", "0", "currencies.quote_s"),
+        ("FLORIN_CURRENCIES__QUOTE_S", "86401", "currencies.quote_s"),
+        ("FLORIN_CURRENCIES__SPREAD_BPS", "10000", "currencies.spread_bps"),
+        ("FLORIN_CURRENCIES__RATE_AGE_MAX_S", "0", "currencies.rate_age_max_s"),
+    ] {
+        let mut serve = florin();
+        serve.args(["serve", "--data", folder, "--listen", "127.0.0.1:0"]).env(name, value);
+        assert!(finish(&mut serve).expect_code(2).stderr.contains(told), "{name} {value}");
+    }
 }

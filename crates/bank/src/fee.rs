@@ -11,7 +11,7 @@ use ledger::account::{SystemAccount, SystemKind};
 use ledger::amount::Amount;
 use ledger::currency::Currency;
 use ledger::token::Role;
-use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
+use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind, Transferred};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use store::Fault;
 
 const LATEST: &str = "fee/";
 const HISTORY: &str = "fee-history/";
+/// Says who paid, in a transfer's metadata.
+const PAID_BY: &str = "florin.fee.paid_by";
 
 /// Who pays a fee.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,22 @@ pub enum PaidBy {
     Sender,
     /// Whoever is paid, out of the amount.
     Recipient,
+}
+
+impl fmt::Display for PaidBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PaidBy::Sender => "sender",
+            PaidBy::Recipient => "recipient",
+        })
+    }
+}
+
+/// Whether a transfer has a fee that was taken out of its amount.
+pub(crate) fn is_paid_by_recipient(transferred: &Transferred) -> bool {
+    let metadata = transferred.note.as_deref().map_or(&[][..], |note| &note.metadata);
+    let recipient = PaidBy::Recipient.to_string();
+    metadata.iter().any(|(key, value)| &**key == PAID_BY && **value == *recipient)
 }
 
 /// What is charged from an amount on. Amounts are in minor units.
@@ -169,6 +187,7 @@ impl Fees {
             [
                 ("florin.fee.amount", text),
                 ("florin.fee.name", name.to_owned()),
+                (PAID_BY, schedule.paid_by.to_string()),
                 ("florin.fee.version", schedule.version.to_string()),
             ],
         );

@@ -11,9 +11,10 @@ pub mod kept;
 pub mod months;
 
 use crate::Bank;
+use crate::fee;
 use crate::month::Month;
 use crate::profile::PlainProfile;
-use ledger::account::Account;
+use ledger::account::{Account, SystemAccount, SystemKind};
 use ledger::currency::Currency;
 use ledger::customer::ProfileField;
 use ledger::ids::{AccountId, SYSTEM_ID_START, TransferId};
@@ -86,6 +87,14 @@ impl Category {
             _ => None,
         }
     }
+}
+
+/// Whether a posting is the fee of its transfer: what went to the bank's income beside the amount, or came back from there. What
+/// the recipient pays is a part of the amount instead.
+fn is_fee(row: &PostingRow, original: &Transferred) -> bool {
+    let paired = row.transfer.transferred().and_then(|transferred| transferred.postings.get(row.index ^ 1));
+    let other = paired.and_then(|paired| SystemAccount::from_id(paired.account));
+    other.is_some_and(|other| other.kind == SystemKind::Income) && !fee::is_paid_by_recipient(original)
 }
 
 /// Sums over the lines, in minor units; interest and fees are in one of the first two as well.
@@ -205,14 +214,17 @@ impl Bank {
     /// What reverses interest or a fee is that as well: it gives back what was charged.
     async fn categorise_reversals(&self, rows: &[PostingRow], lines: &mut [Line]) -> Result<(), Fault> {
         for line in lines.iter_mut().filter(|line| line.kind == TransferKind::Reversal) {
-            let is_of_line = |transferred: &&Transferred| transferred.id == line.transfer;
-            let mut reversals = rows.iter().filter_map(|row| row.parts().map(|(_, transferred, _)| transferred));
-            let Some(reversed) = reversals.find(is_of_line).and_then(|transferred| transferred.reverses) else {
+            let is_of_line =
+                |row: &&PostingRow| row.parts().is_some_and(|(posting, ..)| posting.version == line.version);
+            let Some(row) = rows.iter().find(is_of_line) else { continue };
+            let reversed = row.transfer.transferred().and_then(|transferred| transferred.reverses);
+            let Some(reversed) = reversed else { continue };
+            let original = self.transfer(reversed.transfer).await?;
+            let Some(original) = original.as_ref().and_then(|details| details.view.transfer.transferred()) else {
                 continue;
             };
-            let original = self.transfer(reversed.transfer).await?;
-            let original = original.as_ref().and_then(|details| details.view.transfer.transferred());
-            line.category = line.category.or(original.and_then(Category::of));
+            let fee = is_fee(row, original).then_some(Category::Fee);
+            line.category = line.category.or(Category::of(original)).or(fee);
         }
         Ok(())
     }
@@ -297,11 +309,13 @@ fn signed(posting: &Posting) -> i128 {
 
 fn line(account: AccountId, month: Month, row: &PostingRow) -> Option<Line> {
     let (posting, transferred, entry) = row.parts()?;
+    // What a reversal gives back is as the original was.
+    let fee = transferred.kind != TransferKind::Reversal && is_fee(row, transferred);
     Some(Line {
         version: posting.version,
         transfer: transferred.id,
         kind: transferred.kind,
-        category: Category::of(transferred),
+        category: Category::of(transferred).or(fee.then_some(Category::Fee)),
         booked_at: entry.header.time,
         effective_at: transferred.effective_at,
         amount: signed(posting),

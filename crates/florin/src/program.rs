@@ -122,6 +122,7 @@ impl Program {
         shards: Option<NonZeroU16>,
         bus: Option<&Arc<dyn Bus>>,
     ) -> Result<OpenBank, Failure> {
+        self.config.currencies.check()?;
         let env = Arc::new(Machine::new());
         let engine = Engine::open(&self.config, shards.or(self.config.serve.shards), &env)?;
         for note in engine.notes() {

@@ -117,6 +117,7 @@ impl Exchanges {
         let now = self.bank.now();
         check_count(rates)?;
         rates.iter().try_for_each(|rate| check(rate, now))?;
+        let mut set_at = now;
         loop {
             let (mut changes, mut known) = (Vec::new(), Vec::new());
             for rate in rates {
@@ -132,7 +133,7 @@ impl Exchanges {
                     as_of: rate.as_of.unwrap_or(now).microseconds(),
                     source: source.to_owned(),
                     set_by: caller.principal.to_string(),
-                    set_at: now.microseconds(),
+                    set_at: set_at.microseconds(),
                 };
                 if let Some(old) = old.filter(|old| is_as_good(old, &new)) {
                     known.push(old);
@@ -141,12 +142,14 @@ impl Exchanges {
                 let expected = stored.map_or(Expected::Absent, Expected::Exactly);
                 let history = history_key(rate.base, rate.quote, new.set_at);
                 changes.push(RecordChange::put(key, &new)?.expecting(expected));
-                changes.push(RecordChange::put(history, &new)?);
+                changes.push(RecordChange::put(history, &new)?.expecting(Expected::Absent));
                 known.push(new);
             }
             if changes.is_empty() || self.records.change(changes).await? {
                 return Ok(known);
             }
+            // Somebody else set one of them meanwhile, perhaps at the very same moment: both stay in the history.
+            set_at = set_at.saturating_add(1);
         }
     }
 
@@ -211,10 +214,9 @@ impl Exchanges {
         let pivot = self.settings.pivot.filter(|pivot| *pivot != sell && *pivot != buy).ok_or_else(unknown)?;
         let (first, second) = (self.known(sell, pivot).await?, self.known(pivot, buy).await?);
         let (first, second) = first.zip(second).ok_or_else(unknown)?;
-        let spread_bps = match (first.spread_bps, second.spread_bps) {
-            (None, None) => None,
-            (first, second) => Some(first.max(second).unwrap_or(0)),
-        };
+        // The usual spread is that of a rate without one, here too.
+        let usual = |spread: Option<u16>| spread.unwrap_or(self.settings.spread_bps);
+        let spread_bps = Some(usual(first.spread_bps).max(usual(second.spread_bps)));
         let source =
             if first.source == second.source { first.source } else { format!("{}, {}", first.source, second.source) };
         Ok(Known {

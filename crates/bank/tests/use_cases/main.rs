@@ -1,6 +1,7 @@
 //! What the bank promises to those who use it, claim by claim, over stores in memory.
 
 mod events;
+mod exchanges;
 mod histories;
 mod interest;
 mod interest_changes;

@@ -1,7 +1,9 @@
 //! Statements: what they tell of, and that they fit each other.
 
-use crate::world::{World, account, local, now, terms};
+use crate::world::{World, account, local, now, terms, transfer};
+use bank::fee::{Fees, PaidBy, Schedule, Tier};
 use bank::month::Month;
+use bank::records::MemoryRecords;
 use bank::statement::{Statement, StatementQuery, Told};
 use bank::transfer::Terms;
 use ledger::command::{Command, Reverse};
@@ -9,6 +11,7 @@ use ledger::ids::{ShardId, slot};
 use ledger::time::{Day, Timestamp};
 use ledger::transfer::{Note, TransferKind};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const DAY_US: u64 = 86_400_000_000;
 
@@ -172,4 +175,45 @@ fn interest_and_fees_are_summed_up_by_what_the_client_calls_them_less_what_was_g
     let january = statement(&world, 7, "2027-01", None);
     assert_eq!((january.totals.interest, january.totals.fees), (26, 10));
     assert_eq!((january.totals.credits, january.totals.debits), (1537, 21));
+}
+
+/// 2 EUR for a transfer, paid by whom it says.
+fn wire(paid_by: PaidBy) -> Schedule {
+    let tier = Tier { from: 0, flat: 200, percent: None };
+    Schedule {
+        name: paid_by.to_string(),
+        currency: "EUR".into(),
+        version: 1,
+        tiers: vec![tier],
+        minimum: 0,
+        maximum: None,
+        paid_by,
+        set_by: String::new(),
+        set_at: 0,
+    }
+}
+
+#[test]
+fn what_a_transfer_costs_beside_its_amount_is_a_fee_of_the_statement_less_what_was_given_back() {
+    let world = World::new(1);
+    world.open_with(7, 10_000);
+    world.open(8);
+    let fees = Fees::new(Arc::new(world.another_node()), Arc::new(MemoryRecords::default()));
+    let pay = |paid_by: PaidBy| {
+        now(fees.set(&local(), &wire(paid_by))).expect("set");
+        let charged = now(fees.charge(transfer(7, 8, 1000), &paid_by.to_string())).expect("charged");
+        let answer = world.submit(None, Command::Transfer(charged)).expect("done");
+        store::transfers_of(answer.outcome().expect("an outcome"))[0].id
+    };
+    pay(PaidBy::Sender);
+    let given_back = pay(PaidBy::Sender);
+    // The recipient pays it out of the amount: it costs the sender nothing.
+    let of_recipient = pay(PaidBy::Recipient);
+    for transfer in [given_back, of_recipient] {
+        world.submit(None, Command::Reverse(Reverse { transfer, forced: false, note: None })).expect("given back");
+    }
+    world.pass(30 * DAY_US);
+    let january = statement(&world, 7, "2027-01", None);
+    assert_eq!((january.totals.fees, january.closing), (200, 10_000 - 1000 - 200));
+    assert_eq!(statement(&world, 8, "2027-01", None).totals.fees, 0);
 }

@@ -1,8 +1,13 @@
 //! The section `currencies` of the configuration.
 
+use crate::failure::Failure;
 use bank::exchange::ExchangeSettings;
+use bank::exchange::rate::BASIS_POINTS;
 use ledger::currency::Currency;
 use serde::Deserialize;
+
+/// Longest time that a quote may be good: a day. What it promises stands however the market moves.
+const QUOTE_S_MAX: u64 = 86_400;
 
 /// What rates and quotes are bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,6 +32,24 @@ impl Default for Currencies {
 }
 
 impl Currencies {
+    /// # Errors
+    /// Wrong usage for a time or a spread by which there could be no exchange.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if !(1..=QUOTE_S_MAX).contains(&self.quote_s) {
+            let what = format!("currencies.quote_s is {}", self.quote_s);
+            return Err(Failure::usage(what, format!("a quote is good for 1 to {QUOTE_S_MAX} seconds")));
+        }
+        if BASIS_POINTS <= self.spread_bps {
+            let what = format!("currencies.spread_bps is {}", self.spread_bps);
+            return Err(Failure::usage(what, format!("a spread has less than {BASIS_POINTS} basis points")));
+        }
+        if self.rate_age_max_s == 0 {
+            let next = "say for how many seconds a rate is good, such as 86400";
+            return Err(Failure::usage("currencies.rate_age_max_s is 0, so that every rate is too old", next));
+        }
+        Ok(())
+    }
+
     /// What the bank needs to know of it.
     pub(crate) fn settings(&self) -> ExchangeSettings {
         let Currencies { rate_age_max_s, quote_s, spread_bps, pivot } = *self;
