@@ -4,10 +4,10 @@
 //! before its end: its record says how far each shard's journal went. That does not depend on when it was closed, or by
 //! whom.
 
-use crate::Bank;
 use crate::calendar::Calendar;
 use crate::ports::{Expected, RecordChange, Records};
 use crate::records;
+use crate::{Bank, Caller};
 use ledger::command::Command;
 use ledger::event::Key;
 use ledger::ids::{HoldId, Sequence};
@@ -170,7 +170,7 @@ impl Bank {
         let key = Some(Key { digest: u128::from_le_bytes(bytes), fingerprint: 0 });
         let hold = HoldId::new(1).ok_or_else(|| Fault::Corrupt { detail: "1 is no id".into() })?;
         let requests = vec![Request { key, command: Command::VoidHold(hold) }];
-        let context = Bank::clock_caller().context();
+        let context = Caller::bank().context();
         store.submit(Submission { context, requests, dry_run: false }).await.map(|_| ())
     }
 }

@@ -23,6 +23,8 @@ pub enum Namespace<'a> {
     AttemptEnd(u32),
     /// The dead letter of an event from a source that made the rule book fail.
     Poison(&'a str),
+    /// What the bank does by its own clock.
+    Bank,
 }
 
 /// What a key belongs to beside its namespace.
@@ -70,6 +72,7 @@ impl Digests {
             Namespace::Attempt(attempt) => buffer.tagged_number(2, u64::from(attempt)),
             Namespace::AttemptEnd(attempt) => buffer.tagged_number(3, u64::from(attempt)),
             Namespace::Poison(source) => buffer.tagged_text(4, source.as_bytes()),
+            Namespace::Bank => buffer.push(&[5]),
         }
         KeyDigests { key: buffer.hash(&self.key) }
     }

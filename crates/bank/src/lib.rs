@@ -72,10 +72,29 @@ pub struct Caller {
     pub correlation: Box<str>,
 }
 
+/// The principal of what the bank does by its own clock.
+const BANK: &str = "florin";
+/// The principal of whoever has the machine or the data folder.
+const LOCAL: &str = "local";
+/// The principal of whoever reads a file by its signed link.
+pub const LINK: &str = "link";
+/// Principals that are no token's name.
+pub(crate) const RESERVED_PRINCIPALS: [&str; 3] = [BANK, LOCAL, LINK];
+
 impl Caller {
     /// Whoever has the machine or the data folder: the principal `local`, who may do everything.
     pub fn local(channel: Channel) -> Caller {
-        Caller { principal: "local".into(), role: Role::Admin, channel, correlation: "".into() }
+        Caller { principal: LOCAL.into(), role: Role::Admin, channel, correlation: "".into() }
+    }
+
+    /// The bank itself, at its own clock. Its idempotency keys are in a namespace of their own.
+    pub(crate) fn bank() -> Caller {
+        Caller { principal: BANK.into(), role: Role::Admin, channel: Channel::Timer, correlation: "".into() }
+    }
+
+    /// Whether it is the bank itself: no token comes in at the clock.
+    fn is_bank(&self) -> bool {
+        self.channel == Channel::Timer && *self.principal == *BANK
     }
 
     fn context(&self) -> Arc<Context> {

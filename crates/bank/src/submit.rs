@@ -266,7 +266,8 @@ impl Bank {
     }
 
     fn keys_of(&self, caller: &Caller) -> KeyDigests {
-        self.digests.keys_in(Namespace::Principal(&caller.principal))
+        let namespace = if caller.is_bank() { Namespace::Bank } else { Namespace::Principal(&caller.principal) };
+        self.digests.keys_in(namespace)
     }
 
     /// Where a command is decided and to what its key belongs.

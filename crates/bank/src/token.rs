@@ -6,7 +6,7 @@
 use crate::error::BankError;
 use crate::ports::Env;
 use crate::submit::{ClientKey, allow};
-use crate::{Bank, Caller};
+use crate::{Bank, Caller, RESERVED_PRINCIPALS};
 use ledger::command::{Command, CreateToken};
 use ledger::event::Channel;
 use ledger::ids::{ShardId, TokenId};
@@ -168,6 +168,11 @@ impl Bank {
         let is_visible = !new.name.trim().is_empty() && !new.name.chars().any(char::is_control);
         if !is_visible || NAME_CHARACTERS_MAX < new.name.chars().count() {
             let detail = "`name` must be 1 to 200 visible characters".to_string();
+            return Err(BankError::Malformed { code: "malformed", detail });
+        }
+        let is_reserved = |reserved: &&&str| new.name.trim().eq_ignore_ascii_case(reserved);
+        if let Some(reserved) = RESERVED_PRINCIPALS.iter().find(is_reserved) {
+            let detail = format!("`name` {reserved} is the bank's own; choose another");
             return Err(BankError::Malformed { code: "malformed", detail });
         }
         let create = CreateToken {

@@ -62,6 +62,12 @@ impl Job for CloseDay {
                 [day] => day.clone(),
                 [first, .., last] => format!("{first} to {last}"),
             };
+            if 0 < refused {
+                tracing::error!(
+                    "{refused} postings of interest were refused when {days} was closed; the records interest/refused/ \
+                     say which and why, and what was not posted is in the carry of those accounts"
+                );
+            }
             let detail = format!("{days} closed: {posted} postings, {corrections} corrections, {refused} refused");
             Ok(Done { did_something: true, detail })
         })

@@ -33,7 +33,7 @@ pub(crate) async fn authorise(app: &App, request: &mut Request) -> Result<(), Pr
     let correlation = correlation(request.headers());
     if path.starts_with(crate::v1::statements::FILES) && reads(request.method()) {
         // The link itself is the right to read the file; its handler looks at it.
-        let (principal, correlation) = ("link".into(), correlation.into());
+        let (principal, correlation) = (bank::LINK.into(), correlation.into());
         let caller = Caller { principal, role: Role::Auditor, channel: Channel::Http, correlation };
         request.extensions_mut().insert(Arc::new(caller));
         return Ok(());

@@ -4,12 +4,12 @@ use super::Interest;
 use super::day_count::DayCount;
 use super::parts::Rate;
 use super::product::{Period, PostingPlan, Product, Tier, Tiering, Version};
+use crate::Caller;
 use crate::business_date::{self, OpenDays};
 use crate::error::{BankError, refused};
 use crate::ports::{Expected, RecordChange, Records};
 use crate::records;
 use crate::submit::allow;
-use crate::{Bank, Caller};
 use ledger::account::{Account, AccountKind};
 use ledger::amount::{Amount, Decimal};
 use ledger::currency::Currency;
@@ -408,18 +408,6 @@ pub(crate) async fn all(records: &dyn Records, prefix: &str) -> Result<Vec<(Stri
         found.extend(page);
         if is_last {
             return Ok(found);
-        }
-    }
-}
-
-impl Bank {
-    /// Who works at the bank's own clock.
-    pub(crate) fn clock_caller() -> Caller {
-        Caller {
-            principal: "florin".into(),
-            role: Role::Admin,
-            channel: ledger::event::Channel::Timer,
-            correlation: "".into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::correction::Differences;
 use super::movements::{Movement, Movements, gain};
 use super::parts::Parts;
 use super::plans::Plans;
-use super::posting::Due;
+use super::posting::{Due, Fate};
 use super::product::{Period, Product};
 use super::state::{Open, Row, State};
 use super::too_much;
@@ -294,21 +294,28 @@ impl Interest {
             return Ok(Vec::new());
         }
         let (places, due): (Vec<usize>, Vec<Due>) = due.into_iter().unzip();
-        let refused = self.post(&due, effective_at).await?;
+        let fates = self.post(&due, effective_at).await?;
         let mut changes = Vec::new();
-        for ((place, due), refused) in places.into_iter().zip(&due).zip(refused) {
+        for ((place, due), fate) in places.into_iter().zip(&due).zip(fates) {
             let Some(row) = rows.get_mut(place) else { continue };
-            let Some(code) = refused else {
-                row.balance += due.amount;
-                *done.sums.entry(due.currency).or_insert(0) += due.amount;
-                *(if due.corrected_on.is_some() { &mut done.corrections } else { &mut done.posted }) += 1;
-                continue;
+            let (code, posted) = match fate {
+                Fate::Posted => {
+                    row.balance += due.amount;
+                    *done.sums.entry(due.currency).or_insert(0) += due.amount;
+                    *(if due.corrected_on.is_some() { &mut done.corrections } else { &mut done.posted }) += 1;
+                    continue;
+                }
+                Fate::Refused(code) => (code, 0),
+                Fate::Another(posted) => ("idempotency_key_reused", posted),
             };
             done.refused += 1;
-            let back = Parts::of_minor_units(due.amount).and_then(|amount| row.carry.checked_add(amount));
+            // What was not posted is not lost, and what was posted instead counts.
+            row.balance += posted;
+            let back = Parts::of_minor_units(due.amount - posted).and_then(|amount| row.carry.checked_add(amount));
             row.carry = back.ok_or_else(|| too_much(row.account))?;
             let key = format!("interest/refused/{}/{}", today.day, due.what());
             let told = json!({"amount": due.amount.to_string(), "currency": due.currency.code(), "code": code,
+                "posted": posted.to_string(),
                 "product": due.product, "from": due.period.first.to_string(), "until": due.period.last.to_string()});
             changes.push(RecordChange::put(key, &told)?);
         }

@@ -3,8 +3,9 @@
 
 use super::Interest;
 use super::product::Period;
-use crate::Bank;
+use crate::error::BankError;
 use crate::submit::ClientKey;
+use crate::{Bank, Caller};
 use ledger::account::{SystemAccount, SystemKind};
 use ledger::amount::Amount;
 use ledger::command::Command;
@@ -13,7 +14,7 @@ use ledger::event::{Channel, Outcome};
 use ledger::ids::AccountId;
 use ledger::time::{Day, Timestamp};
 use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind, Transferred};
-use store::{Answer, EntryRef, Fault};
+use store::{Answer, EntryRef, Fault, transfers_of};
 
 const REGULAR: &str = "interest";
 const CORRECTION: &str = "interest correction";
@@ -33,6 +34,17 @@ pub(crate) struct Due {
     pub(crate) corrected_on: Option<Day>,
     /// How much, in minor units; less than zero is taken back.
     pub(crate) amount: i128,
+}
+
+/// What became of a posting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is posted.
+    Posted,
+    /// It was refused, with this code.
+    Refused(&'static str),
+    /// Something else was posted for the same before: so much, in minor units.
+    Another(i128),
 }
 
 /// What a posting of interest says it is for.
@@ -99,9 +111,8 @@ pub(crate) fn paid(entry: &EntryRef, transferred: &Transferred) -> Option<Paid> 
 }
 
 impl Interest {
-    /// Posts what is due, with this value date; for each, `None` if it was posted and the code of its refusal if it was
-    /// not. What was posted or refused before is not asked again.
-    pub(super) async fn post(&self, due: &[Due], effective_at: Timestamp) -> Result<Vec<Option<&'static str>>, Fault> {
+    /// Posts what is due, with this value date; what became of each. What was posted or refused before is not asked again.
+    pub(super) async fn post(&self, due: &[Due], effective_at: Timestamp) -> Result<Vec<Fate>, Fault> {
         let keys: Vec<(String, u128)> = due
             .iter()
             .map(|due| {
@@ -114,22 +125,38 @@ impl Interest {
             let transfer = due.transfer(&self.bank, effective_at).ok_or_else(|| super::too_much(due.account))?;
             items.push((Some(ClientKey { text, fingerprint: *fingerprint }), Command::Transfer(transfer)));
         }
-        let answers = self.bank.submit_batch(&Bank::clock_caller(), items, false).await;
-        let mut refused = Vec::with_capacity(due.len());
-        for (answer, due) in answers.into_iter().zip(due) {
-            let answer = answer.map_err(|error| match error {
-                crate::error::BankError::Fault(fault) => fault,
-                other => Fault::Unavailable { reason: other.to_string() },
-            })?;
-            refused.push(match (&answer, answer.outcome()) {
-                (Answer::KeyReused, _) => {
-                    let detail = format!("{} was posted before, with another amount than {}", due.key(), due.amount);
-                    return Err(Fault::Corrupt { detail });
-                }
-                (_, Some(Outcome::Rejection { rejection, .. })) => Some(rejection.code()),
-                _ => None,
+        let answers = self.bank.submit_batch(&Caller::bank(), items, false).await;
+        let mut fates = Vec::with_capacity(due.len());
+        for ((answer, due), (text, _)) in answers.into_iter().zip(due).zip(&keys) {
+            let answer = answer.map_err(fault)?;
+            fates.push(match (&answer, answer.outcome()) {
+                (Answer::KeyReused, _) => Fate::Another(self.posted_before(due, text, effective_at).await?),
+                (_, Some(Outcome::Rejection { rejection, .. })) => Fate::Refused(rejection.code()),
+                _ => Fate::Posted,
             });
         }
-        Ok(refused)
+        Ok(fates)
+    }
+
+    /// What was posted as interest on the account under the key of what is due.
+    async fn posted_before(&self, due: &Due, text: &str, effective_at: Timestamp) -> Result<i128, Fault> {
+        let transfer = due.transfer(&self.bank, effective_at).ok_or_else(|| super::too_much(due.account))?;
+        let key = Some(ClientKey { text, fingerprint: 0 });
+        let key = self.bank.key_digest(&Caller::bank(), key, &Command::Transfer(transfer)).await.map_err(fault)?;
+        let digest = key.map_or(0, |key| key.digest);
+        for store in self.bank.shards() {
+            let Some(entry) = store.entry_of_key(digest).await? else { continue };
+            let own = transfers_of(&entry.outcome).iter().filter(|transferred| is_own(&entry, transferred));
+            let postings = own.flat_map(|transferred| transferred.postings.iter());
+            return Ok(postings.filter(|posting| posting.account == due.account).map(|posting| posting.signed()).sum());
+        }
+        Ok(0)
+    }
+}
+
+fn fault(error: BankError) -> Fault {
+    match error {
+        BankError::Fault(fault) => fault,
+        other => Fault::Unavailable { reason: other.to_string() },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::kept::{due_key, replaced, told};
 use super::{Next, Occurrence, Order, Outcome, Payee, StandingOrders, Status};
-use crate::Bank;
+use crate::Caller;
 use crate::error::BankError;
 use crate::submit::ClientKey;
 use crate::transfer;
@@ -130,7 +130,7 @@ impl StandingOrders {
         let said = format!("{} {} {:?}", terms.amount.minor_units(), terms.currency, terms.to);
         let fingerprint = self.bank.fingerprint("standing-order", &[terms.from.number()], said.as_bytes());
         let key = ClientKey { text: &text, fingerprint };
-        let answer = self.bank.submit(&Bank::clock_caller(), Some(key), command, false).await;
+        let answer = self.bank.submit(&Caller::bank(), Some(key), command, false).await;
         let answer = answer.map_err(|error| match error {
             BankError::Fault(fault) => fault,
             other => Fault::Unavailable { reason: other.to_string() },

@@ -2,14 +2,20 @@
 //! paid twice, however often what is kept beside the journal is made again.
 
 use crate::interest::{Savings, day, product, states};
-use crate::world::{account, local, now};
+use crate::world::{account, amount, euro, local, now, transfer};
+use bank::Caller;
 use bank::calendar::Calendar;
 use bank::interest::Interest;
-use bank::interest::parts::Rate;
+use bank::interest::parts::{MINOR_UNIT, Rate};
 use bank::interest::product::{PostingPlan, Product, Version};
 use bank::ports::{Boxed, Record, RecordChange, Records};
 use bank::records::MemoryRecords;
-use ledger::account::AccountKind;
+use ledger::account::{AccountKind, SystemAccount, SystemKind};
+use ledger::command::Command;
+use ledger::event::Channel;
+use ledger::ids::ShardId;
+use ledger::token::Role;
+use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind};
 use std::sync::{Arc, Mutex};
 use store::Fault;
 use store::faulty::Submitting;
@@ -243,4 +249,56 @@ fn of_two_products_made_at_once_for_the_same_accounts_one_is_refused() {
     assert_eq!(refused.expect_err("refused").code(), "id_taken");
     assert_eq!(now(savings.interest.product("second")).expect("read"), None);
     now(slow.create_product(&local(), &by_default("first"))).expect("the same again");
+}
+
+const KEY: &str = "interest/1/daily-money/2027-01-15/2027-01-31";
+
+fn called_florin(channel: Channel) -> Caller {
+    Caller { principal: "florin".into(), role: Role::Admin, channel, correlation: "".into() }
+}
+
+#[test]
+fn a_key_that_somebody_called_like_the_bank_used_is_not_the_banks() {
+    let savings = Savings::new(1, PostingPlan::Monthly);
+    (1..=2).for_each(|id| savings.world.open_with(id, 1_000_000));
+    savings.pass_days(17);
+    for channel in [Channel::Http, Channel::Kafka] {
+        let sent = Command::Transfer(transfer(1, 2, 5));
+        savings.world.submit_as(&called_florin(channel), Some((KEY, 7)), sent).expect("an answer");
+    }
+    assert_eq!(savings.close(), (2, 0, 0));
+}
+
+#[test]
+fn what_was_posted_before_for_the_same_days_with_another_amount_counts_and_stops_nobody() {
+    let savings = Savings::new(1, PostingPlan::Monthly);
+    (1..=2).for_each(|id| savings.world.open_with(id, 1_000_000));
+    savings.pass_days(17);
+    let expense = SystemAccount::standard(ShardId::default(), SystemKind::Expense, euro()).id();
+    let leg = Leg { from: expense, to: account(1), amount: LegAmount::Exactly(amount(5)) };
+    let reference = Some("interest daily-money 2027-01-15/2027-01-31".into());
+    let paid = Transfer {
+        kind: TransferKind::Interest,
+        currency: euro(),
+        legs: Legs::One([leg]),
+        forced: false,
+        effective_at: Some("2027-02-01T00:00:00Z".parse().expect("a time")),
+        note: Some(Box::new(Note { reference, metadata: Box::default() })),
+    };
+    let clock = called_florin(Channel::Timer);
+    savings.world.submit_as(&clock, Some((KEY, 7)), Command::Transfer(paid)).expect("an answer");
+    assert_eq!(savings.close(), (1, 0, 1), "the other one is paid, and this one is told");
+    let told = now(savings.records.list("interest/refused/", None, 10)).expect("read");
+    assert!(String::from_utf8_lossy(&told[0].1).contains("idempotency_key_reused"), "{told:?}");
+    savings.pass_days(28);
+    assert_eq!(savings.close(), (2, 0, 0));
+    // 17 days of 100.00 less the 5 that were paid, and 28 days of 100.0005.
+    let amounts: Vec<i128> = savings.interest_of(1).iter().map(|row| row.0).collect();
+    assert_eq!(amounts, [5, 1_695 + 2_800]);
+    savings.pass_days(1);
+    savings.close();
+    let account = now(savings.world.bank.account(account(1))).expect("read").expect("an account");
+    let course = now(savings.interest.explain(&account, day("2027-01-15"), day("2027-02-28"))).expect("explained");
+    assert!((0..MINOR_UNIT).contains(&course.last().expect("a day").carry.0), "nothing is lost and nothing made");
+    savings.world.assert_sums_are_zero();
 }

@@ -105,6 +105,8 @@ fn digests_of_keys_never_run_into_each_other() {
         digests.key(Namespace::Attempt(1), scope, b"c"),
         digests.key(Namespace::Attempt(2), scope, b"c"),
         digests.key(Namespace::AttemptEnd(1), scope, b"c"),
+        digests.key(Namespace::Bank, scope, b"c"),
+        digests.key(Namespace::Principal("florin"), scope, b"c"),
         Digests::new(&[2; 32]).key(Namespace::Principal("ab"), scope, b"c"),
         digests.key(Namespace::Principal(&"x".repeat(600)), scope, b"c"),
         digests.key(Namespace::Principal(&"x".repeat(601)), scope, b"c"),

@@ -117,3 +117,13 @@ fn names_of_tokens_are_visible() {
         assert!(matches!(error, Some(BankError::Malformed { .. })), "{name}");
     }
 }
+
+#[test]
+fn no_token_is_called_what_the_bank_calls_itself() {
+    let world = World::new(1);
+    for name in ["florin", "local", "link", " Florin "] {
+        let error = now(world.bank.create_token(&local(), None, &new(name, Role::Admin))).err();
+        assert!(matches!(error, Some(BankError::Malformed { .. })), "{name}");
+    }
+    create(&world, &new("florin-app", Role::Teller));
+}
