@@ -6,13 +6,13 @@ use bank::profile::PlainProfile;
 use bank::submit::ClientKey;
 use bank::transfer::Terms;
 use bank::{Bank, Caller};
-use ledger::account::{AccountKind, FreezeKind};
+use ledger::account::{AccountKind, FreezeKind, SystemAccount, SystemKind};
 use ledger::amount::Amount;
-use ledger::command::{CaptureHold, ChangeTerms, Command, Freeze, OpenAccount, PlaceHold, Reverse};
+use ledger::command::{CaptureHold, ChangeTerms, Command, Exchange, Freeze, OpenAccount, PlaceHold, Reverse};
 use ledger::currency::Currency;
 use ledger::customer::ProfileField;
 use ledger::event::Channel;
-use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, TransferId};
+use ledger::ids::{AccountId, CustomerId, DeadLetterId, HoldId, QuoteId, TransferId};
 use ledger::time::{Day, Timestamp};
 use ledger::token::Role;
 use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind};
@@ -31,6 +31,27 @@ pub struct Movement {
     pub legs: Vec<(AccountId, AccountId, u64)>,
     /// Whether the check of funds is skipped.
     pub forced: bool,
+}
+
+/// Money that goes from one currency into another, at amounts that a quote fixed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swap {
+    /// Where what is sold comes from.
+    pub from: AccountId,
+    /// Where what is bought goes to.
+    pub to: AccountId,
+    /// The currency that is sold, and the one that is bought.
+    pub currencies: (Currency, Currency),
+    /// How much is sold.
+    pub sold: u64,
+    /// How much is bought.
+    pub bought: u64,
+    /// How much of what is bought the bank keeps.
+    pub result: u64,
+    /// Until when the quote is good.
+    pub expires_at: Timestamp,
+    /// The hold whose money is sold.
+    pub hold: Option<HoldId>,
 }
 
 /// What a client asks.
@@ -57,6 +78,8 @@ pub enum Ask {
     Event(Movement),
     /// Try once more what became of such an event's dead letter.
     Redrive(DeadLetterId),
+    /// Exchange money.
+    Exchange(Swap),
     /// Reserve money for so many microseconds.
     Hold {
         /// Where.
@@ -226,6 +249,7 @@ impl Request {
                 is_final: *is_final,
                 note: note(self.id, 0),
             })),
+            Ask::Exchange(swap) => Command::Exchange(Box::new(self.exchange(bank, swap))),
             Ask::Void(hold) => Command::VoidHold(*hold),
             Ask::Reverse { transfer, forced } => {
                 Command::Reverse(Reverse { transfer: *transfer, forced: *forced, note: note(self.id, 0) })
@@ -245,6 +269,30 @@ impl Request {
                 monthly_debit: None,
             })),
         })
+    }
+
+    /// As the bank makes one of a quote.
+    fn exchange(&self, bank: &Bank, swap: &Swap) -> Exchange {
+        let (sell, buy) = swap.currencies;
+        let own =
+            |customer, kind, currency| SystemAccount::standard(bank.shard_of_account(customer), kind, currency).id();
+        let position = own(swap.to, SystemKind::FxPosition, buy);
+        let leg = |from, to, moved| Leg { from, to, amount: LegAmount::Exactly(amount(moved)) };
+        let mut legs = vec![
+            leg(swap.from, own(swap.from, SystemKind::FxPosition, sell), swap.sold),
+            leg(position, swap.to, swap.bought),
+        ];
+        if swap.result != 0 {
+            legs.push(leg(position, own(swap.to, SystemKind::FxResult, buy), swap.result));
+        }
+        let kind = if swap.hold.is_some() { TransferKind::Capture } else { TransferKind::Exchange };
+        let (legs, note) = (Legs::Many(legs.into()), note(self.id, 0));
+        Exchange {
+            transfer: Transfer { kind, currency: sell, legs, forced: false, effective_at: None, note },
+            quote: QuoteId::new(self.id).unwrap_or_else(|| unreachable!("requests are few")),
+            expires_at: swap.expires_at,
+            captures: swap.hold.map(|hold| (hold, true)),
+        }
     }
 
     fn transfer(&self, bank: &Bank, movement: &Movement, place: usize) -> Result<Transfer, BankError> {

@@ -12,7 +12,8 @@ use crate::ask::{Request, RequestId};
 use crate::books::Books;
 use crate::heard::{Heard, Progress};
 use crate::scheduler::lock;
-use ledger::account::Account;
+use ledger::account::{Account, SystemAccount};
+use ledger::currency::Currency;
 use ledger::ids::{AccountId, TransferId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -189,6 +190,18 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// The sums of amounts on accounts, by currency; those that are not zero.
+    fn sums(&self, amounts: impl IntoIterator<Item = (AccountId, i128)>) -> BTreeMap<Option<Currency>, i128> {
+        let mut sums = BTreeMap::new();
+        for (id, amount) in amounts {
+            let customers = || self.books.accounts.get(&id).map(|statement| statement.account.currency);
+            let currency = SystemAccount::from_id(id).map(|system| system.currency).or_else(customers);
+            *sums.entry(currency).or_default() += amount;
+        }
+        sums.retain(|_, sum| *sum != 0);
+        sums
+    }
+
     /// When a transfer between shards was first seen to have ended; never, if nobody saw it.
     fn ended_at(&self, transfer: TransferId) -> u64 {
         self.ended.get(&transfer).map_or(u64::MAX, |(at, _)| *at)

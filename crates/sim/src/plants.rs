@@ -39,6 +39,8 @@ pub enum Plant {
     PartOfBatch,
     /// A transfer of several legs loses the last.
     LegLost,
+    /// An exchange loses what the bank keeps of it.
+    ResultLost,
     /// A second reversal goes through.
     ReversedTwice,
     /// Funds are not always checked.
@@ -83,7 +85,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every planted bug, with the claim under which it is found, and the count of seeds within which it is.
-    pub const ALL: [(Plant, &'static str, u64); 29] = [
+    pub const ALL: [(Plant, &'static str, u64); 30] = [
         (Plant::KeyForgotten, "a request has one effect", 10),
         (Plant::RepeatedWithoutKey, "a request has one effect", 10),
         (Plant::AnsweredBeforePublished, "reads see what was acknowledged", 10),
@@ -93,6 +95,7 @@ impl Plant {
         (Plant::AnswerOfAnother, "who asks again hears the same", 10),
         (Plant::PartOfBatch, "what is rejected moves nothing", 30),
         (Plant::LegLost, "the effect is what was asked for", 10),
+        (Plant::ResultLost, "the effect is what was asked for", 30),
         (Plant::ReversedTwice, "a transfer is reversed once", 30),
         (Plant::FundsUnchecked, "no account is below its overdraft without a forced posting", 10),
         (Plant::FreezeForgotten, "frozen and closed accounts keep their money", 30),
@@ -145,6 +148,7 @@ impl Plant {
             Plant::AnswerOfAnother => Arc::new(Twisted(answers::AnswerOfAnother { store })),
             Plant::PartOfBatch => Arc::new(Twisted(effects::PartOfBatch { store })),
             Plant::LegLost => Arc::new(Twisted(effects::LegLost { store })),
+            Plant::ResultLost => Arc::new(Twisted(effects::ResultLost { store })),
             Plant::ReversedTwice => Arc::new(Twisted(effects::ReversedTwice::new(store))),
             Plant::FundsUnchecked => Arc::new(Twisted(effects::FundsUnchecked { store, dice })),
             Plant::FreezeForgotten => Arc::new(Twisted(answers::FreezeForgotten { store })),

@@ -1,7 +1,7 @@
 //! What the clients of a world want, drawn from chance: mostly things that can work, on few accounts, so that they get
 //! in each other's way.
 
-use crate::ask::{Ask, Movement, Request, RequestId};
+use crate::ask::{Ask, Movement, Request, RequestId, Swap};
 use crate::ground::Ground;
 use crate::heard::Heard;
 use crate::scheduler::lock;
@@ -49,6 +49,8 @@ struct Known {
     transfers: Vec<TransferId>,
     begun: Vec<TransferId>,
     holds: Vec<HoldId>,
+    /// The latest hold of each account, and how much it is of.
+    held: BTreeMap<u64, (HoldId, u64)>,
     letters: Vec<DeadLetterId>,
     next_request: RequestId,
     keys: BTreeMap<usize, u64>,
@@ -59,6 +61,7 @@ struct Known {
 pub struct Workload {
     ground: Ground,
     slots: SlotMap,
+    exchanges: bool,
     accounts: Arc<Vec<Customers>>,
     known: Arc<Mutex<Known>>,
 }
@@ -70,8 +73,8 @@ const FUNDS_MAX: u64 = 2_000;
 const IDS_END: u64 = 1_000_000;
 
 impl Workload {
-    /// The accounts of a world, and nothing known of what will happen on them.
-    pub fn new(ground: &Ground, slots: SlotMap) -> Workload {
+    /// The accounts of a world, and nothing known of what will happen on them. Money is exchanged in some worlds only.
+    pub fn new(ground: &Ground, slots: SlotMap, exchanges: bool) -> Workload {
         let dice = &ground.dice;
         let currencies: Vec<Currency> = ["EUR", "JPY"].iter().filter_map(|code| code.parse().ok()).collect();
         let mut accounts: Vec<Customers> = Vec::new();
@@ -86,7 +89,7 @@ impl Workload {
                 accounts.push(account);
             }
         }
-        Workload { ground: ground.clone(), slots, accounts: Arc::new(accounts), known: Arc::default() }
+        Workload { ground: ground.clone(), slots, exchanges, accounts: Arc::new(accounts), known: Arc::default() }
     }
 
     /// The accounts.
@@ -117,6 +120,7 @@ impl Workload {
             && !known.holds.contains(&hold.id)
         {
             known.holds.push(hold.id);
+            known.held.insert(hold.from.number(), (hold.id, hold.amount.minor_units()));
         }
     }
 
@@ -130,6 +134,7 @@ impl Workload {
         match self.ground.dice.below(100) {
             0..12 => Ask::Move(self.deposit()),
             12..21 => Ask::Move(self.withdrawal()),
+            36..43 if self.exchanges => self.exchange(),
             21..43 => Ask::Move(self.transfer(1)),
             43..50 => Ask::Event(self.queued()),
             50..52 => self.redrive(),
@@ -199,6 +204,28 @@ impl Workload {
         };
         let legs = (0..legs).map(leg).collect();
         self.movement(TransferKind::Transfer, from, legs)
+    }
+
+    /// Some quotes are over before the request comes, and some accounts have too little: the bank says no to those.
+    fn exchange(&self) -> Ask {
+        let dice = &self.ground.dice;
+        let from = self.any();
+        let others: Vec<Customers> =
+            self.accounts.iter().filter(|other| other.currency != from.currency).copied().collect();
+        let Some(to) = dice.pick(&others) else { return Ask::Move(self.transfer(1)) };
+        let now = Timestamp::from_microseconds(self.ground.scheduler.now_us()).unwrap_or_default();
+        let hold = lock(&self.known).held.get(&from.id).copied().filter(|_| dice.happens(3_000));
+        let sold = hold.map_or_else(|| self.amount(), |(_, held)| held);
+        Ask::Exchange(Swap {
+            from: from.account(),
+            to: to.account(),
+            currencies: (from.currency, to.currency),
+            sold,
+            bought: self.amount(),
+            result: dice.below(20),
+            expires_at: now.saturating_add(dice.between(1, 60_000_000)),
+            hold: hold.map(|(hold, _)| hold),
+        })
     }
 
     fn queued(&self) -> Movement {

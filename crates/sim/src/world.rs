@@ -66,6 +66,8 @@ const CRASHES_MAX: u64 = 150;
 const SETTLING_US: u64 = 60_000_000;
 /// In how many of 10,000 worlds of several shards slots move.
 const MOVING: u64 = 4_000;
+/// Of so many worlds clients exchange money in one.
+const EXCHANGING: u64 = 3;
 /// How often, in steps, sums are looked at.
 const SUMS_EVERY: u64 = 8;
 /// Furthest that a clock is off.
@@ -82,6 +84,8 @@ struct World {
     crashes: u64,
     /// Whether slots move.
     moves: bool,
+    /// Whether clients exchange money.
+    exchanges: bool,
 }
 
 /// Runs the world of a plan twice: both must be the same.
@@ -117,6 +121,7 @@ pub fn run(plan: Plan) -> Report {
         steps_before: 0,
         crashes: 0,
         moves: plan.plant.is_some_and(Plant::is_about_moves),
+        exchanges: plan.seed % EXCHANGING == 0,
     };
     let findings = world.live(slots);
     world.ground.scheduler.end();
@@ -133,7 +138,7 @@ pub fn run(plan: Plan) -> Report {
 impl World {
     /// Opens the accounts, lets the clients and the faults loose, waits until all is settled, and audits.
     fn live(&mut self, slots: SlotMap) -> Vec<Finding> {
-        let workload = Workload::new(&self.ground, slots);
+        let workload = Workload::new(&self.ground, slots, self.exchanges);
         let network = Network::new(self.ground.clone(), self.nodes.clone());
         let (auditor, ground) = (self.auditor.clone(), self.ground.clone());
         let client = |number| Client {

@@ -2,9 +2,9 @@
 //! again hears the same.
 
 use super::{Case, Finding, Told, expect};
-use crate::ask::{Ask, Movement, RequestId, named_by};
+use crate::ask::{Ask, Movement, RequestId, Swap, named_by};
 use crate::heard::{Heard, Progress, SeenTransfer, is_clearing};
-use ledger::account::SystemAccount;
+use ledger::account::{SystemAccount, SystemKind};
 use ledger::ids::{AccountId, TransferId};
 use ledger::rejection::Rejection;
 use ledger::transfer::{Posting, Side, TransferKind};
@@ -20,7 +20,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
             .range((told.request.id, 0)..=(told.request.id, usize::MAX))
             .map(|((_, place), made)| (*place, made.as_slice()))
             .collect();
-        check_effect(told, &made, findings);
+        check_effect(case, told, &made, findings);
     }
     check_ids(case, findings);
     check_balances(case, findings);
@@ -66,7 +66,7 @@ fn check_answers(told: &Told, findings: &mut Vec<Finding>) {
     );
 }
 
-fn check_effect(told: &Told, made: &[(usize, &[&SeenTransfer])], findings: &mut Vec<Finding>) {
+fn check_effect(case: &Case<'_>, told: &Told, made: &[(usize, &[&SeenTransfer])], findings: &mut Vec<Finding>) {
     let id = told.request.id;
     let Some(heard) = told.answer() else { return };
     if matches!(told.request.ask, Ask::Event(_)) {
@@ -89,7 +89,7 @@ fn check_effect(told: &Told, made: &[(usize, &[&SeenTransfer])], findings: &mut 
             format!("request {id} hears of {transfer:?}; the books have {made:?}")
         });
         for there in there {
-            check_end(told, place, there, findings);
+            check_end(case, told, place, there, findings);
         }
     }
     let is_right = is_asked_for(&told.request.ask, heard);
@@ -107,13 +107,23 @@ fn is_known(there: &SeenTransfer, acknowledged: &SeenTransfer) -> bool {
 }
 
 /// A transfer between shards ends: it brought about all that was asked for, or nothing.
-pub(super) fn check_end(told: &Told, place: usize, transfer: &SeenTransfer, findings: &mut Vec<Finding>) {
+pub(super) fn check_end(
+    case: &Case<'_>,
+    told: &Told,
+    place: usize,
+    transfer: &SeenTransfer,
+    findings: &mut Vec<Finding>,
+) {
     let (id, net) = (transfer.id, transfer.net());
     expect(findings, "transfers between shards end", transfer.progress != Progress::Pending, || {
         format!("request {}, transfer {id}", told.request.id)
     });
-    let through: i128 = transfer.postings.iter().filter(|of| is_clearing(of.account)).map(Posting::signed).sum();
-    expect(findings, "nothing is left between shards", through == 0, || format!("{through} of transfer {id}"));
+    let through = transfer.postings.iter().filter(|of| is_clearing(of.account));
+    let through = case.sums(through.map(|of| (of.account, of.signed())));
+    expect(findings, "nothing is left between shards", through.is_empty(), || format!("{through:?} of transfer {id}"));
+    let is_even = case.sums(net.clone()).is_empty();
+    let customers = net.iter().filter(|(id, _)| SystemAccount::from_id(**id).is_none());
+    let customers: BTreeMap<AccountId, i128> = customers.map(|(id, amount)| (*id, *amount)).collect();
     let movement = match &told.request.ask {
         Ask::Move(movement) | Ask::Event(movement) => Some(movement),
         Ask::Batch(movements) => movements.get(place),
@@ -121,12 +131,9 @@ pub(super) fn check_end(told: &Told, place: usize, transfer: &SeenTransfer, find
     };
     let is_whole = match (transfer.progress, movement) {
         (Progress::Failed, _) => net.is_empty(),
-        (_, Some(movement)) if is_between(transfer) => {
-            let customers = net.iter().filter(|(id, _)| SystemAccount::from_id(**id).is_none());
-            let customers: BTreeMap<AccountId, i128> = customers.map(|(id, amount)| (*id, *amount)).collect();
-            customers == wanted(movement) && net.values().sum::<i128>() == 0
-        }
-        _ => net.values().sum::<i128>() == 0,
+        (_, Some(movement)) if is_between(transfer) => customers == wanted(movement) && is_even,
+        (_, None) if let Ask::Exchange(swap) = &told.request.ask => customers == exchanged(swap) && is_even,
+        _ => is_even,
     };
     expect(findings, "a transfer takes effect as a whole or not at all", is_whole, || {
         format!("request {} {:?}: {transfer:?}", told.request.id, told.request.ask)
@@ -152,6 +159,11 @@ fn wanted(movement: &Movement) -> BTreeMap<AccountId, i128> {
     net
 }
 
+/// What an exchange changes on the customers' accounts.
+fn exchanged(swap: &Swap) -> BTreeMap<AccountId, i128> {
+    BTreeMap::from([(swap.from, -i128::from(swap.sold)), (swap.to, i128::from(swap.bought))])
+}
+
 /// Whether an answer that is no rejection is one to what was asked. What a capture and a reversal move is checked with
 /// the holds and the reversals.
 fn is_asked_for(ask: &Ask, heard: &Heard) -> bool {
@@ -166,6 +178,12 @@ fn is_asked_for(ask: &Ask, heard: &Heard) -> bool {
         }
         (Ask::Move(movement), Heard::Begun(transfers)) => {
             matches!(transfers.as_slice(), [transfer] if transfer.kind == movement.kind)
+        }
+        (Ask::Exchange(swap), Heard::Moved(transfers)) => {
+            matches!(transfers.as_slice(), [transfer] if exchanges(swap, transfer))
+        }
+        (Ask::Exchange(swap), Heard::Begun(transfers)) => {
+            matches!(transfers.as_slice(), [transfer] if transfer.hold == swap.hold)
         }
         (Ask::Batch(movements), Heard::Begun(transfers)) => movements.len() == transfers.len(),
         (Ask::Event(_), Heard::Taken(_)) => true,
@@ -209,6 +227,34 @@ pub(super) fn moves(movement: &Movement, transfer: &SeenTransfer) -> bool {
     transfer.kind == movement.kind
         && transfer.postings.len() == 2 * movement.legs.len()
         && movement.legs.iter().zip(transfer.postings.chunks(2)).all(leg)
+}
+
+/// What is sold goes to the bank, what is bought comes from it, and what it keeps goes to its result.
+fn exchanges(swap: &Swap, transfer: &SeenTransfer) -> bool {
+    let system = |id: AccountId| SystemAccount::from_id(id).map(|system| (system.kind, system.currency));
+    let (sell, buy) = swap.currencies;
+    let [sold, bought, result @ ..] = transfer.postings.as_chunks::<2>().0 else { return false };
+    let is_of = |pair: &[Posting; 2], amount: u64| {
+        (pair[0].side, pair[1].side) == (Side::Debit, Side::Credit)
+            && pair.iter().all(|posting| posting.amount.minor_units() == amount)
+    };
+    let keeps = match result {
+        [] => swap.result == 0,
+        [kept] => {
+            is_of(kept, swap.result)
+                && system(kept[0].account) == Some((SystemKind::FxPosition, buy))
+                && system(kept[1].account) == Some((SystemKind::FxResult, buy))
+        }
+        _ => false,
+    };
+    keeps
+        && is_of(sold, swap.sold)
+        && is_of(bought, swap.bought)
+        && sold[0].account == swap.from
+        && system(sold[1].account) == Some((SystemKind::FxPosition, sell))
+        && system(bought[0].account) == Some((SystemKind::FxPosition, buy))
+        && bought[1].account == swap.to
+        && transfer.hold == swap.hold
 }
 
 /// Transfers, and holds, are told apart by their ids.

@@ -23,7 +23,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Vec<Finding>) {
             expect(findings, "what is acknowledged is in the books", is_there, || format!("request {id}: {heard:?}"));
         }
         for transfer in made {
-            effects::check_end(told, 0, transfer, findings);
+            effects::check_end(case, told, 0, transfer, findings);
             let is_right = effects::is_between(transfer) || effects::moves(movement, transfer);
             expect(findings, "the effect is what was asked for", is_right, || {
                 format!("request {id}: {movement:?} made {transfer:?}")

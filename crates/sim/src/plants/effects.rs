@@ -108,6 +108,29 @@ impl Twist for LegLost {
     }
 }
 
+/// See [`super::Plant::ResultLost`].
+pub(super) struct ResultLost {
+    pub(super) store: Arc<dyn Store>,
+}
+
+impl Twist for ResultLost {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    fn submit(&self, mut submission: Submission) -> Reply<'_, Vec<Answer>> {
+        for request in &mut submission.requests {
+            if let Command::Exchange(exchange) = &mut request.command
+                && let Legs::Many(legs) = &mut exchange.transfer.legs
+                && 2 < legs.len()
+            {
+                *legs = legs[..2].into();
+            }
+        }
+        self.store.submit(submission)
+    }
+}
+
 /// See [`super::Plant::FundsUnchecked`].
 pub(super) struct FundsUnchecked {
     pub(super) store: Arc<dyn Store>,
