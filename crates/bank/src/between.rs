@@ -3,13 +3,14 @@
 
 use crate::Bank;
 use crate::error::BankError;
+use crate::transfer::transfers_in;
 use ledger::account::Status;
 use ledger::command::{Between, Command, PlaceHold, Receive};
 use ledger::event::{Context, Event, Outcome};
 use ledger::ids::{AccountId, ShardId};
 use ledger::rejection::Rejection;
 use ledger::saga::{Envelope, Message, Position, Route, StepKind};
-use ledger::transfer::{LegAmount, Transfer};
+use ledger::transfer::LegAmount;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::{Answer, Fault, Request, Submission};
@@ -46,13 +47,7 @@ impl Bank {
 
     /// As [`Bank::between`], for transfers, a batch or an exchange, which need no look-up.
     pub(crate) fn between_transfers(&self, command: Command, home: ShardId) -> Result<Command, BankError> {
-        let transfers: &[Transfer] = match &command {
-            Command::Transfer(transfer) => std::slice::from_ref(transfer),
-            Command::Batch(transfers) => transfers,
-            Command::Exchange(exchange) => std::slice::from_ref(&exchange.transfer),
-            _ => &[],
-        };
-        let legs = || transfers.iter().flat_map(|transfer| transfer.legs.iter());
+        let legs = || transfers_in(&command).iter().flat_map(|transfer| transfer.legs.iter());
         let is_elsewhere = |id: AccountId| self.shard_of_account(id) != home;
         if self.shards().len() == 1 || !legs().any(|leg| is_elsewhere(leg.from) || is_elsewhere(leg.to)) {
             return Ok(command);

@@ -5,6 +5,7 @@
 
 use crate::digest::Scope;
 use crate::error::invalid_amount;
+use crate::exchange::is_reserved;
 use crate::profile::PlainProfile;
 use ledger::account::AccountKind;
 use ledger::amount::Amount;
@@ -337,8 +338,8 @@ fn read_note(data: &Fields<'_>, wrongs: &mut Wrongs) -> Option<Box<Note>> {
     let metadata = match data.get("metadata") {
         Some(metadata) => {
             let entries = read_metadata(metadata.get().as_bytes());
-            let must =
-                "`metadata` must map at most 32 keys of 1 to 64 bytes to texts of at most 512 bytes, each key once";
+            let must = "`metadata` must map at most 32 keys of 1 to 64 bytes to texts of at most 512 bytes, each key once, \
+                 none of which begins with `florin.`";
             wrongs.value(entries, must).unwrap_or_default()
         }
         None => Box::default(),
@@ -355,7 +356,8 @@ fn read_metadata(metadata: &[u8]) -> Option<Metadata> {
     let fields = Fields::of(metadata).ok()?;
     let read = |(key, value): (&str, &RawValue)| {
         let value = text(value).filter(|value| value.len() <= METADATA_VALUE_BYTES_MAX)?;
-        let is_key = (1..=METADATA_KEY_BYTES_MAX).contains(&key.len());
+        // What the bank itself notes of fees and exchanges is read back by it.
+        let is_key = (1..=METADATA_KEY_BYTES_MAX).contains(&key.len()) && !is_reserved(key);
         is_key.then(|| (Box::from(key), Box::from(value.as_ref())))
     };
     let mut entries: Vec<(Box<str>, Box<str>)> = fields.all().map(read).collect::<Option<_>>()?;

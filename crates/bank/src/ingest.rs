@@ -279,6 +279,9 @@ impl Bank {
             }
             Said::Transfer { from, to, movement } => transfer(TransferKind::Transfer, from, to, terms(movement)),
         };
+        if self.is_too_far_back(transfer.effective_at) {
+            return Err(rejected(&Rejection::EffectiveAtInvalid));
+        }
         let home = self.home_of_transfers(std::slice::from_ref(&transfer));
         match self.between_transfers(Command::Transfer(transfer), home.shard) {
             Ok(command) => Ok((home.shard, command)),

@@ -117,6 +117,7 @@ pub struct Bank {
     payload_key: PayloadKey,
     tokens: TokenCache,
     histories: Histories,
+    effective_at_days_max: Option<u16>,
 }
 
 impl Bank {
@@ -140,6 +141,7 @@ impl Bank {
             payload_key: PayloadKey::default(),
             tokens: TokenCache::default(),
             histories,
+            effective_at_days_max: None,
         }
     }
 

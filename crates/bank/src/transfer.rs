@@ -1,12 +1,15 @@
 //! Makes the transfers that name only one account: deposits and withdrawals, whose other side is the bank's own.
 
-use crate::Bank;
+use crate::{Bank, Caller};
 use ledger::account::{SystemAccount, SystemKind};
+use ledger::command::Command;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
 use ledger::rejection::Rejection;
 use ledger::time::Timestamp;
 use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind};
+
+const DAY_US: u64 = 86_400_000_000;
 
 /// What a deposit and a withdrawal have in common with every transfer.
 #[derive(Clone, Debug)]
@@ -43,6 +46,27 @@ impl Bank {
         Ok(transfer(TransferKind::Withdrawal, from, to, terms))
     }
 
+    /// The same bank, which takes no value date further back than so many days; without a number any.
+    #[must_use]
+    pub fn with_effective_at_days_max(self, effective_at_days_max: Option<u16>) -> Bank {
+        Bank { effective_at_days_max, ..self }
+    }
+
+    /// The command, or the refusal of it where a value date is too far back for whoever asks: recorded under its key like
+    /// every other. What the bank posts by its own clock has the value date it should have had, however late it is.
+    pub(crate) fn dated(&self, caller: &Caller, command: Command) -> Command {
+        let is_refused = !caller.is_bank()
+            && transfers_in(&command).iter().any(|transfer| self.is_too_far_back(transfer.effective_at));
+        if is_refused { Command::Refuse(Box::new(Rejection::EffectiveAtInvalid)) } else { command }
+    }
+
+    /// Whether a value date is further back than this bank takes.
+    pub(crate) fn is_too_far_back(&self, effective_at: Option<Timestamp>) -> bool {
+        effective_at
+            .zip(self.effective_at_days_max)
+            .is_some_and(|(effective_at, days)| effective_at.saturating_add(u64::from(days) * DAY_US) < self.now())
+    }
+
     fn other_side(
         &self,
         customers: AccountId,
@@ -59,6 +83,16 @@ impl Bank {
             Some(system) if system.kind != SystemKind::Clearing => Ok(contra),
             Some(_) | None => Err(Rejection::AccountNotFound(contra)),
         }
+    }
+}
+
+/// The transfers that a command asks for.
+pub(crate) fn transfers_in(command: &Command) -> &[Transfer] {
+    match command {
+        Command::Transfer(transfer) => std::slice::from_ref(transfer),
+        Command::Batch(transfers) => transfers,
+        Command::Exchange(exchange) => std::slice::from_ref(&exchange.transfer),
+        _ => &[],
     }
 }
 

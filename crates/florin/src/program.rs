@@ -131,7 +131,8 @@ impl Program {
         let stores = engine.stores();
         let keyring = Arc::new(engine.open_keys(&self.config, self.runtime.handle())?);
         let records: Arc<dyn Records> = Arc::new(engine.open_records(&self.config)?);
-        let bank = Arc::new(Bank::new(stores, env.clone(), keyring.clone()));
+        let bank = Bank::new(stores, env.clone(), keyring.clone());
+        let bank = Arc::new(bank.with_effective_at_days_max(self.config.business.effective_at_days_max));
         self.runtime.block_on(bank.reload_placement())?;
         self.share_histories(&bank, &env)?;
         let notifications = self.notifications(&bank, &records)?;

@@ -188,7 +188,9 @@ impl fmt::Display for Rejection {
                 write!(f, "account {account} is kept in {currency}; use that currency")
             }
             Rejection::EffectiveAtInvalid => {
-                f.write_str("the value date is in the future; leave it out or use one up to now")
+                f.write_str(
+                    "the value date is in the future, or further back than this bank takes; leave it out or use one up to now",
+                )
             }
             Rejection::ExpiresAtInvalid => {
                 f.write_str("expires_at is not in the future; use a later one or leave it out")

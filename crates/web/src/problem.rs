@@ -93,7 +93,7 @@ codes! {
     RateStale = 74, 422 "rate_stale" "The rate is too old";
     QuoteMismatch = 75, 422 "quote_mismatch" "The quote is for something else";
     QuoteExpired = 76, 422 "quote_expired" "The quote is no longer good";
-    EffectiveAtInvalid = 31, 422 "effective_at_invalid" "The value date is in the future";
+    EffectiveAtInvalid = 31, 422 "effective_at_invalid" "The value date is not taken";
     ExpiresAtInvalid = 32, 422 "expires_at_invalid" "The expiry is not in the future";
     HoldAmountExceeded = 33, 422 "hold_amount_exceeded" "More than is left of the hold";
     InsufficientFunds = 34, 422 "insufficient_funds" "Insufficient funds";

@@ -55,6 +55,8 @@ fn nulls_count_as_absent_but_not_inside_metadata() {
     assert_eq!(with(r#""metadata":{"a":1}"#), "malformed");
     assert_eq!(with(r#""metadata":{"a":"1","a":"2"}"#), "malformed");
     assert_eq!(with(r#""metadata":{"":"1"}"#), "malformed");
+    assert_eq!(with(r#""metadata":{"florin.fee.paid_by":"5"}"#), "malformed", "the bank's own to write");
+    assert_eq!(with(r#""metadata":{"florinx":"5"}"#), "fine");
     assert_eq!(with(&format!(r#""metadata":{{"a":"{}"}}"#, "x".repeat(513))), "malformed");
     assert_eq!(with(&format!(r#""reference":"{}""#, "x".repeat(256))), "malformed");
     assert_eq!(with(&format!(r#""reference":"{}""#, "x".repeat(255))), "fine");

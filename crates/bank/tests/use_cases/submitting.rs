@@ -1,7 +1,7 @@
 //! The one door.
 
 use crate::world::{
-    World, account, euro, event_of, local, named, now, opened_account, opening, rejection, terms, transfer,
+    World, account, code, euro, event_of, local, named, now, opened_account, opening, rejection, terms, transfer,
 };
 use bank::Caller;
 use bank::error::BankError;
@@ -12,7 +12,9 @@ use ledger::event::{Channel, Event};
 use ledger::ids::{CustomerId, ShardId};
 use ledger::rejection::Rejection;
 use ledger::saga::StepKind;
+use ledger::time::Timestamp;
 use ledger::token::Role;
+use ledger::transfer::Transfer;
 use store::Answer;
 use store::faulty::Submitting;
 
@@ -240,4 +242,44 @@ fn everything_can_be_asked_from_any_thread() {
     is_send(bank.authenticate("", Channel::Http, ""));
     is_send(bank.journal(ShardId::default(), 0, 1));
     is_send(bank.expire_due_holds());
+}
+
+#[test]
+fn a_value_date_further_back_than_the_bank_takes_is_refused_whatever_the_way_in() {
+    let world = World::new(2);
+    let (first, second) = (world.id_on(0, 0), world.id_on(1, 0));
+    [first, second].into_iter().for_each(|id| world.open_with(id, 1_000));
+    let bank = world.another_node().with_effective_at_days_max(Some(30));
+    let days_ago = |days: u64| {
+        let at = Timestamp::from_microseconds(bank.now().microseconds() - days * 86_400_000_000);
+        at.expect("a time")
+    };
+    let dated = |to: u64, days| Transfer { effective_at: Some(days_ago(days)), ..transfer(first, to, 5) };
+    for to in [world.id_on(0, 1), second] {
+        if to != second {
+            world.open(to);
+        }
+        let commands = |days| [Command::Transfer(dated(to, days)), Command::Batch([dated(to, days)].into())];
+        for (days, expected) in [(30, None), (31, Some("effective_at_invalid"))] {
+            for command in commands(days) {
+                let text = format!("{to} {days} {}", matches!(command, Command::Batch(_)));
+                let key = || Some(ClientKey { text: &text, fingerprint: 1 });
+                let answer = now(bank.submit(&local(), key(), command.clone(), false)).expect("an answer");
+                assert_eq!(rejection(&answer), expected, "{days} days back: {command:?}");
+                let again = now(bank.submit_batch(&local(), vec![(key(), command)], false)).remove(0);
+                assert!(matches!(again.expect("an answer"), Answer::Replayed(_)));
+            }
+        }
+    }
+    let event = |days| {
+        format!(
+            r#"{{"specversion":"1.0","type":"florin.deposit","source":"s","id":"{days}","time":"{}",
+            "data":{{"account_id":"{first}","amount":"1.00","currency":"EUR"}}}}"#,
+            days_ago(days)
+        )
+    };
+    let results = now(bank.ingest(&local(), &[event(30), event(31)])).expect("ingested");
+    assert_eq!(results.iter().map(code).collect::<Vec<_>>(), ["accepted", "effective_at_invalid"]);
+    let old = world.submit(None, Command::Transfer(dated(second, 10_000))).expect("an answer");
+    assert_eq!(rejection(&old), None, "any without the setting");
 }

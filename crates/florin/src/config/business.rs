@@ -16,6 +16,9 @@ pub(crate) struct Business {
     /// Days without business besides weekends.
     #[serde(deserialize_with = "days")]
     pub(crate) holidays: Vec<Day>,
+    /// How many days back a value date may lie; any without it.
+    #[serde(deserialize_with = "days_back")]
+    pub(crate) effective_at_days_max: Option<u16>,
 }
 
 impl Business {
@@ -42,6 +45,12 @@ fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Day>, D::Error
         text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no day; write one such as 2026-12-25")))
     };
     texts.into_iter().map(day).collect()
+}
+
+fn days_back<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    let days = u16::deserialize(deserializer)?;
+    let must = "a value date may lie 1 to 36500 days back; leave it out for any";
+    if (1..=36_500).contains(&days) { Ok(Some(days)) } else { Err(serde::de::Error::custom(must)) }
 }
 
 fn calendar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Calendar, D::Error> {
