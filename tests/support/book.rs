@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// So many that they are not all on one shard.
 pub(crate) const ACCOUNTS: u64 = 12;
+/// Besides, so many in yen, whose ids follow.
+const YEN_ACCOUNTS: u64 = 4;
 const CLIENTS: usize = 4;
 /// How many requests are answered before something breaks, at least, and after it.
 const BEFORE: usize = 12;
@@ -41,18 +43,21 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// A customer with accounts on all shards.
+    /// A customer with accounts on all shards, and a rate to exchange by.
     pub(crate) fn open(cluster: &Cluster) -> Book {
         let mut client = cluster.client(0);
         let user = json!({"user_id": "1", "name": "Customer"});
         client.insist(&Request::post("/api/v1/users").key("user").json(&user)).expect(201);
-        for account in 1..=ACCOUNTS {
+        for account in 1..=ACCOUNTS + YEN_ACCOUNTS {
+            let currency = if account <= ACCOUNTS { "EUR" } else { "JPY" };
             let body = json!({
-                "account_id": account.to_string(), "user_id": "1", "currency": "EUR", "type": "checking",
-                "overdraft_limit": "1000000.00",
+                "account_id": account.to_string(), "user_id": "1", "currency": currency, "type": "checking",
+                "overdraft_limit": "1000000",
             });
             client.insist(&Request::post("/api/v1/accounts").key(&format!("open-{account}")).json(&body)).expect(201);
         }
+        let rate = json!({"base": "EUR", "quote": "JPY", "mid": "163.777", "spread_bps": 50});
+        client.insist(&Request::post("/api/v1/rates").json(&json!({"rates": [rate], "source": "test"}))).expect(200);
         Book::default()
     }
 
@@ -178,7 +183,7 @@ impl Book {
     }
 
     fn expect_balances(&self, client: &mut Client<'_>) {
-        let mut cents: BTreeMap<u64, i64> = (1..=ACCOUNTS).map(|account| (account, 0)).collect();
+        let mut cents: BTreeMap<u64, i64> = (1..=ACCOUNTS + YEN_ACCOUNTS).map(|account| (account, 0)).collect();
         for (account, change) in self.deeds.iter().flat_map(|deed| &deed.effects) {
             *cents.entry(*account).or_default() += change;
         }
@@ -186,7 +191,8 @@ impl Book {
             let found = client.insist(&Request::get(&format!("/api/v1/accounts/{account}"))).expect(200).json();
             let ledger = found["balance"]["ledger"].as_str().expect("a balance");
             assert_eq!(ledger.replace('.', "").parse(), Ok(cents), "account {account}: {found}");
-            assert_eq!(found["balance"]["held"], "0.00", "account {account}: {found}");
+            let held = found["balance"]["held"].as_str().expect("an amount");
+            assert_eq!(held.replace('.', "").parse(), Ok(0), "account {account}: {found}");
         }
         let balances = client.insist(&Request::get("/api/v1/system/balances")).expect(200).json();
         for row in balances["items"].as_array().expect("items") {
@@ -236,6 +242,7 @@ impl Worker<'_> {
                 self.transfer(name, &body("transfer", json!({ "legs": legs })), effects);
             }
             3 => self.capture(name, from, to, cents),
+            4 => self.exchange(name, from, 1 + ACCOUNTS + to % YEN_ACCOUNTS, cents),
             _ => {
                 let fields = json!({"from": from_text, "to": to_text, "amount": amount});
                 self.transfer(name, &body("transfer", fields), vec![(from, -cents), (to, cents)]);
@@ -255,6 +262,17 @@ impl Worker<'_> {
         let id = held["hold_id"].as_str().expect("an id").to_owned();
         let capture = Request::post(&format!("/api/v1/holds/{id}/capture")).key(name);
         self.ask(capture.json(&json!({"amount": euros(cents)})), vec![(from, -cents), (to, cents)]);
+    }
+
+    /// A quote, and an exchange by it.
+    fn exchange(&mut self, name: &str, from: u64, to: u64, cents: i64) {
+        let asked = json!({"sell": "EUR", "sell_amount": euros(cents), "buy": "JPY"});
+        let quote = self.client.insist(&Request::post("/api/v1/quotes").key(&format!("{name}-quote")).json(&asked));
+        let quote = quote.expect(201).json();
+        let bought = quote["buy_amount"].as_str().and_then(|yen| yen.parse().ok()).expect("whole yen");
+        let (from_text, to_text) = (from.to_string(), to.to_string());
+        let body = json!({"type": "exchange", "from": from_text, "to": to_text, "quote_id": quote["quote_id"]});
+        self.transfer(name, &body, vec![(from, -cents), (to, bought)]);
     }
 
     fn reverse(&mut self, name: &str, id: &str, effects: &[(u64, i64)]) {

@@ -59,7 +59,7 @@ const NODES_MAX: u64 = 4;
 const CLIENTS: (u64, u64) = (2, 6);
 const REQUESTS: (u64, u64) = (5, 25);
 /// A world that takes longer than this hangs.
-const STEPS_MAX: u64 = 300_000;
+const STEPS_MAX: u64 = 1_000_000;
 /// A world in which nodes crash more often than this would never get anything done.
 const CRASHES_MAX: u64 = 150;
 /// How long everything that is still under way may take once nothing goes wrong any more.
@@ -121,7 +121,7 @@ pub fn run(plan: Plan) -> Report {
         steps_before: 0,
         crashes: 0,
         moves: plan.plant.is_some_and(Plant::is_about_moves),
-        exchanges: plan.seed % EXCHANGING == 0,
+        exchanges: plan.seed.is_multiple_of(EXCHANGING),
     };
     let findings = world.live(slots);
     world.ground.scheduler.end();
