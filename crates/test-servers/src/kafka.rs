@@ -24,9 +24,8 @@ const HINT: &str = "run ./xtask/install-test-tools.sh, which puts Kafka under ta
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-tools/kafka");
 /// A broker that cannot have one of its ports ends; others are tried then.
 const STARTS_MAX: usize = 5;
-/// How often a broker is asked whether it is ready, and how long apart: two minutes on a machine that does much else.
-const ASKED_MAX: usize = 2400;
-const ASKED_EVERY: Duration = Duration::from_millis(50);
+/// How long a broker may take on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running broker.
 #[derive(Debug)]
@@ -173,16 +172,7 @@ impl Kafka {
 
     /// Waits until it says which brokers there are; false if it ended instead.
     fn answers(&self) -> bool {
-        for _ in 0..ASKED_MAX {
-            if wire::has_broker(self.ports.clients) {
-                return true;
-            }
-            if !self.process().is_running() {
-                return false;
-            }
-            wait(ASKED_EVERY);
-        }
-        false
+        self.process().comes_up(PATIENCE, || wire::has_broker(self.ports.clients))
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {
@@ -232,12 +222,6 @@ log.flush.interval.messages=1
 "
         )
     }
-}
-
-/// Another program gives no sign when it is ready: it is asked again and again.
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a server in another process is ready")]
-fn wait(time: Duration) {
-    std::thread::sleep(time);
 }
 
 fn properties_of(folder: &Path) -> PathBuf {

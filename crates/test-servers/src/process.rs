@@ -6,6 +6,10 @@ use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How long a server that starts is left alone before it is asked once more.
+const ASKED_EVERY: Duration = Duration::from_millis(20);
 
 /// A running server. Its process is killed when this is dropped, and by the system when the test's process ends.
 #[derive(Debug)]
@@ -49,6 +53,19 @@ impl Process {
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks it again and again, for so long: another program gives no sign when it is ready. False if it ended instead.
+    #[expect(clippy::disallowed_methods, reason = "nothing tells when a server in another process is ready")]
+    pub fn comes_up(&mut self, patience: Duration, answers: impl Fn() -> bool) -> bool {
+        let begun = Instant::now();
+        while self.is_running() && begun.elapsed() < patience {
+            if answers() {
+                return true;
+            }
+            std::thread::sleep(ASKED_EVERY);
+        }
+        false
     }
 
     /// Kills it at once, as a crash does, and waits until it is gone.

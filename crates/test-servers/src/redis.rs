@@ -15,9 +15,8 @@ use tempfile::TempDir;
 const HINT: &str = "install Redis: apt-get install redis-server, or run xtask/install-test-tools.sh";
 /// A server that cannot have its port ends; another is tried then.
 const STARTS_MAX: usize = 5;
-/// How often a server is asked whether it is ready, and how long apart: half a minute.
-const ASKED_MAX: usize = 1500;
-const ASKED_EVERY: Duration = Duration::from_millis(20);
+/// How long a server may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server.
 #[derive(Debug)]
@@ -83,16 +82,7 @@ impl Redis {
 
     /// Waits until it says that it is well; false if it ended instead.
     fn answers(&self) -> bool {
-        for _ in 0..ASKED_MAX {
-            if ask(self.address(), &[b"PING"]).is_ok_and(|answer| answer == [b"PONG"]) {
-                return true;
-            }
-            if !self.process().is_running() {
-                return false;
-            }
-            wait(ASKED_EVERY);
-        }
-        false
+        self.process().comes_up(PATIENCE, || ask(self.address(), &[b"PING"]).is_ok_and(|answer| answer == [b"PONG"]))
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {
@@ -134,12 +124,6 @@ fn read(reader: &mut BufReader<TcpStream>, texts: &mut Vec<Vec<u8>>) -> Result<(
         _ => texts.push(rest.as_bytes().to_vec()),
     }
     Ok(())
-}
-
-/// Another program gives no sign when it is ready: it is asked again and again.
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a server in another process is ready")]
-fn wait(time: Duration) {
-    std::thread::sleep(time);
 }
 
 fn launch(folder: &TempDir, port: u16) -> Process {

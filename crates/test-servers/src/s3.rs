@@ -20,9 +20,8 @@ const HINT: &str = "run ./xtask/install-test-tools.sh, which puts versitygw unde
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-tools/versitygw");
 /// A server that cannot have its port ends; another is tried then.
 const STARTS_MAX: usize = 5;
-/// How often a server is asked whether it is ready, and how long apart: half a minute.
-const ASKED_MAX: usize = 1500;
-const ASKED_EVERY: Duration = Duration::from_millis(20);
+/// How long a server may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server.
 #[derive(Debug)]
@@ -84,16 +83,7 @@ impl S3 {
 
     /// Waits until it says that it is well; false if it ended instead.
     fn answers(&self) -> bool {
-        for _ in 0..ASKED_MAX {
-            if is_well(self.address()) {
-                return true;
-            }
-            if !self.process().is_running() {
-                return false;
-            }
-            wait(ASKED_EVERY);
-        }
-        false
+        self.process().comes_up(PATIENCE, || is_well(self.address()))
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {
@@ -110,12 +100,6 @@ fn is_well(address: SocketAddr) -> bool {
         std::io::Result::Ok(answer == *b"HTTP/1.1 200")
     };
     ask().unwrap_or(false)
-}
-
-/// Another program gives no sign when it is ready: it is asked again and again.
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a server in another process is ready")]
-fn wait(time: Duration) {
-    std::thread::sleep(time);
 }
 
 fn launch(folder: &Path, port: u16) -> Process {

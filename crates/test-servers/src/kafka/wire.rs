@@ -62,10 +62,16 @@ pub(super) fn create_topic(port: u16, name: &str, partitions: u16) {
         match error {
             // There already, from an attempt whose answer did not come.
             Some(0 | 36) => return,
-            _ => super::wait(TOPIC_ATTEMPT_EVERY),
+            _ => wait(TOPIC_ATTEMPT_EVERY),
         }
     }
     panic!("Kafka does not make the topic {name}: {error:?}");
+}
+
+/// A broker gives no sign when it has heard of a topic: it is asked again and again.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when a server in another process is ready")]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn metadata(port: u16, topic: Option<&str>) -> Option<Answer> {
