@@ -1,6 +1,7 @@
 //! The bank is killed at random instants under load, again and again on the same data. What was acknowledged is there,
 //! nothing is there by half, all sums are zero, and `florin verify` finds nothing wrong.
 
+mod close_day;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -8,6 +8,7 @@ pub(crate) mod book;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod http;
+pub(crate) mod interest;
 pub(crate) mod ordeal;
 pub(crate) mod program;
 pub(crate) mod wait;

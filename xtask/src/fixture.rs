@@ -8,6 +8,7 @@
 mod events;
 mod facts;
 mod money;
+pub(crate) mod orders;
 mod source;
 
 #[cfg(test)]

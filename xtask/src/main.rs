@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask fixture`, `cargo xtask sim`, `cargo xtask tidy`, `cargo xtask ci`.
+//! Developer tasks: `cargo xtask fixture`, `cargo xtask fixture-orders`, `cargo xtask sim`, `cargo xtask tidy`, `cargo xtask ci`.
 //!
 //! Each task is one module. Exit 0: done; 1: a check said no; 2: wrong usage or a task that could not run.
 
@@ -18,6 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   fixture --from DIR --to FILE   turn the PKDD'99 tables in DIR into compressed CloudEvents
+  fixture-orders --from DIR --to FILE   compress the PKDD'99 standing orders in DIR
   sim --seed N | --seeds N       run the bank in simulated worlds (`sim` alone tells the options)
   tidy                           check the crate table, sizes, links, licences and what must not be in the tree
   ci                             format, clippy, tidy and documentation, in this order (`make lint`)";
@@ -38,6 +39,7 @@ fn run(arguments: &[String]) -> Result<bool> {
     let Some((task, rest)) = arguments.split_first() else { bail!("no task was named\n{USAGE}") };
     match (task.as_str(), rest) {
         ("fixture", rest) => fixture::run(rest),
+        ("fixture-orders", rest) => fixture::orders::run(rest),
         ("sim", rest) => sim::run(&workspace_root()?, rest),
         ("tidy", []) => tidy::run(&workspace_root()?),
         ("ci", []) => ci::run(&workspace_root()?),
