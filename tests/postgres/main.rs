@@ -4,5 +4,6 @@
 mod support;
 
 mod faults;
+mod interest;
 mod nodes;
 mod real_year;

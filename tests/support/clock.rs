@@ -1,6 +1,7 @@
 //! A bank at another time: its process is told the time by a library, and days pass by starting it again.
 
 use super::bank::{Bank, Server, serve};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -55,8 +56,15 @@ impl TimedBank {
 
 /// Has a program begin at this time, UTC.
 pub(crate) fn at(command: &mut Command, time: &str) {
-    command.env("LD_PRELOAD", faketime()).env("FAKETIME", format!("@{time}")).env("TZ", "UTC");
-    command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_RESET", "1");
+    command.envs(told(time));
+}
+
+/// The environment of a program that begins at this time, UTC.
+pub(crate) fn told(time: &str) -> Vec<(OsString, OsString)> {
+    let (library, time) = (faketime().into_os_string(), format!("@{time}").into());
+    let others = [("TZ", "UTC"), ("DONT_FAKE_MONOTONIC", "1"), ("FAKETIME_DONT_RESET", "1")];
+    let others = others.map(|(name, value)| (name.into(), value.into()));
+    [("LD_PRELOAD".into(), library), ("FAKETIME".into(), time)].into_iter().chain(others).collect()
 }
 
 /// The library that tells a program another time.

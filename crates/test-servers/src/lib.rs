@@ -15,7 +15,7 @@ pub use disk::Disk;
 pub use http::{HttpServer, Received, Said};
 pub use kafka::Kafka;
 pub use mail::{Mail, MailAnswer, MailServer};
-pub use postgres::Postgres;
+pub use postgres::{Environment, Postgres};
 pub use process::{Process, free_ports};
 pub use proxy::{Lost, Proxy};
 pub use redis::Redis;

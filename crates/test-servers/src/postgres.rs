@@ -5,6 +5,7 @@
 
 use crate::process::is_root;
 use crate::{Process, free_ports};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,11 +18,15 @@ const PREFIX: &str = "florin-postgres-";
 /// Longest that a server may take to answer.
 const READY_MAX: Duration = Duration::from_secs(60);
 
+/// Variables of an environment, by name.
+pub type Environment = Vec<(OsString, OsString)>;
+
 /// A running server.
 #[derive(Debug)]
 pub struct Postgres {
     folder: tempfile::TempDir,
     port: u16,
+    environment: Mutex<Environment>,
     process: Mutex<Option<Process>>,
     databases: AtomicU64,
 }
@@ -49,7 +54,10 @@ fn programs() -> PathBuf {
 
 /// A command that runs as a user PostgreSQL accepts: it refuses to run as root.
 fn as_server(program: &str) -> Command {
-    let path = programs().join(program);
+    as_server_of(&programs().join(program))
+}
+
+fn as_server_of(path: &Path) -> Command {
     if !is_root() {
         return Command::new(path);
     }
@@ -140,17 +148,38 @@ impl Postgres {
     pub fn start_under(parent: &Path, settings: &str) -> Postgres {
         let folder = folder(parent);
         run(Command::new("cp").arg("-a").arg(template().join("data")).arg(folder.path().join("data")));
-        Postgres::start_in(folder, settings)
+        Postgres::start_in(folder, settings, Environment::new())
     }
 
-    fn start_in(folder: tempfile::TempDir, settings: &str) -> Postgres {
+    /// As `start`, with these variables in its environment: to tell it another time.
+    ///
+    /// # Panics
+    /// As [`Postgres::shared`].
+    pub fn start_among(environment: Environment) -> Postgres {
+        let folder = folder(&std::env::temp_dir());
+        run(Command::new("cp").arg("-a").arg(template().join("data")).arg(folder.path().join("data")));
+        Postgres::start_in(folder, "", environment)
+    }
+
+    /// Stops it in good order and starts it again with these variables in its environment.
+    ///
+    /// # Panics
+    /// As [`Postgres::stop`] and [`Postgres::run`].
+    pub fn start_again_among(&self, environment: Environment) {
+        self.stop();
+        *self.environment.lock().expect("nobody panics with the lock") = environment;
+        self.run();
+    }
+
+    fn start_in(folder: tempfile::TempDir, settings: &str, environment: Environment) -> Postgres {
         let [port] = free_ports();
         let usual = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 400\n\
             shared_buffers = 256MB\nmax_wal_size = 4GB\n";
         let lines = format!("{usual}port = {port}\n{settings}\n");
         let file = folder.path().join("data/postgresql.auto.conf");
         std::fs::write(&file, lines).expect("the configuration can be written");
-        let server = Postgres { folder, port, process: Mutex::new(None), databases: AtomicU64::new(0) };
+        let (process, environment) = (Mutex::new(None), Mutex::new(environment));
+        let server = Postgres { folder, port, process, environment, databases: AtomicU64::new(0) };
         server.run();
         server
     }
@@ -177,8 +206,15 @@ impl Postgres {
     }
 
     fn start_process(&self) -> Process {
-        let mut command = as_server("postgres");
-        command.arg("-D").arg(self.folder.path().join("data"));
+        // Its variables are its own: they would be another user's if they were there before the user changes.
+        let mut command = as_server_of(Path::new("env"));
+        command.args(self.environment.lock().expect("nobody panics with the lock").iter().map(|(name, value)| {
+            let mut variable = name.clone();
+            variable.push("=");
+            variable.push(value);
+            variable
+        }));
+        command.arg(programs().join("postgres")).arg("-D").arg(self.folder.path().join("data"));
         command.args(["-c", "logging_collector=on", "-c", "log_directory=..", "-c", "log_filename=log"]);
         Process::start("PostgreSQL", &command, INSTALL)
     }
@@ -280,7 +316,7 @@ impl Postgres {
         ]));
         let signal = folder.path().join("data/standby.signal");
         std::fs::write(signal, "").expect("the standby's folder can be written");
-        Postgres::start_in(folder, &format!("primary_conninfo = '{source}'\nhot_standby = on"))
+        Postgres::start_in(folder, &format!("primary_conninfo = '{source}'\nhot_standby = on"), Environment::new())
     }
 
     /// Makes a standby the primary.
