@@ -117,8 +117,8 @@ pub trait Records: Send + Sync + 'static {
         count: usize,
     ) -> Boxed<'a, Result<Vec<Record>, Fault>>;
 
-    /// Makes all changes, each of another key, or, where one of them expects what is not so, none; whether they were made.
-    /// Durable when the future ends. After a fault it is unknown whether they were made.
+    /// Makes all changes, or, where one of them expects what is not so, none; whether they were made. Durable when the future
+    /// ends. After a fault it is unknown whether they were made; but where two are of the same key, which is a fault, none is.
     fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>>;
 }
 
@@ -165,6 +165,12 @@ pub trait StatementPrinter: Send + Sync + 'static {
 
 /// Files, each with the ending of its name.
 pub type PrintedFiles = Vec<(&'static str, Vec<u8>)>;
+
+/// Messages that were put aside in place of being sent. They have addresses in clear.
+pub trait PutAside: Send + Sync + 'static {
+    /// Removes those with these ids; of one that is not there it is no fault.
+    fn remove(&self, ids: Vec<String>) -> Boxed<'_, Result<(), Fault>>;
+}
 
 /// A provider that takes messages for customers, or for other systems.
 pub trait Messenger: Send + Sync + 'static {

@@ -5,7 +5,7 @@ pub mod contract;
 use crate::ports::{Boxed, Expected, Record, RecordChange, Records};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 use store::Fault;
@@ -24,6 +24,18 @@ pub async fn read<T: DeserializeOwned>(records: &dyn Records, key: &str) -> Resu
 /// `Corrupt` for one that does not read as `T`.
 pub fn parsed<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(value).map_err(|error| Fault::Corrupt { detail: format!("the record {key}: {error}") })
+}
+
+/// Refuses changes of which two have the same key: one of them would be lost, which no caller means.
+///
+/// # Errors
+/// `Corrupt`, with the key.
+pub fn distinct(changes: &[RecordChange]) -> Result<(), Fault> {
+    let mut keys = HashSet::with_capacity(changes.len());
+    match changes.iter().find(|change| !keys.insert(change.key.as_str())) {
+        Some(twice) => Err(Fault::Corrupt { detail: format!("the record {} is changed twice at once", twice.key) }),
+        None => Ok(()),
+    }
 }
 
 impl RecordChange {
@@ -80,6 +92,7 @@ impl Records for MemoryRecords {
 
     fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
         Box::pin(async move {
+            distinct(&changes)?;
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             let holds = |change: &RecordChange| match &change.expected {
                 Expected::Anything => true,

@@ -13,6 +13,7 @@ use store::Fault;
 pub async fn check(records: &dyn Records) -> Result<(), Fault> {
     what_is_kept_is_found(records).await?;
     changes_are_made_together_or_not_at_all(records).await?;
+    of_two_changes_of_one_record_none_is_made(records).await?;
     a_change_is_made_only_where_it_finds_what_it_expects(records).await?;
     lists_are_in_the_order_of_bytes_and_go_on_after_a_key(records).await
 }
@@ -46,6 +47,15 @@ async fn changes_are_made_together_or_not_at_all(records: &dyn Records) -> Resul
         changes.insert(place, put("together/wrong", b"2").expecting(Expected::Exactly(b"0".into())));
         assert!(!records.change(changes).await?);
         assert_eq!(records.list("together/", None, 10).await?, [("together/b".to_owned(), b"1".to_vec())]);
+    }
+    Ok(())
+}
+
+async fn of_two_changes_of_one_record_none_is_made(records: &dyn Records) -> Result<(), Fault> {
+    for second in [put("twice/a", b"2"), put("twice/a", b"1"), RecordChange::remove("twice/a")] {
+        let refused = records.change(vec![put("twice/a", b"1"), put("twice/b", b"1"), second]).await;
+        assert!(matches!(refused, Err(Fault::Corrupt { .. })), "{refused:?}");
+        assert_eq!(records.list("twice/", None, 10).await?, []);
     }
     Ok(())
 }

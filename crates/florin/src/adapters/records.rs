@@ -39,7 +39,10 @@ impl Records for KeptRecords {
     fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
         match self {
             KeptRecords::File(file) => file.change(changes),
-            KeptRecords::Table(table) => table.change(changes.into_iter().map(row).collect()),
+            KeptRecords::Table(table) => match bank::records::distinct(&changes) {
+                Ok(()) => table.change(changes.into_iter().map(row).collect()),
+                Err(fault) => Box::pin(std::future::ready(Err(fault))),
+            },
         }
     }
 }

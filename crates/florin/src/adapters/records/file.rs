@@ -143,6 +143,7 @@ impl Records for RecordFile {
 
     fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
         Box::pin(async move {
+            bank::records::distinct(&changes)?;
             let (answer, answered) = oneshot::channel();
             let stopped = || unavailable(&"their writer has stopped");
             let writer = self.writer.as_ref().ok_or_else(stopped)?;
