@@ -87,6 +87,19 @@ pub struct Accepted {
     pub is_put_aside: bool,
 }
 
+/// Longest name of a provider's for a message.
+const PROVIDER_ID_BYTES_MAX: usize = 128;
+
+impl Accepted {
+    /// The provider took it and calls it so. What is no short name is not kept: providers choose what they answer.
+    pub fn known_as(name: Option<&str>) -> Accepted {
+        let is_name = |name: &&str| {
+            !name.is_empty() && name.len() <= PROVIDER_ID_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        Accepted { provider_id: name.filter(is_name).map(str::to_owned), is_put_aside: false }
+    }
+}
+
 /// Why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendFailure {
@@ -135,6 +148,22 @@ impl SendFailure {
             SendFailure::Later { code, .. } | SendFailure::SlowDown { code, .. } | SendFailure::Never { code, .. } => {
                 code
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_a_provider_answers_only_a_short_name_is_kept() {
+        let longest = "a".repeat(PROVIDER_ID_BYTES_MAX);
+        for name in ["SM0001", "projects/example/messages/0:1%2", longest.as_str()] {
+            assert_eq!(Accepted::known_as(Some(name)).provider_id.as_deref(), Some(name));
+        }
+        for no_name in ["", "two words", "žluť", "a\nb", &format!("{longest}a")] {
+            assert_eq!(Accepted::known_as(Some(no_name)).provider_id, None, "{no_name:?}");
         }
     }
 }

@@ -150,32 +150,63 @@ impl Messenger for Fcm {
             let answer = ask(request.body(body(outgoing, device).to_string())).await?;
             if answer.status.is_success() {
                 let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                let provider_id = said["name"].as_str().map(str::to_owned);
-                return Ok(Accepted { provider_id, is_put_aside: false });
+                return Ok(Accepted::known_as(said["name"].as_str()));
             }
-            let said = error_code(&answer);
-            let code = said.as_deref().map_or_else(
-                || format!("http_{}", answer.status.as_u16()),
-                |said| format!("fcm_{}", said.to_ascii_lowercase()),
-            );
-            Err(match (answer.status.as_u16(), said.as_deref()) {
-                (401, _) => {
-                    // The next attempt fetches another.
-                    self.token.lock().await.take_if(|known| known.text == token);
-                    SendFailure::of_provider(code)
-                }
-                (404, _) | (_, Some("UNREGISTERED")) => SendFailure::Never { code, is_gone: true },
-                (403, Some("SENDER_ID_MISMATCH")) => SendFailure::Never { code, is_gone: true },
-                (403, _) => SendFailure::of_provider(code),
-                _ => match answer.failure() {
-                    SendFailure::SlowDown { after_us, .. } => {
-                        // Google asks for a minute where it does not say how long.
-                        SendFailure::SlowDown { code, after_us: Some(after_us.unwrap_or(60_000_000)) }
-                    }
-                    SendFailure::Later { is_providers, .. } => SendFailure::Later { code, is_providers },
-                    SendFailure::Never { .. } => SendFailure::never(code),
-                },
-            })
+            if answer.status.as_u16() == 401 {
+                // The next attempt fetches another.
+                self.token.lock().await.take_if(|known| known.text == token);
+            }
+            Err(failure(&answer))
         })
+    }
+}
+
+/// What a refusal means. Only what says that it speaks of the device ends it: a wrong project is answered by 404 too.
+fn failure(answer: &Answer) -> SendFailure {
+    let said = error_code(answer);
+    let status = answer.status.as_u16();
+    let code = match &said {
+        Some(said) if said.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') => {
+            format!("fcm_{}", said.to_ascii_lowercase())
+        }
+        _ => format!("http_{status}"),
+    };
+    match (status, said.as_deref()) {
+        (_, Some("UNREGISTERED")) => SendFailure::Never { code, is_gone: true },
+        (403, Some("SENDER_ID_MISMATCH")) => SendFailure::never(code),
+        (401 | 403 | 404, _) => SendFailure::of_provider(code),
+        _ => match answer.failure() {
+            SendFailure::SlowDown { after_us, .. } => {
+                // Google asks for a minute where it does not say how long.
+                SendFailure::SlowDown { code, after_us: Some(after_us.unwrap_or(60_000_000)) }
+            }
+            SendFailure::Later { is_providers, .. } => SendFailure::Later { code, is_providers },
+            SendFailure::Never { .. } => SendFailure::never(code),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_gone_where_firebase_says_so_and_nowhere_else() {
+        let said = |status: u16, word: &str, code: &str| {
+            let body = json!({"error": {"status": word, "details": [{"errorCode": code}]}}).to_string().into_bytes();
+            let status = reqwest::StatusCode::from_u16(status).expect("a status");
+            failure(&Answer { status, retry_after_us: None, body })
+        };
+        let gone = SendFailure::Never { code: "fcm_unregistered".into(), is_gone: true };
+        assert_eq!(said(404, "NOT_FOUND", "UNREGISTERED"), gone);
+        assert_eq!(said(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), SendFailure::never("fcm_sender_id_mismatch"));
+        let no_project = Answer {
+            status: reqwest::StatusCode::NOT_FOUND,
+            retry_after_us: None,
+            body: br#"{"error":{"status":"NOT_FOUND"}}"#.to_vec(),
+        };
+        assert_eq!(failure(&no_project), SendFailure::of_provider("fcm_not_found"));
+        let page = Answer { body: b"<html>".to_vec(), ..no_project };
+        assert_eq!(failure(&page), SendFailure::of_provider("http_404"));
     }
 }

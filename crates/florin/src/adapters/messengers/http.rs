@@ -37,7 +37,6 @@ pub(super) fn build(builder: ClientBuilder) -> Result<Client, Failure> {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after_us: Option<u64>,
-    pub(super) location: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -49,8 +48,6 @@ pub(super) async fn ask(request: RequestBuilder) -> Result<Answer, SendFailure> 
     let mut response = request.send().await.map_err(|error| failed(&error))?;
     let status = response.status();
     let retry_after_us = retry_after_us(&response);
-    let location = response.headers().get(reqwest::header::LOCATION);
-    let location = location.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
         let room = ANSWER_BYTES_MAX - body.len();
@@ -59,7 +56,7 @@ pub(super) async fn ask(request: RequestBuilder) -> Result<Answer, SendFailure> 
             break;
         }
     }
-    Ok(Answer { status, retry_after_us, location, body })
+    Ok(Answer { status, retry_after_us, body })
 }
 
 /// Never what the library says: it may contain the address.

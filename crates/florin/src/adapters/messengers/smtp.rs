@@ -132,11 +132,11 @@ impl Smtp {
         Ok(connection)
     }
 
-    async fn deliver(&self, mail: &Message) -> Result<Accepted, SendFailure> {
+    async fn deliver(&self, mail: &Message, to: &str) -> Result<Accepted, SendFailure> {
         let bytes = mail.formatted();
         if let Some(mut connection) = self.idle_connection() {
             match connection.send(mail.envelope(), &bytes).await {
-                Ok(response) => return Ok(self.accepted(connection, &response)),
+                Ok(response) => return Ok(self.accepted(connection, &response, to)),
                 Err(error) if error.status().is_some() => return Err(of_message(&error)),
                 // The server closed it while it was idle. Had it taken the message, it gets it again with the same id.
                 Err(_) => {}
@@ -144,7 +144,7 @@ impl Smtp {
         }
         let mut connection = self.connect().await?;
         match connection.send(mail.envelope(), &bytes).await {
-            Ok(response) => Ok(self.accepted(connection, &response)),
+            Ok(response) => Ok(self.accepted(connection, &response, to)),
             Err(error) => Err(of_message(&error)),
         }
     }
@@ -153,12 +153,23 @@ impl Smtp {
         &self,
         connection: AsyncSmtpConnection,
         response: &lettre::transport::smtp::response::Response,
+        to: &str,
     ) -> Accepted {
         self.keep(connection);
-        // Most servers tell their own number of the message here; it is of use to whoever looks into their log.
-        let said = response.message().next().map(|line| line.chars().take(100).collect());
-        Accepted { provider_id: said, is_put_aside: false }
+        Accepted::known_as(response.message().next().and_then(|line| queue_id(line, to)))
     }
+}
+
+/// What a server calls a message that it took: most say it somewhere in their answer, and it is of use to whoever looks into
+/// their log. Never what may be, or be part of, somebody's address.
+fn queue_id<'a>(said: &'a str, to: &str) -> Option<&'a str> {
+    let words = said.split(|character: char| character.is_whitespace() || "<>()[]{}=,;:\"'".contains(character));
+    let is_id = |word: &&str| {
+        word.bytes().any(|byte| byte.is_ascii_digit())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./+".contains(&byte))
+            && !to.to_ascii_lowercase().contains(&word.to_ascii_lowercase())
+    };
+    words.filter(is_id).max_by_key(|word| word.len())
 }
 
 /// What goes wrong before a message is told is the server's failure, whatever its code.
@@ -241,10 +252,30 @@ impl Messenger for Smtp {
         Box::pin(async move {
             let Address::Email(to) = &outgoing.to else { return Err(SendFailure::never("address_invalid")) };
             let mail = mail(outgoing, to, &self.from)?;
-            match tokio::time::timeout(self.timeout, self.deliver(&mail)).await {
+            match tokio::time::timeout(self.timeout, self.deliver(&mail, to)).await {
                 Ok(result) => result,
                 Err(_) => Err(SendFailure::of_provider("timeout")),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_servers_answer_its_number_is_kept_and_nothing_of_the_address() {
+        let to = "anna1980@example.org";
+        for (said, id) in [
+            ("2.0.0 Ok: queued as 4XyzAb1cDe", Some("4XyzAb1cDe")),
+            ("OK id=1tEfGh-000000001Ab-2cD3", Some("1tEfGh-000000001Ab-2cD3")),
+            ("Anna1980 <anna1980@example.org> 4711 accepted", Some("4711")),
+            ("accepted for ANNA1980@EXAMPLE.ORG", None),
+            ("for other7@example.org", None),
+            ("Thank you, Anna", None),
+        ] {
+            assert_eq!(queue_id(said, to), id, "{said}");
+        }
     }
 }

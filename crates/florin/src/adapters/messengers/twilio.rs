@@ -19,7 +19,11 @@ const TEXT_CHARACTERS_MAX: usize = 1600;
 /// What Twilio calls too many requests, in whatever status.
 const TOO_MANY: [u32; 3] = [14107, 20429, 63018];
 /// What Twilio calls its own or our account's trouble, which is no fault of the number.
-const OF_ACCOUNT: [u32; 6] = [20003, 20005, 20404, 21606, 21612, 30002];
+const OF_ACCOUNT: [u32; 4] = [20003, 20005, 20404, 30002];
+/// What Twilio says of a number that it cannot reach from ours: by what a plan or a route allows, which may change, and for
+/// good.
+const NOT_FROM_HERE: u32 = 21606;
+const NOT_REACHED: u32 = 21612;
 
 /// See the module.
 pub(crate) struct Twilio {
@@ -102,7 +106,7 @@ fn e164(number: &str) -> Option<String> {
 fn result(answer: &Answer) -> Result<Accepted, SendFailure> {
     let said: Said = serde_json::from_slice(&answer.body).unwrap_or_default();
     if answer.status.is_success() {
-        return Ok(Accepted { provider_id: said.sid, is_put_aside: false });
+        return Ok(Accepted::known_as(said.sid.as_deref()));
     }
     let status = answer.status.as_u16();
     let Some(code) = said.code else {
@@ -116,6 +120,8 @@ fn result(answer: &Answer) -> Result<Accepted, SendFailure> {
     Err(match code {
         code if TOO_MANY.contains(&code) => SendFailure::SlowDown { code: word, after_us: answer.retry_after_us },
         code if OF_ACCOUNT.contains(&code) => SendFailure::of_provider(word),
+        NOT_FROM_HERE => SendFailure::later(word),
+        NOT_REACHED => SendFailure::never(word),
         _ => match answer.failure() {
             SendFailure::SlowDown { after_us, .. } => SendFailure::SlowDown { code: word, after_us },
             SendFailure::Later { is_providers, .. } => SendFailure::Later { code: word, is_providers },
@@ -141,6 +147,18 @@ impl Messenger for Twilio {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_one_number_is_no_failure_of_the_provider() {
+        let said = |code: u32| Answer {
+            status: reqwest::StatusCode::BAD_REQUEST,
+            retry_after_us: None,
+            body: format!("{{\"code\":{code}}}").into_bytes(),
+        };
+        assert_eq!(result(&said(21606)), Err(SendFailure::later("twilio_21606")));
+        assert_eq!(result(&said(21612)), Err(SendFailure::never("twilio_21612")));
+        assert_eq!(result(&said(20003)), Err(SendFailure::of_provider("twilio_20003")));
+    }
 
     #[test]
     fn numbers_are_sent_as_twilio_wants_them() {

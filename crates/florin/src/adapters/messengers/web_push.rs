@@ -99,9 +99,10 @@ impl Messenger for WebPush {
             let answer = ask(request).await?;
             let code = format!("http_{}", answer.status.as_u16());
             match answer.status.as_u16() {
-                200..=299 => Ok(Accepted { provider_id: answer.location, is_put_aside: false }),
+                200..=299 => Ok(Accepted::default()),
                 404 | 410 => Err(SendFailure::Never { code, is_gone: true }),
-                401 | 403 => Err(SendFailure::of_provider(code)),
+                // Whoever subscribed chose the address: a service that does not want it says nothing of other subscriptions.
+                401 | 403 => Err(SendFailure::later(code)),
                 _ => Err(answer.failure()),
             }
         })
