@@ -2,10 +2,15 @@
 
 use super::oracle::{ask, python, script};
 use super::world::{Customer, impatient, start, with_mail};
+use crate::support::bank::Bank;
+use crate::support::http::Request;
 use crate::support::wait::wait_until;
 use serde_json::json;
 use std::process::Command;
 use test_servers::{Mail, MailAnswer, MailServer, Process, free_ports};
+
+/// What the metrics say of a breaker that is open.
+const OPEN: &str = "florin_messages_breaker{subscriber=\"email\",provider=\"\"} 2\n";
 
 /// The text of a mail's plain part, as long as it is ASCII.
 fn plain(mail: &Mail) -> String {
@@ -143,12 +148,7 @@ fn a_mail_server_that_is_away_loses_nothing_and_fails_no_message() {
     let bank = start(folder.path(), command.env("FLORIN_NOTIFICATIONS__ATTEMPTS_MAX", "1000"));
     let customers: Vec<Customer> = (0..20).map(|_| Customer::new(&bank, "en", "EUR")).collect();
     customers.iter().for_each(|customer| customer.deposit(&bank, "1", "EUR"));
-    let breaker = || {
-        let text = bank.get("/metrics").expect(200).text();
-        text.lines()
-            .any(|line| line.starts_with("florin_messages_breaker{subscriber=\"email\"") && line.ends_with(" 2"))
-    };
-    wait_until("the breaker is open", breaker);
+    wait_until("the breaker is open", || bank.get("/metrics").expect(200).text().contains(OPEN));
     server.answer(MailAnswer::Take);
     server.wait_for(20);
     customers.iter().for_each(|customer| assert_eq!(customer.wait_for(&bank, 1, "sent").len(), 1));
@@ -208,6 +208,50 @@ fn mail_goes_over_starttls_to_a_server_that_others_wrote() {
 #[test]
 fn mail_goes_over_tls_to_a_server_that_others_wrote() {
     over_tls("tls");
+}
+
+fn to_send(bank: &Bank) -> Option<u64> {
+    let text = bank.get("/metrics").expect(200).text();
+    let mut lines = text.lines().filter(|line| line.starts_with("florin_messages_to_send{subscriber=\"email\""));
+    lines.next()?.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn a_server_that_is_well_again_is_found_whatever_became_of_the_messages_before() {
+    let (folder, server) = (tempfile::tempdir().expect("a folder"), MailServer::start());
+    server.answer(MailAnswer::RefuseConnection(421));
+    let mut command = with_mail(folder.path(), &server);
+    let bank = start(folder.path(), command.env("FLORIN_NOTIFICATIONS__ATTEMPTS_MAX", "1000"));
+    let customers: Vec<Customer> = (0..40).map(|_| Customer::new(&bank, "en", "EUR")).collect();
+    customers.iter().for_each(|customer| customer.deposit(&bank, "1", "EUR"));
+    wait_until("the breaker is open", || bank.get("/metrics").expect(200).text().contains(OPEN));
+    // There is nobody any more to send most of them to.
+    let (last, others) = customers.split_last().expect("customers");
+    others.iter().for_each(|customer| customer.prefers(&bank, &json!({"channels": []})));
+    server.answer(MailAnswer::Take);
+    last.wait_for(&bank, 1, "sent");
+}
+
+#[test]
+fn what_is_discarded_is_not_sent_and_no_longer_counted() {
+    let (folder, server) = (tempfile::tempdir().expect("a folder"), MailServer::start());
+    server.answer(MailAnswer::RefuseRecipient(451));
+    let mut command = with_mail(folder.path(), &server);
+    command.env("FLORIN_NOTIFICATIONS__ATTEMPTS_MAX", "1000000");
+    let bank = start(folder.path(), &mut command);
+    let customers: Vec<Customer> = (0..10).map(|_| Customer::new(&bank, "en", "EUR")).collect();
+    customers.iter().for_each(|customer| customer.deposit(&bank, "1", "EUR"));
+    wait_until("all are counted", || to_send(&bank) == Some(10));
+    for customer in &customers {
+        let id = customer.deliveries(&bank)[0]["delivery_id"].as_str().expect("an id").to_owned();
+        let discard = Request::post(&format!("/api/v1/deliveries/{id}/discard")).json(&json!({"reason": "told"}));
+        bank.send(discard).expect(200);
+    }
+    wait_until("none is counted", || to_send(&bank) == Some(0));
+    server.answer(MailAnswer::Take);
+    customers[0].deposit(&bank, "2", "EUR");
+    customers[0].wait_for(&bank, 1, "sent");
+    assert_eq!(server.count(), 1);
 }
 
 #[test]

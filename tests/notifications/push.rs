@@ -74,6 +74,55 @@ fn a_subscription_that_is_gone_is_forgotten() {
 }
 
 #[test]
+fn a_customer_whose_push_service_says_nothing_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let silent = HttpServer::start(|_| None);
+    let fine = HttpServer::start(|_| Some(Said::new(201, "")));
+    let data = folder.path().join("data");
+    let mut command = impatient(&data);
+    command.env("FLORIN_WEB_PUSH__SUBJECT", "mailto:push@bank.example").env("FLORIN_WEB_PUSH__ALLOW_PRIVATE", "true");
+    // Longer than this test has patience.
+    command.env("FLORIN_NOTIFICATIONS__TIMEOUT_MS", "300000");
+    let (bank, browser) = (start(&data, &mut command), ask("browser", &json!({})));
+    let [silents, other] = [(); 2].map(|()| Customer::new(&bank, "en", "USD"));
+    for place in 0..20 {
+        let mut subscription = subscription(&silent, &browser);
+        subscription["web_push"]["endpoint"] = json!(format!("{}/push/{place}", silent.url()));
+        add_device(&bank, &silents, &subscription);
+    }
+    add_device(&bank, &other, &subscription(&fine, &browser));
+    (0..20).for_each(|_| silents.deposit(&bank, "1", "USD"));
+    silent.wait_for(1);
+    other.deposit(&bank, "1", "USD");
+    other.wait_for(&bank, 1, "sent");
+    assert!(silent.count() < 20, "{}", silent.count());
+}
+
+#[test]
+fn a_push_service_that_does_not_want_one_subscription_is_asked_for_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = HttpServer::start(|request| match request.path.as_str() {
+        "/push/one" => Some(Said::new(201, "").header("location", &"x".repeat(50_000))),
+        _ => Some(Said::new(403, "")),
+    });
+    let (bank, browser) = (web_push_bank(folder.path()), ask("browser", &json!({})));
+    let [refused, also_refused, fine] = [(); 3].map(|()| Customer::new(&bank, "en", "USD"));
+    for customer in [&refused, &also_refused] {
+        let mut subscription = subscription(&server, &browser);
+        subscription["web_push"]["endpoint"] = json!(format!("{}/push/{}", server.url(), customer.id));
+        add_device(&bank, customer, &subscription);
+        (0..3).for_each(|_| customer.deposit(&bank, "1", "USD"));
+    }
+    server.wait_for(6);
+    add_device(&bank, &fine, &subscription(&server, &browser));
+    fine.deposit(&bank, "1", "USD");
+    let sent = fine.wait_for(&bank, 1, "sent").remove(0);
+    assert_eq!(sent["provider_id"], Value::Null, "nothing that a service answers is kept unbounded");
+    let text = bank.get("/metrics").expect(200).text();
+    assert!(!text.contains("florin_messages_breaker{subscriber=\"web_push\""), "{text}");
+}
+
+#[test]
 fn devices_are_registered_once_and_never_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let bank = start(&folder.path().join("data"), &mut impatient(&folder.path().join("data")));

@@ -105,6 +105,35 @@ fn an_endpoint_that_fails_is_told_later_and_one_that_is_gone_no_more() {
 }
 
 #[test]
+fn what_waits_for_an_endpoint_that_says_it_is_gone_is_told_when_it_is_on_again() {
+    const DEPOSITS: usize = 200;
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = HttpServer::start(|_| Some(Said::new(500, "")));
+    let bank = bank(folder.path());
+    let made = endpoint(&bank, &server, &json!(["deposit"]));
+    let customer = Customer::new(&bank, "en", "EUR");
+    customer.prefers(&bank, &json!({"channels": []}));
+    (0..DEPOSITS).for_each(|_| customer.deposit(&bank, "1", "EUR"));
+    customer.wait_for(&bank, DEPOSITS, "waiting");
+    server.answer(|_| Some(Said::new(410, "")));
+    let path = format!("/api/v1/webhooks/{}", made["webhook_id"].as_str().expect("an id"));
+    wait_until("it is off", || bank.get(&path).expect(200).json()["enabled"] == false);
+    server.answer(|_| Some(Said::new(200, "")));
+    bank.send(Request::post(&format!("{path}/enable"))).expect(200);
+    let standing = |status: &str| {
+        let all = customer.deliveries(&bank).into_iter();
+        all.filter(|delivery| delivery["status"] == status).collect::<Vec<_>>()
+    };
+    wait_until("all are told but those it refused", || DEPOSITS == standing("sent").len() + standing("failed").len());
+    for failed in standing("failed") {
+        assert_eq!(failed["code"], "http_410");
+        let id = failed["delivery_id"].as_str().expect("an id");
+        bank.send(Request::post(&format!("/api/v1/deliveries/{id}/redrive"))).expect(200);
+    }
+    customer.wait_for(&bank, DEPOSITS, "sent");
+}
+
+#[test]
 fn what_happened_before_an_endpoint_was_there_is_not_told_to_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = HttpServer::start(|_| Some(Said::new(200, "")));

@@ -3,10 +3,12 @@
 //! A lease saves work and keeps nodes out of each other's way. It is no lock: a node that was paused may wake up and go on
 //! for a moment although another has taken over. Whatever is done under a lease must therefore bear to be done twice.
 
-use crate::ports::{Expected, RecordChange, Records};
+use crate::ports::{Env, Expected, RecordChange, Records};
+use futures_util::future::{Either, select};
 use ledger::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use store::Fault;
 
@@ -70,6 +72,22 @@ impl Lease {
         let taken = self.records.change(vec![change]).await?;
         let sure_us = now.microseconds().saturating_add(self.lasts_us / 3);
         Ok(taken.then(|| Timestamp::from_microseconds(sure_us).unwrap_or(now)))
+    }
+
+    /// Renews it again and again; ends when this holder is no longer sure of it, even where the records do not answer. What
+    /// does not work meanwhile is `told`.
+    pub async fn keep(&self, env: &dyn Env, mut sure_until: Timestamp, told: impl Fn(&Fault)) {
+        const EVERY_US: u64 = 1_000_000;
+        let left_us = |sure_until: Timestamp| sure_until.microseconds().saturating_sub(env.now().microseconds());
+        while 0 < left_us(sure_until) {
+            let (taken, over) = (self.take(env.now()), env.sleep(left_us(sure_until)));
+            match select(pin!(taken), over).await {
+                Either::Left((Ok(Some(until)), _)) => sure_until = until,
+                Either::Left((Err(fault), _)) => told(&fault),
+                Either::Left((Ok(None), _)) | Either::Right(_) => return,
+            }
+            env.sleep(EVERY_US.min(left_us(sure_until))).await;
+        }
     }
 
     /// Gives it up, if this holder has it, so that another need not wait for its end.

@@ -13,14 +13,16 @@ pub mod follower;
 pub mod gate;
 pub mod kind;
 pub mod message;
+mod notice;
 pub mod outgoing;
 pub mod preference;
 mod recipient;
 pub mod sender;
 pub mod text;
+mod tidy;
 
 use crate::Bank;
-use crate::ports::{RecordChange, Records};
+use crate::ports::{PutAside, RecordChange, Records};
 use delivery::{ROOT, Subscriber};
 use kind::Channel;
 use ledger::ids::CustomerId;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::Fault;
 use text::Texts;
+pub use tidy::Tidied;
 
 /// How messages are tried again, and when they are given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +80,7 @@ pub struct Notifications {
     pub(crate) texts: Texts,
     pub(crate) settings: Settings,
     pub(crate) device_secret: [u8; 32],
+    put_aside: Option<Arc<dyn PutAside>>,
     recipients: Recipients,
     /// Counts changes of endpoints, for whoever looks after what follows for them.
     endpoint_changes: AtomicU64,
@@ -97,7 +101,13 @@ impl Notifications {
     pub fn new(bank: Arc<Bank>, records: Arc<dyn Records>, texts: Texts, settings: Settings) -> Notifications {
         let device_secret = bank.derived_secret("florin v1 ids of devices");
         let (recipients, endpoint_changes) = Default::default();
-        Notifications { bank, records, texts, settings, device_secret, recipients, endpoint_changes }
+        let put_aside = None;
+        Notifications { bank, records, texts, settings, device_secret, put_aside, recipients, endpoint_changes }
+    }
+
+    /// The same, which also removes messages of whoever is erased from where they were put aside.
+    pub fn putting_aside(self, put_aside: Arc<dyn PutAside>) -> Notifications {
+        Notifications { put_aside: Some(put_aside), ..self }
     }
 
     /// The bank.
@@ -119,6 +129,16 @@ impl Notifications {
         let endpoints = self.endpoints().await?;
         let enabled = endpoints.iter().filter(|endpoint| endpoint.is_enabled);
         Ok(channels.chain(enabled.map(|endpoint| Subscriber::endpoint(&endpoint.id))).collect())
+    }
+
+    /// Everybody who follows the journal now, or may again: endpoints that are off among them.
+    ///
+    /// # Errors
+    /// A fault of the records.
+    pub async fn everybody(&self) -> Result<Vec<Subscriber>, Fault> {
+        let channels = self.settings.channels.iter().map(|channel| Subscriber::channel(*channel));
+        let endpoints = self.endpoints().await?;
+        Ok(channels.chain(endpoints.iter().map(|endpoint| Subscriber::endpoint(&endpoint.id))).collect())
     }
 
     /// What a customer wants.

@@ -4,14 +4,17 @@
 //! Over PostgreSQL the nodes of a bank share the stations by leases; what a node leaves behind another goes on with.
 
 mod figures;
+mod lanes;
 mod providers;
 mod station;
 
+use crate::adapters::messengers::outbox::OutboxFolder;
 use crate::config::{Config, EngineKind};
 use crate::failure::Failure;
 use crate::program::OpenBank;
 use bank::lease::{LEASE_LEAST_US, Lease};
 use bank::notification::delivery::Subscriber;
+use bank::notification::follower::SetBack;
 use bank::notification::{Notifications, Settings};
 use bank::ports::{Env, Records};
 use figures::Figures;
@@ -36,8 +39,9 @@ const NICE: i32 = 15;
 const LOOK_US: u64 = 500_000;
 /// Every so many looks what is known of endpoints of other nodes is read anew.
 const LOOKS: u32 = 4;
-/// How often old deliveries are removed, in microseconds.
+/// How often old deliveries are removed, and old messages in the outbox, in microseconds.
 const TIDY_US: u64 = 3_600_000_000;
+const TIDY_OUTBOX_US: u64 = 60_000_000;
 
 /// How messages are tried again and given up, as it is configured.
 pub(crate) fn settings(config: &Config) -> Settings {
@@ -75,8 +79,15 @@ impl Postmen {
         }
         let providers = Providers::new(config, folder)?;
         let web_push_key = providers.web_push_key.clone();
-        for subscriber in open.notifications.subscribers().await? {
-            open.notifications.begin(&subscriber).await?;
+        for subscriber in open.notifications.everybody().await? {
+            for SetBack { shard, was, is } in open.notifications.begin(&subscriber).await? {
+                let name = subscriber.name();
+                tracing::error!(
+                    "messages by {name} had read shard {shard} up to entry {was}, but its journal ends with {is}: they go on \
+                     from there; check whether the journal was restored from an older backup than the records"
+                );
+                figures.set_back(&name);
+            }
         }
         let mut holder = [0; 16];
         open.env.fill(&mut holder);
@@ -91,6 +102,7 @@ impl Postmen {
         };
         let runtime = threads()?;
         runtime.spawn(tidy(post.clone()));
+        runtime.spawn(tidy_outbox(post.notifications.clone(), OutboxFolder::of(folder)));
         runtime.spawn(look_after(post));
         Ok(Postmen { runtime: Some(runtime), figures, web_push_key })
     }
@@ -205,9 +217,19 @@ async fn tidy(post: Post) {
             None => true,
             Some(lease) => lease.take(post.notifications.bank().now()).await.is_ok_and(|taken| taken.is_some()),
         };
-        if is_ours && let Err(fault) = post.notifications.remove_old().await {
+        if is_ours && let Err(fault) = post.notifications.tidy().await {
             tracing::warn!("old deliveries could not be removed: {fault}");
         }
         post.env().sleep(TIDY_US).await;
+    }
+}
+
+/// Removes from this node's outbox what is older than deliveries are kept, and all but the newest.
+async fn tidy_outbox(notifications: Arc<Notifications>, outbox: OutboxFolder) {
+    loop {
+        if let Err(fault) = outbox.tidy(notifications.kept_since()).await {
+            tracing::warn!("old messages in the outbox could not be removed: {fault}");
+        }
+        notifications.bank().env().sleep(TIDY_OUTBOX_US).await;
     }
 }

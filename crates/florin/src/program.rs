@@ -2,6 +2,7 @@
 
 use crate::adapters::env::Machine;
 use crate::adapters::keys::Keys;
+use crate::adapters::messengers::outbox::OutboxFolder;
 #[cfg(feature = "s3")]
 use crate::adapters::object_bucket::ObjectBucket;
 use crate::adapters::object_folder::ObjectFolder;
@@ -194,7 +195,8 @@ impl Program {
     fn notifications(&self, bank: &Arc<Bank>, records: &Arc<dyn Records>) -> Result<Arc<Notifications>, Failure> {
         let texts = crate::adapters::message_texts::read(&self.config)?;
         let settings = crate::postmen::settings(&self.config);
-        Ok(Arc::new(Notifications::new(bank.clone(), records.clone(), texts, settings)))
+        let outbox = Arc::new(OutboxFolder::of(self.folder()));
+        Ok(Arc::new(Notifications::new(bank.clone(), records.clone(), texts, settings).putting_aside(outbox)))
     }
 
     /// Where files for customers are kept.

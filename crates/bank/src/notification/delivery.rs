@@ -8,6 +8,7 @@
 //! | `cursor/SUBSCRIBER/SHARD` | how far a subscriber has read a shard's journal |
 //! | `delivery/ID` | a delivery; ids begin with the time, inverted, so that the newest come first |
 //! | `due/SUBSCRIBER/SHARD/TIME/ID` | the same while it waits, under the time from which on it may be sent |
+//! | `urgent/SUBSCRIBER/SHARD/TIME/ID` | the same for what is sent before everything else |
 //! | `of/CUSTOMER/ID` | that it is a customer's |
 //! | `failed/ID` | that it failed |
 //! | `preference/CUSTOMER`, `device/CUSTOMER/ID`, `endpoint/ID` | what was set up by calls |
@@ -183,9 +184,39 @@ pub struct Delivery {
     /// Why a person discarded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when it is tried, once it was; anew when a person has it sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_us: Option<u64>,
+}
+
+/// What of a subscriber's on a shard is sent first, and the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// What is urgent.
+    Urgent,
+    /// Everything else.
+    Ordinary,
+}
+
+impl Queue {
+    /// Both, the first first.
+    pub const ALL: [Queue; 2] = [Queue::Urgent, Queue::Ordinary];
+
+    /// Where its records are.
+    pub(crate) const fn prefix(self) -> &'static str {
+        match self {
+            Queue::Urgent => "notification/urgent/",
+            Queue::Ordinary => "notification/due/",
+        }
+    }
 }
 
 impl Delivery {
+    /// Whether the journal has it again, should it be needed.
+    pub const fn is_of_journal(&self) -> bool {
+        self.sequence != 0
+    }
+
     /// Who sends it.
     pub fn subscriber(&self) -> Subscriber {
         Subscriber { channel: self.channel, endpoint: self.endpoint.clone() }
@@ -193,7 +224,8 @@ impl Delivery {
 
     /// Where it stands in the queue of what waits.
     pub(crate) fn due_key(&self) -> String {
-        format!("{}{:013x}/{}", due_prefix(&self.subscriber(), self.shard), self.due_us, self.id)
+        let queue = if self.kind.is_urgent() { Queue::Urgent } else { Queue::Ordinary };
+        format!("{}{:013x}/{}", due_prefix(queue, &self.subscriber(), self.shard), self.due_us, self.id)
     }
 
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, Fault> {
@@ -248,8 +280,8 @@ pub(crate) fn delivery_key(id: &str) -> String {
     format!("{ROOT}delivery/{id}")
 }
 
-pub(crate) fn due_prefix(subscriber: &Subscriber, shard: u16) -> String {
-    format!("{ROOT}due/{}/{shard:04}/", subscriber.name())
+pub(crate) fn due_prefix(queue: Queue, subscriber: &Subscriber, shard: u16) -> String {
+    format!("{}{}/{shard:04}/", queue.prefix(), subscriber.name())
 }
 
 pub(crate) fn of_prefix(customer: u64) -> String {
@@ -262,6 +294,12 @@ fn of_key(delivery: &Delivery) -> String {
 
 pub(crate) fn failed_key(id: &str) -> String {
     format!("{ROOT}failed/{id}")
+}
+
+/// When what has this id was booked; `None` for what is none.
+pub fn booked_at(id: &str) -> Option<Timestamp> {
+    let inverted = u64::from_str_radix(id.get(..TIME_DIGITS).filter(|_| is_id(id))?, 16).ok()?;
+    Timestamp::from_microseconds(TIME_END - 1 - inverted)
 }
 
 /// The key after which deliveries come that were booked before this time.
@@ -298,6 +336,7 @@ mod tests {
         let later = Identity { at: identity().at.saturating_add(1), ..identity() };
         assert!(later.id() < identity().id());
         assert!(delivery_key(&later.id()) < booked_before(identity().at.saturating_add(1)));
+        assert_eq!(booked_at(&later.id()), Some(later.at));
         assert!(booked_before(identity().at.saturating_add(1)) < delivery_key(&identity().id()));
     }
 }

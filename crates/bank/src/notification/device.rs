@@ -2,9 +2,11 @@
 //! customer's key makes them unreadable.
 
 use super::Notifications;
-use super::delivery::ROOT;
+use super::delivery::{ROOT, of_prefix};
 use super::kind::Channel;
 use super::outgoing::{Address, PushSubscription};
+use crate::Caller;
+use crate::error::BankError;
 use crate::ports::{Expected, RecordChange};
 use crate::records::parsed;
 use crate::sealing;
@@ -84,36 +86,74 @@ impl Content {
     }
 }
 
+/// What became of a device that was to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is registered.
+    Yes(Device),
+    /// It is not.
+    No(NotAdded),
+}
+
+/// Why a device is not registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdded {
+    /// The customer has as many as one may have.
+    Full,
+    /// The customer was erased.
+    Erased,
+    /// What was given is the address of no device.
+    NoDevice,
+}
+
+/// Counts devices that were ever added.
+fn added_key(customer: CustomerId) -> String {
+    format!("{ROOT}devices_added/{:016x}", customer.number())
+}
+
 fn device_prefix(customer: CustomerId) -> String {
     format!("{ROOT}device/{:016x}/", customer.number())
 }
 
 impl Notifications {
-    /// Registers a device of a customer, or finds it registered; `None` where the customer has as many as one may have.
+    /// Registers a device of a customer, or finds it registered.
     ///
     /// # Errors
     /// A fault of the records, the shard or the keyring.
-    pub async fn add_device(&self, customer: &Customer, address: &Address) -> Result<Option<Device>, Fault> {
+    pub async fn add_device(&self, customer: &Customer, address: &Address) -> Result<Added, Fault> {
         let channel = if matches!(address, Address::Fcm(_)) { Channel::Fcm } else { Channel::WebPush };
-        let Some(content) = Content::of(address) else { return Ok(None) };
-        let known = self.devices(customer.id).await?;
+        let Some(content) = Content::of(address) else { return Ok(Added::No(NotAdded::NoDevice)) };
+        let is_erased = !customer.profile.is_empty() && self.bank.open_profile(customer).await?.is_empty();
+        if is_erased {
+            return Ok(Added::No(NotAdded::Erased));
+        }
         let id = self.device_id(&content);
-        if let Some(device) = known.iter().find(|device| device.id == id) {
-            return Ok(Some(device.clone()));
-        }
-        if DEVICES_MAX <= known.len() {
-            return Ok(None);
-        }
         let plain =
             serde_json::to_vec(&content).map_err(|error| Fault::Corrupt { detail: format!("a device: {error}") })?;
         let sealer = self.bank.sealer_of(customer).await?;
         let sealed = STANDARD.encode(sealer.seal(self.bank.env().as_ref(), PURPOSE, &plain));
         let created_at = self.bank.now();
         let kept = Kept { channel, sealed, created_us: created_at.microseconds() };
-        let change = RecordChange::put(format!("{}{id}", device_prefix(customer.id)), &kept)?;
-        self.records.change(vec![change.expecting(Expected::Absent)]).await?;
-        self.forget_recipient(customer.id);
-        Ok(Some(Device { id, channel, created_at }))
+        loop {
+            // Of two that are added at once, the second counts again.
+            let added = self.records.get(&added_key(customer.id)).await?;
+            let known = self.devices(customer.id).await?;
+            if let Some(device) = known.iter().find(|device| device.id == id) {
+                return Ok(Added::Yes(device.clone()));
+            }
+            if DEVICES_MAX <= known.len() {
+                return Ok(Added::No(NotAdded::Full));
+            }
+            let count: u64 = added.as_deref().map_or(Ok(0), |bytes| parsed(&added_key(customer.id), bytes))?;
+            let is_as_found = added.map_or(Expected::Absent, Expected::Exactly);
+            let device = RecordChange::put(format!("{}{id}", device_prefix(customer.id)), &kept)?;
+            let counted = RecordChange::put(added_key(customer.id), &(count + 1))?;
+            let changes = vec![device.expecting(Expected::Absent), counted.expecting(is_as_found)];
+            if self.records.change(changes).await? {
+                self.forget_recipient(customer.id);
+                return Ok(Added::Yes(Device { id, channel, created_at }));
+            }
+        }
     }
 
     fn device_id(&self, content: &Content) -> String {
@@ -160,12 +200,20 @@ impl Notifications {
         content.address(kept.channel).map(Some).ok_or_else(damaged)
     }
 
-    /// Forgets all that was set up for a customer, for whoever erases one. Deliveries stay: they hold nothing personal.
+    /// Erases a customer: the profile, the devices, and messages that were put aside; `false` if there is no such customer.
+    /// What the customer chose and deliveries stay: they hold nothing personal. Needs the role admin.
     ///
     /// # Errors
-    /// A fault, after which it must be asked again.
-    pub async fn forget_customer(&self, customer: CustomerId) -> Result<(), Fault> {
-        let mut changes = vec![RecordChange::remove(super::preference_key(customer))];
+    /// `Forbidden`, or a fault, after which it must be asked again.
+    pub async fn erase_user(&self, caller: &Caller, customer: CustomerId) -> Result<bool, BankError> {
+        let was_there = self.bank.erase_user(caller, customer).await?;
+        self.forget_devices(customer).await?;
+        self.forget_put_aside(customer).await?;
+        Ok(was_there)
+    }
+
+    async fn forget_devices(&self, customer: CustomerId) -> Result<(), Fault> {
+        let mut changes = vec![RecordChange::remove(added_key(customer))];
         for (key, bytes) in self.records.list(&device_prefix(customer), None, DEVICES_MAX * 2).await? {
             let kept: Kept = parsed(&key, &bytes)?;
             let sealed = STANDARD.decode(&kept.sealed).unwrap_or_default();
@@ -177,5 +225,19 @@ impl Notifications {
         self.records.change(changes).await?;
         self.forget_recipient(customer);
         Ok(())
+    }
+
+    async fn forget_put_aside(&self, customer: CustomerId) -> Result<(), Fault> {
+        const PAGE: usize = 1000;
+        let Some(put_aside) = &self.put_aside else { return Ok(()) };
+        let prefix = of_prefix(customer.number());
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.records.list(&prefix, after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            // Whatever their state: one may be written whose answer was lost.
+            put_aside.remove(page.iter().map(|(key, _)| key[prefix.len()..].to_owned()).collect()).await?;
+        }
     }
 }

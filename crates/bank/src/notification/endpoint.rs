@@ -4,6 +4,7 @@
 use super::Notifications;
 use super::delivery::{ROOT, Subscriber, cursor_key};
 use super::kind::Kind;
+use super::outgoing::Address;
 use crate::ports::{Expected, RecordChange};
 use crate::records::parsed;
 use base64::Engine;
@@ -47,6 +48,9 @@ struct Kept {
     kinds: Option<Vec<Kind>>,
     is_enabled: bool,
     created_us: u64,
+    /// When it was put on again last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    enabled_us: Option<u64>,
     /// The newest first.
     secrets: Vec<KeptSecret>,
 }
@@ -71,6 +75,17 @@ impl std::fmt::Debug for WithSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WithSecret").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
+}
+
+/// How an endpoint can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// There, with what signs.
+    At(Address),
+    /// Not now: what is for it waits until it is on again.
+    Off,
+    /// Never more.
+    Gone,
 }
 
 fn endpoint_key(id: &str) -> String {
@@ -111,7 +126,8 @@ impl Notifications {
         let (secret, sealed) = self.fresh_secret().await?;
         let now = self.bank.now();
         let secrets = vec![KeptSecret { sealed, until_us: None }];
-        let kept = Kept { url: url.to_owned(), kinds, is_enabled: true, created_us: now.microseconds(), secrets };
+        let (is_enabled, enabled_us) = (true, None);
+        let kept = Kept { url: url.to_owned(), kinds, is_enabled, created_us: now.microseconds(), enabled_us, secrets };
         let mut changes = vec![RecordChange::put(endpoint_key(&id), &kept)?.expecting(Expected::Absent)];
         // It hears of what comes after this answer, whenever whoever tells it begins.
         for store in self.bank.shards() {
@@ -157,14 +173,19 @@ impl Notifications {
         Ok(Some((parsed(&key, &bytes)?, bytes)))
     }
 
-    /// Changes an endpoint with `change`; `None` if there is none.
+    /// Changes an endpoint with `change`, and destroys the keys of secrets that it has no more; `None` if there is none.
     async fn change_endpoint(&self, id: &str, change: impl Fn(&mut Kept)) -> Result<Option<Endpoint>, Fault> {
         loop {
             let Some((mut kept, bytes)) = self.kept_endpoint(id).await? else { return Ok(None) };
+            let before = kept.secrets.clone();
             change(&mut kept);
             let record = RecordChange::put(endpoint_key(id), &kept)?.expecting(Expected::Exactly(bytes));
             if self.records.change(vec![record]).await? {
                 self.endpoints_changed();
+                let stays = |secret: &&KeptSecret| kept.secrets.iter().any(|kept| kept.sealed == secret.sealed);
+                for secret in before.iter().filter(|secret| !stays(secret)) {
+                    self.destroy_key_of(secret).await?;
+                }
                 return Ok(Some(kept.shown(id, self.bank.now())));
             }
         }
@@ -187,12 +208,41 @@ impl Notifications {
         Ok(changed.await?.map(|endpoint| WithSecret { endpoint, secret }))
     }
 
-    /// Stops or goes on telling an endpoint; `None` if there is none.
+    /// Forgets secrets that sign no more.
+    pub(super) async fn forget_replaced_secrets(&self, id: &str) -> Result<(), Fault> {
+        let now = self.bank.now();
+        let Some((kept, _)) = self.kept_endpoint(id).await? else { return Ok(()) };
+        if kept.secrets.iter().any(|secret| !secret.is_good(now)) {
+            self.change_endpoint(id, |kept| kept.secrets.retain(|secret| secret.is_good(now))).await?;
+        }
+        Ok(())
+    }
+
+    async fn destroy_key_of(&self, secret: &KeptSecret) -> Result<(), Fault> {
+        let sealed = STANDARD.decode(&secret.sealed).unwrap_or_default();
+        match crate::sealing::key_of(&sealed) {
+            Some(key) => self.bank.destroy_key(key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on telling an endpoint; `None` if there is none.
     ///
     /// # Errors
     /// A fault of the records.
-    pub async fn enable_endpoint(&self, id: &str, is_enabled: bool) -> Result<Option<Endpoint>, Fault> {
-        self.change_endpoint(id, |kept| kept.is_enabled = is_enabled).await
+    pub async fn enable_endpoint(&self, id: &str) -> Result<Option<Endpoint>, Fault> {
+        let now_us = self.bank.now().microseconds();
+        self.change_endpoint(id, |kept| {
+            kept.is_enabled = true;
+            kept.enabled_us = Some(now_us);
+        })
+        .await
+    }
+
+    /// Stops telling an endpoint, which said to what was sent then that it is gone. Was it put on again since, that counts.
+    pub(super) async fn endpoint_gone(&self, id: &str, sent_at: Timestamp) -> Result<(), Fault> {
+        let is_over = |kept: &Kept| kept.enabled_us.is_none_or(|enabled_us| enabled_us < sent_at.microseconds());
+        self.change_endpoint(id, |kept| kept.is_enabled &= !is_over(kept)).await.map(drop)
     }
 
     /// Removes an endpoint, and destroys the keys of its secrets; whether there was one.
@@ -202,10 +252,7 @@ impl Notifications {
     pub async fn remove_endpoint(&self, id: &str) -> Result<bool, Fault> {
         let Some((kept, _)) = self.kept_endpoint(id).await? else { return Ok(false) };
         for secret in &kept.secrets {
-            let sealed = STANDARD.decode(&secret.sealed).unwrap_or_default();
-            if let Some(key) = crate::sealing::key_of(&sealed) {
-                self.bank.destroy_key(key).await?;
-            }
+            self.destroy_key_of(secret).await?;
         }
         let mut changes = vec![RecordChange::remove(endpoint_key(id))];
         let cursors = self.bank.shards().iter().map(|store| cursor_key(&Subscriber::endpoint(id), store.shard()));
@@ -215,9 +262,12 @@ impl Notifications {
         Ok(true)
     }
 
-    /// Where an endpoint is, and the secrets that sign now; `None` if it is gone or not to be told anything.
-    pub(crate) async fn endpoint_address(&self, id: &str) -> Result<Option<(String, Vec<Vec<u8>>)>, Fault> {
-        let Some((kept, _)) = self.kept_endpoint(id).await? else { return Ok(None) };
+    /// Where an endpoint is, and the secrets that sign now.
+    pub(crate) async fn endpoint_address(&self, id: &str) -> Result<Reached, Fault> {
+        let Some((kept, _)) = self.kept_endpoint(id).await? else { return Ok(Reached::Gone) };
+        if !kept.is_enabled {
+            return Ok(Reached::Off);
+        }
         let now = self.bank.now();
         let mut secrets = Vec::new();
         for secret in kept.secrets.iter().filter(|secret| secret.is_good(now)) {
@@ -225,6 +275,6 @@ impl Notifications {
             let sealed = STANDARD.decode(&secret.sealed).map_err(|_| damaged())?;
             secrets.push(self.bank.open_sealed(&sealed, PURPOSE).await?.ok_or_else(damaged)?);
         }
-        Ok(Some((kept.url, secrets)).filter(|_| kept.is_enabled))
+        Ok(Reached::At(Address::Webhook { url: kept.url, secrets }))
     }
 }

@@ -12,7 +12,7 @@ use ledger::event::{CustomerChange, Event, Outcome};
 use ledger::ids::{AccountId, CustomerId, Sequence, ShardId};
 use ledger::time::Timestamp;
 use std::collections::HashSet;
-use store::query::{EntryQuery, TransferView};
+use store::query::{EntryQuery, TransferView, saga_step};
 use store::{EntryRef, Fault};
 
 /// Entries read at a time.
@@ -36,6 +36,17 @@ pub struct Follower {
     reached: Sequence,
 }
 
+/// A cursor that was beyond the end of its journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetBack {
+    /// The shard.
+    pub shard: ShardId,
+    /// Up to which entry it had read.
+    pub was: Sequence,
+    /// The last entry that there is.
+    pub is: Sequence,
+}
+
 /// What one step of a follower did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Followed {
@@ -51,18 +62,41 @@ pub struct Followed {
     pub is_noted: bool,
 }
 
+impl Follower {
+    /// Up to which entry it has read.
+    pub const fn reached(&self) -> Sequence {
+        self.reached
+    }
+}
+
 impl Notifications {
     /// Has a subscriber begin with what comes from now on, on each shard that it has not begun with: whoever calls this
-    /// before the first request misses nothing.
+    /// before the first request misses nothing. A cursor that is beyond the end of a journal, as after one was restored from
+    /// an older backup than the records, is set back to that end: those that were.
     ///
     /// # Errors
-    /// A fault of the records.
-    pub async fn begin(&self, subscriber: &Subscriber) -> Result<(), Fault> {
+    /// A fault of the records or a shard.
+    pub async fn begin(&self, subscriber: &Subscriber) -> Result<Vec<SetBack>, Fault> {
+        let mut set_back = Vec::new();
         for store in self.bank.shards() {
-            let change = RecordChange::put(cursor_key(subscriber, store.shard()), &store.head())?;
-            self.records.change(vec![change.expecting(Expected::Absent)]).await?;
+            let (shard, head) = (store.shard(), store.head());
+            let key = cursor_key(subscriber, shard);
+            let change = RecordChange::put(&key, &head)?;
+            let Some(noted) = self.records.get(&key).await? else {
+                self.records.change(vec![change.expecting(Expected::Absent)]).await?;
+                continue;
+            };
+            let was: Sequence = parsed(&key, &noted)?;
+            // Another node's head may be ahead of what this one knows: the journal itself says whether the entry is there.
+            let query = EntryQuery { after: was.saturating_sub(1), limit: 1 };
+            if head < was
+                && store.follow(query).await?.is_empty()
+                && self.records.change(vec![change.expecting(Expected::Exactly(noted))]).await?
+            {
+                set_back.push(SetBack { shard, was, is: head });
+            }
         }
-        Ok(())
+        Ok(set_back)
     }
 
     /// A follower that goes on where the subscriber is with a shard; `None` before it began.
@@ -77,21 +111,31 @@ impl Notifications {
         Ok(Some(Follower { subscriber, shard, noted, noted_sequence: sequence, noted_at, reached: sequence }))
     }
 
-    /// Reads a page, and makes the deliveries it causes. `None`: another node went on from here, so that this follower is
-    /// of no use any more.
+    /// Reads a page, and makes the deliveries it causes. `None`: another node went on from here, or the endpoint is off or
+    /// gone, so that this follower is of no use any more.
     ///
     /// # Errors
     /// A fault: the same step can be made again.
     pub async fn follow(&self, follower: &mut Follower) -> Result<Option<Followed>, Fault> {
+        let kinds = match &follower.subscriber.endpoint {
+            // What is booked while it is off, it hears of when it is on again: nothing is read over.
+            Some(endpoint) => match self.remembered_endpoint(endpoint).await? {
+                Some(kinds) => kinds,
+                None => return Ok(None),
+            },
+            None => None,
+        };
         let query = EntryQuery { after: follower.reached, limit: PAGE_ENTRIES };
         let entries = self.bank.store(follower.shard).follow(query).await?;
         let (mut changes, mut page, mut made_due) = (Vec::new(), HashSet::new(), 0);
         let mut reached = follower.reached;
         for entry in &entries {
-            for delivery in self.deliveries(&follower.subscriber, follower.shard, entry, &page).await? {
-                changes.extend(delivery.made()?);
-                made_due += usize::from(delivery.due_us <= delivery.changed_us);
-                page.insert(delivery.id);
+            let page_so_far = Page { shard: follower.shard, kinds: kinds.as_deref(), made: &page };
+            for delivery in self.deliveries(&follower.subscriber, page_so_far, entry).await? {
+                if page.insert(delivery.id.clone()) {
+                    changes.extend(delivery.made()?);
+                    made_due += usize::from(delivery.due_us <= delivery.changed_us);
+                }
             }
             reached = entry.header.sequence;
             if PAGE_DELIVERIES <= page.len() {
@@ -118,13 +162,12 @@ impl Notifications {
         Ok(Some(Followed { made, made_due, reached, has_more, is_noted: follower.noted_sequence == reached }))
     }
 
-    /// What an entry causes. `page` has what the entries before it caused that is not durable yet.
+    /// What an entry causes.
     async fn deliveries(
         &self,
         subscriber: &Subscriber,
-        shard: ShardId,
+        page: Page<'_>,
         entry: &EntryRef,
-        page: &HashSet<String>,
     ) -> Result<Vec<Delivery>, Fault> {
         if let Outcome::Event(Event::CustomerChanged(changed)) = &entry.outcome
             && !matches!(changed.change, CustomerChange::Nothing)
@@ -137,14 +180,15 @@ impl Notifications {
             return Ok(Vec::new());
         }
         let began = match ended(entry) {
-            Some(transfer) => self.bank.store(shard).transfer(transfer).await?,
+            Some(transfer) => self.bank.store(page.shard).transfer(transfer).await?,
             None => None,
         };
         let began = began.as_ref();
         let order = began.and_then(TransferView::ordered);
         let began = began.zip(order).map(|(view, (order, _))| {
             let header = &view.transfer.entry.header;
-            Began { order, sequence: header.sequence, at: header.time }
+            let transferred = saga_step(&view.transfer.entry).map_or(&[][..], |step| &step.transferred);
+            Began { order, transferred, sequence: header.sequence, at: header.time }
         });
         let mut deliveries = Vec::new();
         let mut told: Vec<(u64, CustomerId)> = Vec::new();
@@ -154,16 +198,20 @@ impl Notifications {
                 Whom::Owner(account) => self.owner(account).await?,
             };
             let Some(customer) = customer else { continue };
-            // Whoever moves money between two accounts of their own is told once.
-            let is_of_transfer = message.facts.transfer.is_some() && message.kind != Kind::LowBalance;
-            if is_of_transfer && told.contains(&(message.about, customer)) {
+            // Whoever moves money between two accounts of their own is told once: not that it came, if they were told that it
+            // went.
+            let is_credit = message.facts.transfer.is_some() && message.facts.credited == Some(true);
+            let is_debit = message.facts.transfer.is_some() && message.facts.credited == Some(false);
+            let transfer = (message.about, customer);
+            if is_credit && told.contains(&transfer) {
                 continue;
             }
-            if is_of_transfer {
-                told.push((message.about, customer));
+            let place = Place { sequence: entry.header.sequence, at: entry.header.time, now, page };
+            let made = self.addressed(subscriber, place, customer, message, began).await?;
+            if is_debit && !made.is_empty() {
+                told.push(transfer);
             }
-            let place = Place { shard, sequence: entry.header.sequence, at: entry.header.time, now, page };
-            deliveries.extend(self.addressed(subscriber, place, customer, message, began).await?);
+            deliveries.extend(made);
         }
         Ok(deliveries)
     }
@@ -187,9 +235,11 @@ impl Notifications {
         }
         let follows = self.follows(subscriber, place, customer, &message, began).await?;
         // Who was told that money left is told what became of it, whatever was chosen since.
-        let is_wanted =
-            follows.iter().any(|first| first.is_known) || self.is_wanted(subscriber, &recipient, &message).await?;
-        if !is_wanted {
+        let is_wanted = match &subscriber.endpoint {
+            None => recipient.preference.wants(subscriber.channel, message.kind, &message.facts),
+            Some(_) => place.page.kinds.is_none_or(|kinds| kinds.contains(&message.kind)),
+        };
+        if !is_wanted && !follows.iter().any(|first| first.is_known) {
             return Ok(Vec::new());
         }
         if shows_available(message.kind) {
@@ -199,9 +249,9 @@ impl Notifications {
         let delivery = |device: Option<&str>| {
             let identity = Identity {
                 at: place.at,
-                shard: place.shard,
+                shard: place.page.shard,
                 sequence: place.sequence,
-                about: &message.about.to_string(),
+                about: &message.topic(),
                 customer: customer.number(),
                 kind: message.kind,
                 subscriber: &subscriber.name(),
@@ -215,7 +265,7 @@ impl Notifications {
                 channel: subscriber.channel,
                 endpoint: subscriber.endpoint.clone(),
                 device: device.map(str::to_owned),
-                shard: place.shard.number(),
+                shard: place.page.shard.number(),
                 sequence: place.sequence,
                 customer: customer.number(),
                 kind: message.kind,
@@ -229,22 +279,10 @@ impl Notifications {
                 code: None,
                 provider_id: None,
                 reason: None,
+                since_us: None,
             }
         };
         Ok(devices.iter().map(|device| delivery(device.as_deref())).collect())
-    }
-
-    async fn is_wanted(
-        &self,
-        subscriber: &Subscriber,
-        recipient: &Recipient,
-        message: &Message,
-    ) -> Result<bool, Fault> {
-        let Some(endpoint) = &subscriber.endpoint else {
-            return Ok(recipient.preference.wants(subscriber.channel, message.kind, &message.facts));
-        };
-        let endpoint = self.remembered_endpoint(endpoint).await?;
-        Ok(endpoint.is_some_and(|kinds| kinds.is_none_or(|kinds| kinds.contains(&message.kind))))
     }
 
     /// The first message of a transfer between shards, for the one that tells its end.
@@ -263,16 +301,16 @@ impl Notifications {
         for device in devices(subscriber.channel, &recipient) {
             let identity = Identity {
                 at: began.at,
-                shard: place.shard,
+                shard: place.page.shard,
                 sequence: began.sequence,
-                about: &message.about.to_string(),
+                about: &message.topic(),
                 customer: customer.number(),
                 kind: Kind::TransferPending,
                 subscriber: &subscriber.name(),
                 device: device.as_deref().unwrap_or_default(),
             };
             let id = identity.id();
-            let is_known = place.page.contains(&id) || self.records.get(&delivery_key(&id)).await?.is_some();
+            let is_known = place.page.made.contains(&id) || self.records.get(&delivery_key(&id)).await?.is_some();
             firsts.push(First { device, id, is_known });
         }
         Ok(firsts)
@@ -289,10 +327,19 @@ impl Notifications {
     }
 }
 
+/// What is being read.
+#[derive(Clone, Copy, Debug)]
+struct Page<'a> {
+    shard: ShardId,
+    /// What an endpoint is told; everything where it is not said.
+    kinds: Option<&'a [Kind]>,
+    /// What the entries before caused that is not durable yet.
+    made: &'a HashSet<String>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Place<'a> {
-    page: &'a HashSet<String>,
-    shard: ShardId,
+    page: Page<'a>,
     sequence: Sequence,
     at: Timestamp,
     now: Timestamp,

@@ -11,6 +11,11 @@ const OPEN_FIRST_US: u64 = 2_000_000;
 const OPEN_MOST_US: u64 = 300_000_000;
 const SECOND_US: u64 = 1_000_000;
 
+/// How long a provider is left alone that asks for it and does not say for how long: the first time, and at most; the time
+/// doubles with each time it asks again after that.
+const PAUSE_FIRST_US: u64 = 1_000_000;
+const PAUSE_MOST_US: u64 = 60_000_000;
+
 /// The gate before one provider.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -18,9 +23,20 @@ pub struct Gate {
     /// When the next may go, if the rate were all; it lags behind now by at most a second.
     next_us: u64,
     failures: u32,
+    failing: Failing,
     open: Option<Open>,
     /// Until when the provider asked to be left alone.
     paused_until_us: u64,
+    /// For how long it is left alone when it asks the next time and does not say.
+    pause_us: u64,
+}
+
+/// Whose messages failed in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failing {
+    Nobodys,
+    Ones(u64),
+    Several,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,37 +60,37 @@ pub enum BreakerState {
 impl Gate {
     /// A closed gate for at most so many messages a second.
     pub fn new(rate: Option<NonZeroU32>) -> Gate {
-        Gate { rate, next_us: 0, failures: 0, open: None, paused_until_us: 0 }
+        let failing = Failing::Nobodys;
+        Gate { rate, next_us: 0, failures: 0, failing, open: None, paused_until_us: 0, pause_us: PAUSE_FIRST_US }
     }
 
-    /// Lets one through now, or says from when on to ask again.
+    /// From when on to ask again; `None` where one would be let through now.
+    pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let now_us = now.microseconds();
+        // A trial's end is told; should it never be, another is made after the same time once more.
+        let open_until_us = self.open.map_or(0, |open| open.until_us + if open.is_tried { open.for_us } else { 0 });
+        let rate_until_us = self.rate.map_or(0, |_| self.next_us);
+        let until_us = match () {
+            () if now_us < self.paused_until_us => self.paused_until_us,
+            () if now_us < open_until_us => open_until_us,
+            () if now_us < rate_until_us => rate_until_us,
+            () => return None,
+        };
+        Some(Timestamp::from_microseconds(until_us).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Lets one through now, which is sent at once, or says from when on to ask again.
     ///
     /// # Errors
     /// The time to ask again.
     pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        if let Some(until) = self.closed_until(now) {
+            return Err(until);
+        }
         let now_us = now.microseconds();
-        let until = |us| Timestamp::from_microseconds(us).unwrap_or(Timestamp::MAX);
-        if now_us < self.paused_until_us {
-            return Err(until(self.paused_until_us));
-        }
-        if let Some(open) = &mut self.open {
-            if now_us < open.until_us {
-                return Err(until(open.until_us));
-            }
-            if open.is_tried {
-                // The trial's end is told; should it never be, another is made after the same time.
-                open.until_us = now_us + open.for_us;
-                open.is_tried = false;
-                return Err(until(open.until_us));
-            }
-        }
         if let Some(rate) = self.rate {
             let step_us = (SECOND_US / u64::from(rate.get())).max(1);
-            let next_us = self.next_us.max(now_us.saturating_sub(SECOND_US));
-            if now_us < next_us {
-                return Err(until(next_us));
-            }
-            self.next_us = next_us + step_us;
+            self.next_us = self.next_us.max(now_us.saturating_sub(SECOND_US)) + step_us;
         }
         if let Some(open) = &mut self.open {
             open.is_tried = true;
@@ -85,25 +101,53 @@ impl Gate {
 
     /// The provider took a message, or refused that message alone.
     pub fn answered(&mut self) {
-        self.failures = 0;
+        (self.failures, self.failing) = (0, Failing::Nobodys);
         self.open = None;
+        self.pause_us = PAUSE_FIRST_US;
     }
 
-    /// The provider itself failed.
-    pub fn failed(&mut self, now: Timestamp) {
+    /// The provider itself failed, with a message of this customer; `None` where customers have no part in where it goes. One
+    /// customer's messages alone never open the breaker: what fails may be what that customer chose.
+    pub fn failed(&mut self, now: Timestamp, customer: Option<u64>) {
         self.failures = self.failures.saturating_add(1);
+        self.failing = match (self.failing, customer) {
+            (Failing::Nobodys, Some(customer)) => Failing::Ones(customer),
+            (Failing::Ones(one), Some(customer)) if one == customer => Failing::Ones(one),
+            _ => Failing::Several,
+        };
         let for_us = match self.open {
             Some(open) if open.is_tried => (open.for_us * 2).min(OPEN_MOST_US),
             Some(_) => return,
-            None if self.failures < FAILURES_MAX => return,
+            None if self.failures < FAILURES_MAX || self.failing != Failing::Several => return,
             None => OPEN_FIRST_US,
         };
         self.open = Some(Open { until_us: now.microseconds() + for_us, for_us, is_tried: false });
     }
 
-    /// The provider asked to be left alone for so many microseconds.
-    pub fn slow_down(&mut self, now: Timestamp, for_us: u64) {
-        self.paused_until_us = self.paused_until_us.max(now.microseconds().saturating_add(for_us));
+    /// The provider asked to be left alone, for so many microseconds if it said so.
+    pub fn slow_down(&mut self, now: Timestamp, for_us: Option<u64>) {
+        (self.failures, self.failing) = (0, Failing::Nobodys);
+        self.open = None;
+        let now_us = now.microseconds();
+        let is_asked_already = now_us < self.paused_until_us;
+        let for_us = match for_us {
+            Some(for_us) => for_us,
+            // Those that were under way when it asked first ask for nothing new.
+            None if is_asked_already => return,
+            None => {
+                let for_us = self.pause_us;
+                self.pause_us = (for_us * 2).min(PAUSE_MOST_US);
+                for_us
+            }
+        };
+        self.paused_until_us = self.paused_until_us.max(now_us.saturating_add(for_us));
+    }
+
+    /// Whether a new gate would do the same, so that this one need not be kept.
+    pub fn is_as_new(&self, now: Timestamp) -> bool {
+        let now_us = now.microseconds();
+        let rests = self.paused_until_us <= now_us && self.next_us.saturating_add(SECOND_US) <= now_us;
+        rests && self.failures == 0 && self.open.is_none() && self.pause_us == PAUSE_FIRST_US
     }
 
     /// How the breaker stands.
@@ -139,14 +183,14 @@ mod tests {
         let mut gate = Gate::new(None);
         for _ in 0..FAILURES_MAX {
             assert_eq!(gate.admit(at(0)), Ok(()));
-            gate.failed(at(0));
+            gate.failed(at(0), None);
         }
         assert_eq!(gate.state(at(0)), BreakerState::Open);
         assert_eq!(gate.admit(at(0)), Err(at(OPEN_FIRST_US)));
         assert_eq!(gate.admit(at(OPEN_FIRST_US)), Ok(()), "one to see");
         assert_eq!(gate.state(at(OPEN_FIRST_US)), BreakerState::HalfOpen);
         assert!(gate.admit(at(OPEN_FIRST_US)).is_err(), "and no other");
-        gate.failed(at(OPEN_FIRST_US));
+        gate.failed(at(OPEN_FIRST_US), None);
         assert_eq!(gate.admit(at(OPEN_FIRST_US)), Err(at(OPEN_FIRST_US * 3)), "twice as long");
         assert_eq!(gate.admit(at(OPEN_FIRST_US * 3)), Ok(()));
         gate.answered();
@@ -158,8 +202,8 @@ mod tests {
     fn failures_with_answers_between_open_nothing() {
         let mut gate = Gate::new(None);
         for _ in 0..100 {
-            gate.failed(at(0));
-            gate.failed(at(0));
+            gate.failed(at(0), None);
+            gate.failed(at(0), None);
             gate.answered();
         }
         assert_eq!(gate.state(at(0)), BreakerState::Closed);
@@ -168,7 +212,7 @@ mod tests {
     #[test]
     fn a_trial_of_which_nothing_is_heard_is_made_again() {
         let mut gate = Gate::new(None);
-        (0..FAILURES_MAX).for_each(|_| gate.failed(at(0)));
+        (0..FAILURES_MAX).for_each(|_| gate.failed(at(0), None));
         assert_eq!(gate.admit(at(OPEN_FIRST_US)), Ok(()));
         let mut now = OPEN_FIRST_US;
         while gate.admit(at(now)).is_err() {
@@ -180,9 +224,44 @@ mod tests {
     #[test]
     fn who_asks_to_be_left_alone_is_left_alone() {
         let mut gate = Gate::new(None);
-        gate.slow_down(at(0), 7 * SECOND_US);
-        gate.slow_down(at(0), SECOND_US);
+        gate.slow_down(at(0), Some(7 * SECOND_US));
+        gate.slow_down(at(0), Some(SECOND_US));
         assert_eq!(gate.admit(at(1)), Err(at(7 * SECOND_US)));
         assert_eq!(gate.admit(at(7 * SECOND_US)), Ok(()));
+    }
+
+    #[test]
+    fn who_asks_to_be_left_alone_and_does_not_say_for_how_long_is_left_alone_for_longer_and_longer() {
+        let mut gate = Gate::new(None);
+        let mut now = 0;
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            (0..10).for_each(|_| gate.slow_down(at(now), None));
+            assert_eq!(gate.admit(at(now)), Err(at(now + seconds * SECOND_US)));
+            now += seconds * SECOND_US;
+            assert_eq!(gate.admit(at(now)), Ok(()));
+        }
+        gate.answered();
+        gate.slow_down(at(now), None);
+        assert_eq!(gate.admit(at(now)), Err(at(now + SECOND_US)), "it was well in between");
+    }
+
+    #[test]
+    fn one_customers_messages_alone_open_nothing() {
+        let mut gate = Gate::new(None);
+        (0..100).for_each(|_| gate.failed(at(0), Some(7)));
+        assert_eq!(gate.state(at(0)), BreakerState::Closed);
+        gate.failed(at(0), Some(8));
+        assert_eq!(gate.state(at(0)), BreakerState::Open);
+    }
+
+    #[test]
+    fn to_look_whether_it_is_open_is_no_trial() {
+        let mut gate = Gate::new(None);
+        (0..FAILURES_MAX).for_each(|_| gate.failed(at(0), None));
+        assert!((0..100).all(|_| gate.closed_until(at(OPEN_FIRST_US)).is_none()));
+        assert_eq!(gate.admit(at(OPEN_FIRST_US)), Ok(()));
+        assert!(!gate.is_as_new(at(OPEN_FIRST_US)));
+        gate.answered();
+        assert!(gate.is_as_new(at(OPEN_FIRST_US)));
     }
 }

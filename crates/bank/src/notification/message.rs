@@ -123,11 +123,23 @@ impl Facts {
     }
 }
 
+impl Message {
+    /// What tells it from all others of its entry that say the same to the same customer.
+    pub fn topic(&self) -> String {
+        match &self.facts.account {
+            Some(account) => format!("{}/{account}", self.about),
+            None => self.about.to_string(),
+        }
+    }
+}
+
 /// How a transfer between shards began: what its last entry does not say again.
 #[derive(Clone, Copy, Debug)]
 pub struct Began<'a> {
     /// What was ordered.
     pub order: &'a Order,
+    /// What it took at its home.
+    pub transferred: &'a [Transferred],
     /// The entry with which it began.
     pub sequence: Sequence,
     /// When.
@@ -297,9 +309,9 @@ fn of_step(step: &SagaStep, began: Option<Began<'_>>, told: &mut Vec<Message>) {
         StepKind::MovedOut | StepKind::MovedIn => return,
         StepKind::Started => {
             let ordered = step.order.iter().flat_map(|order| order.transfers.iter());
-            let is_payment = |kind| matches!(kind, TransferKind::Transfer | TransferKind::Exchange);
-            for ordered in ordered.filter(|ordered| is_payment(ordered.kind)) {
-                of_order(ordered, Kind::TransferPending, step, told);
+            for ordered in ordered.filter(|ordered| is_payment(ordered)) {
+                let gave = gave(&step.transferred, ordered);
+                of_order(ordered, Kind::TransferPending, step, told, |account| gave.contains(&account));
             }
         }
         StepKind::Completed => {
@@ -314,13 +326,15 @@ fn of_step(step: &SagaStep, began: Option<Began<'_>>, told: &mut Vec<Message>) {
                     // Whoever got the money is told where it was posted.
                     TransferKind::Deposit | TransferKind::Move => continue,
                 };
-                of_order(ordered, kind, step, told);
+                of_order(ordered, kind, step, told, |_| true);
             }
         }
         StepKind::Failed => {
-            let ordered = began.iter().flat_map(|began| began.order.transfers.iter());
-            for ordered in ordered.filter(|ordered| ordered.kind != TransferKind::Deposit) {
-                of_order(ordered, Kind::TransferFailed, step, told);
+            if let Some(began) = began {
+                for ordered in began.order.transfers.iter().filter(|ordered| is_payment(ordered)) {
+                    let gave = gave(began.transferred, ordered);
+                    of_order(ordered, Kind::TransferFailed, step, told, |account| gave.contains(&account));
+                }
             }
         }
         _ => {}
@@ -338,8 +352,26 @@ fn of_step(step: &SagaStep, began: Option<Began<'_>>, told: &mut Vec<Message>) {
     }
 }
 
-/// One message to the owner of each account that an ordered transfer takes from.
-fn of_order(ordered: &Ordered, kind: Kind, step: &SagaStep, told: &mut Vec<Message>) {
+/// Whether somebody ordered it who waits for its end.
+fn is_payment(ordered: &Ordered) -> bool {
+    matches!(ordered.kind, TransferKind::Transfer | TransferKind::Exchange)
+}
+
+/// The accounts whose money left with these.
+fn gave(transferred: &[Transferred], ordered: &Ordered) -> Vec<AccountId> {
+    let own = transferred.iter().filter(|transferred| transferred.id == ordered.id);
+    let nets = own.flat_map(nets).filter(|(_, net)| net.change < 0);
+    nets.map(|(account, _)| account).collect()
+}
+
+/// One message to the owner of each of these accounts that an ordered transfer takes from.
+fn of_order(
+    ordered: &Ordered,
+    kind: Kind,
+    step: &SagaStep,
+    told: &mut Vec<Message>,
+    is_told: impl Fn(AccountId) -> bool,
+) {
     let mut sums: BTreeMap<AccountId, (i128, Currency)> = BTreeMap::new();
     for leg in ordered.legs.iter() {
         let LegAmount::Exactly(amount) = leg.amount else { continue };
@@ -349,7 +381,8 @@ fn of_order(ordered: &Ordered, kind: Kind, step: &SagaStep, told: &mut Vec<Messa
     }
     let mut to = sums.iter().filter(|(account, (sum, _))| 0 < *sum && is_customers(**account));
     let other_account = to.next().map(|(account, _)| account.to_string()).filter(|_| to.next().is_none());
-    for (account, (sum, currency)) in sums.iter().filter(|(account, (sum, _))| *sum < 0 && is_customers(**account)) {
+    let is_debited = |(account, (sum, _)): &(&AccountId, &(i128, Currency))| *sum < 0 && is_customers(**account);
+    for (account, (sum, currency)) in sums.iter().filter(is_debited).filter(|(account, _)| is_told(**account)) {
         let posted = step.transferred.iter().filter(|transferred| transferred.id == ordered.id);
         let postings = posted.flat_map(|transferred| transferred.postings.iter());
         let facts = Facts {

@@ -1,7 +1,8 @@
 //! From deliveries to providers: which are due, what is sent, and what becomes of one that was.
 
 use super::Notifications;
-use super::delivery::{Delivery, State, Subscriber, delivery_key, due_prefix};
+use super::delivery::{Delivery, Queue, State, Subscriber, delivery_key, due_prefix};
+use super::endpoint::Reached;
 use super::kind::{Channel, Kind};
 use super::outgoing::{Accepted, Address, Outgoing, SendFailure};
 use super::text::Known;
@@ -16,6 +17,8 @@ use store::Fault;
 
 /// How long one that goes on from another waits for it, each time.
 const BEHIND_US: u64 = 500_000;
+/// How long what is for an endpoint that is off is left alone, should anybody look at it meanwhile.
+const OFF_US: u64 = 5_000_000;
 
 /// What waits.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,8 @@ pub struct Due {
     pub now: Vec<Delivery>,
     /// When the next is due that is not yet.
     pub next: Option<Timestamp>,
+    /// Keys of records that cannot be read: the others do not wait for them.
+    pub unreadable: Vec<String>,
 }
 
 /// What is to be done with a delivery that is due.
@@ -33,6 +38,8 @@ pub enum Step {
     Send(Box<Outgoing>),
     /// Settle it so, and send nothing.
     Settle(Settled),
+    /// Nothing: somebody changed it since it was looked up, and it is due again if it still waits.
+    Outrun,
 }
 
 /// What became of a delivery.
@@ -49,22 +56,25 @@ pub enum Settled {
 }
 
 impl Notifications {
-    /// What a subscriber has to send of a shard, but for what is `busy`, at most so many.
+    /// What a subscriber has to send of a shard and queue, but for what is `busy`, at most so many.
     ///
     /// # Errors
     /// A fault of the records.
     pub async fn due(
         &self,
         subscriber: &Subscriber,
-        shard: ShardId,
+        (shard, queue): (ShardId, Queue),
         busy: &HashSet<String>,
         limit: usize,
     ) -> Result<Due, Fault> {
-        let prefix = due_prefix(subscriber, shard.number());
+        let prefix = due_prefix(queue, subscriber, shard.number());
         let now = self.bank.now();
         let mut due = Due::default();
         for (key, value) in self.records.list(&prefix, None, busy.len() + limit + 1).await? {
-            let delivery: Delivery = parsed(&key, &value)?;
+            let Ok(delivery) = parsed::<Delivery>(&key, &value) else {
+                due.unreadable.push(key);
+                continue;
+            };
             if busy.contains(&delivery.id) {
                 continue;
             }
@@ -83,41 +93,54 @@ impl Notifications {
     }
 
     /// How many deliveries of a shard a subscriber has to send now or after a failure, counted up to `most`: not those that
-    /// wait for the end of quiet hours.
+    /// wait for the end of quiet hours, nor those that no journal causes.
     ///
     /// # Errors
     /// A fault of the records.
     pub async fn waiting(&self, subscriber: &Subscriber, shard: ShardId, most: usize) -> Result<usize, Fault> {
         const PAGE: usize = 1000;
         let now_us = self.bank.now().microseconds();
-        let prefix = due_prefix(subscriber, shard.number());
-        let (mut count, mut after): (usize, Option<String>) = (0, None);
-        while count < most {
-            let page = self.records.list(&prefix, after.as_deref(), PAGE).await?;
-            for (key, value) in &page {
-                let delivery: Delivery = parsed(key, value)?;
-                count += usize::from(0 < delivery.attempts || delivery.due_us <= now_us);
-            }
-            match page.last() {
-                Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
-                _ => break,
+        let mut count = 0;
+        for queue in Queue::ALL {
+            let prefix = due_prefix(queue, subscriber, shard.number());
+            let mut after: Option<String> = None;
+            while count < most {
+                let page = self.records.list(&prefix, after.as_deref(), PAGE).await?;
+                let readable = page.iter().filter_map(|(key, value)| parsed::<Delivery>(key, value).ok());
+                let counts = |delivery: &Delivery| 0 < delivery.attempts || delivery.due_us <= now_us;
+                count += readable.filter(|delivery| delivery.is_of_journal() && counts(delivery)).count();
+                match page.last() {
+                    Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
+                    _ => break,
+                }
             }
         }
         Ok(count)
     }
 
-    /// Looks up where a delivery goes and writes its text.
+    /// Looks up whether a delivery still waits, as whoever asks knows it, and where it goes, and writes its text.
     ///
     /// # Errors
     /// A fault: it stays due.
     pub async fn prepare(&self, delivery: &Delivery) -> Result<Step, Fault> {
         let now = self.bank.now();
+        if delivery.state != State::Waiting || self.delivery(&delivery.id).await?.as_ref() != Some(delivery) {
+            return Ok(Step::Outrun);
+        }
         let Some(id) = CustomerId::new(delivery.customer) else { return Ok(dropped("no_user")) };
+        let first = match &delivery.follows {
+            Some(first) => self.delivery(first).await?,
+            None => None,
+        };
         if let Some(endpoint) = &delivery.endpoint {
-            let Some((url, secrets)) = self.endpoint_address(endpoint).await? else {
-                return Ok(dropped("no_endpoint"));
+            let to = match self.endpoint_address(endpoint).await? {
+                Reached::At(to) => to,
+                Reached::Off => return Ok(Step::Settle(Settled::Held(now.saturating_add(OFF_US)))),
+                Reached::Gone => return Ok(dropped("no_endpoint")),
             };
-            let to = Address::Webhook { url, secrets };
+            if is_behind(first.as_ref()) {
+                return Ok(Step::Settle(Settled::Held(now.saturating_add(BEHIND_US))));
+            }
             return Ok(Step::Send(Box::new(self.outgoing(delivery, to, "en", Default::default(), now))));
         }
         let Some(recipient) = self.recipient(id).await? else { return Ok(dropped("no_user")) };
@@ -127,11 +150,7 @@ impl Notifications {
         if let Some(until) = recipient.preference.held_until(delivery.kind, now) {
             return Ok(Step::Settle(Settled::Held(until)));
         }
-        let first = match &delivery.follows {
-            Some(first) => self.delivery(first).await?,
-            None => None,
-        };
-        if first.as_ref().is_some_and(|first| first.state == State::Waiting) {
+        if is_behind(first.as_ref()) {
             return Ok(Step::Settle(Settled::Held(now.saturating_add(BEHIND_US))));
         }
         let Some(customer) = self.bank.user(id).await? else { return Ok(dropped("no_user")) };
@@ -231,7 +250,10 @@ impl Notifications {
             Settled::Failed(failure) => {
                 next.attempts += 1;
                 next.code = Some(failure.code().to_owned());
-                let age_us = now.microseconds().saturating_sub(delivery.booked_us.max(first_due_us(delivery)));
+                // When it could be sent first: that quiet hours held it is no failure of anybody's.
+                let since_us = delivery.since_us.unwrap_or(delivery.due_us);
+                next.since_us = Some(since_us);
+                let age_us = now.microseconds().saturating_sub(since_us);
                 let is_over = self.settings.give_up_after_us < age_us;
                 let after_us = match failure {
                     SendFailure::Never { .. } => None,
@@ -259,16 +281,16 @@ impl Notifications {
         u64::from_le_bytes(random) % (bound_us + 1)
     }
 
-    /// Has nothing more sent to what a provider said is gone.
+    /// Has nothing more sent to what a provider said is gone, to what was sent then.
     ///
     /// # Errors
     /// A fault of the records.
-    pub async fn gone(&self, delivery: &Delivery) -> Result<(), Fault> {
+    pub async fn gone(&self, delivery: &Delivery, sent_at: Timestamp) -> Result<(), Fault> {
         if let (Some(device), Some(customer)) = (&delivery.device, CustomerId::new(delivery.customer)) {
             return self.remove_device(customer, device).await;
         }
         if let Some(endpoint) = &delivery.endpoint {
-            self.enable_endpoint(endpoint, false).await?;
+            self.endpoint_gone(endpoint, sent_at).await?;
         }
         Ok(())
     }
@@ -282,13 +304,13 @@ impl Notifications {
     }
 }
 
-fn dropped(code: &'static str) -> Step {
-    Step::Settle(Settled::Dropped(code))
+/// Whether what it goes on from is not sent yet.
+fn is_behind(first: Option<&Delivery>) -> bool {
+    first.is_some_and(|first| first.state == State::Waiting)
 }
 
-/// When it could be sent first: not while quiet hours held it, which is no failure of anybody's.
-const fn first_due_us(delivery: &Delivery) -> u64 {
-    if delivery.attempts == 0 { delivery.due_us } else { delivery.booked_us }
+fn dropped(code: &'static str) -> Step {
+    Step::Settle(Settled::Dropped(code))
 }
 
 fn language(locale: &Locale) -> &'static str {

@@ -1,6 +1,8 @@
 //! Work that one node at a time does.
 
+use crate::ports::TestEnv;
 use bank::lease::{LEASE_LEAST_US, Lease};
+use bank::ports::{Boxed, Record, RecordChange, Records};
 use bank::records::MemoryRecords;
 use futures_util::FutureExt;
 use ledger::time::Timestamp;
@@ -56,4 +58,27 @@ fn a_lease_taken_by_a_clock_far_ahead_is_not_waited_for() {
     let (one, other) = two_holders();
     assert!(take(&one, 86_400_000_000).is_some());
     assert!(take(&other, 0).is_some());
+}
+
+/// Records that take what they are asked, and never answer.
+struct Silent;
+
+impl Records for Silent {
+    fn get<'a>(&'a self, _key: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn list<'a>(&'a self, _: &'a str, _: Option<&'a str>, _: usize) -> Boxed<'a, Result<Vec<Record>, Fault>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn change(&self, _: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn who_does_not_hear_whether_a_lease_was_renewed_no_longer_keeps_it() {
+    let lease = Lease::new(Arc::new(Silent), "sweeping", 1, LEASE_LEAST_US);
+    crate::world::now(lease.keep(&*TestEnv::new(), at(LEASE_LEAST_US / 3), |fault| panic!("{fault}")));
 }

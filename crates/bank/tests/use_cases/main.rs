@@ -10,6 +10,7 @@ mod journal;
 mod kept_statements;
 mod keys;
 mod leases;
+mod messages;
 mod moving;
 mod notifications;
 mod old_maps;

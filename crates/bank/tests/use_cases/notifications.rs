@@ -2,13 +2,15 @@
 
 use crate::world::{World, account, local, now, opening, transfer};
 use bank::Bank;
-use bank::notification::delivery::{Delivery, State, Subscriber};
+use bank::notification::delivery::{Delivery, Queue, State, Subscriber};
 use bank::notification::desk::{Decision, DeliveryQuery};
+use bank::notification::device::Added;
 use bank::notification::kind::{Channel, Kind};
 use bank::notification::outgoing::{Accepted, Address, SendFailure};
 use bank::notification::sender::{Settled, Step};
 use bank::notification::text::Texts;
 use bank::notification::{Notifications, Settings};
+use bank::ports::Records;
 use bank::profile::PlainProfile;
 use bank::records::MemoryRecords;
 use ledger::command::{Command, Freeze};
@@ -19,28 +21,28 @@ use std::sync::Arc;
 
 const SECOND_US: u64 = 1_000_000;
 
-struct Post {
-    world: World,
-    records: Arc<MemoryRecords>,
-    notifications: Notifications,
+pub(crate) struct Post {
+    pub(crate) world: World,
+    pub(crate) records: Arc<MemoryRecords>,
+    pub(crate) notifications: Notifications,
 }
 
 impl Post {
-    fn new(shards: u16) -> Post {
+    pub(crate) fn new(shards: u16) -> Post {
         let (world, records) = (World::new(shards), Arc::new(MemoryRecords::default()));
         let notifications = notifications(&world, &records);
         Post { world, records, notifications }
     }
 
     /// A customer with an e-mail address and an account of the same id, and a channel that has begun.
-    fn with_customer(shards: u16, id: u64) -> Post {
+    pub(crate) fn with_customer(shards: u16, id: u64) -> Post {
         let post = Post::new(shards);
         now(post.notifications.begin(&email())).expect("begun");
         post.add(id);
         post
     }
 
-    fn add(&self, id: u64) {
+    pub(crate) fn add(&self, id: u64) {
         let mut profile = PlainProfile::default();
         let address = format!("customer-{id}@example.org");
         profile.set(ProfileField::Email, &address, self.world.bank.now().day()).expect("an address");
@@ -49,7 +51,7 @@ impl Post {
     }
 
     /// Reads all that there is; how many deliveries were made.
-    fn follow(&self, subscriber: &Subscriber) -> usize {
+    pub(crate) fn follow(&self, subscriber: &Subscriber) -> usize {
         let mut made = 0;
         for store in self.world.bank.shards() {
             let mut follower =
@@ -65,31 +67,52 @@ impl Post {
         made
     }
 
-    fn due(&self, shard: u16) -> Vec<Delivery> {
-        let shard = ShardId::new(shard).expect("a shard");
-        now(self.notifications.due(&email(), shard, &HashSet::new(), 1000)).expect("read").now
+    /// Another node with these records.
+    pub(crate) fn node(&self, records: Arc<dyn Records>) -> Notifications {
+        over(&self.world, records)
     }
 
-    fn settle(&self, delivery: &Delivery, what: Settled) {
+    /// Registers a device of Firebase Cloud Messaging.
+    pub(crate) fn device(&self, id: u64, token: &str) -> Added {
+        let row = now(self.world.bank.user(CustomerId::new(id).expect("an id"))).expect("read").expect("a customer");
+        now(self.notifications.add_device(&row, &Address::Fcm(token.into()))).expect("asked")
+    }
+
+    pub(crate) fn due(&self, shard: u16) -> Vec<Delivery> {
+        self.due_of(&email(), shard)
+    }
+
+    pub(crate) fn due_of(&self, subscriber: &Subscriber, shard: u16) -> Vec<Delivery> {
+        let shard = ShardId::new(shard).expect("a shard");
+        let of =
+            |queue| now(self.notifications.due(subscriber, (shard, queue), &HashSet::new(), 1000)).expect("read").now;
+        Queue::ALL.into_iter().flat_map(of).collect()
+    }
+
+    pub(crate) fn settle(&self, delivery: &Delivery, what: Settled) {
         now(self.notifications.settle(&[(delivery.clone(), what)])).expect("settled");
     }
 
-    fn read(&self, id: &str) -> Delivery {
+    pub(crate) fn read(&self, id: &str) -> Delivery {
         now(self.notifications.delivery(id)).expect("read").expect("a delivery")
     }
 
-    fn all(&self) -> Vec<Delivery> {
+    pub(crate) fn all(&self) -> Vec<Delivery> {
         let query = DeliveryQuery { limit: 1000, ..DeliveryQuery::default() };
         now(self.notifications.deliveries_of(&query)).expect("read").items
     }
 }
 
 fn notifications(world: &World, records: &Arc<MemoryRecords>) -> Notifications {
-    let bank: Arc<Bank> = Arc::new(world.another_node());
-    Notifications::new(bank, records.clone(), Texts::new("Bank", &[]).expect("texts"), Settings::default())
+    over(world, records.clone())
 }
 
-fn email() -> Subscriber {
+fn over(world: &World, records: Arc<dyn Records>) -> Notifications {
+    let bank: Arc<Bank> = Arc::new(world.another_node());
+    Notifications::new(bank, records, Texts::new("Bank", &[]).expect("texts"), Settings::default())
+}
+
+pub(crate) fn email() -> Subscriber {
     Subscriber::channel(Channel::Email)
 }
 
@@ -128,7 +151,7 @@ fn of_two_who_read_the_same_entries_one_makes_deliveries_and_both_make_the_same(
 impl Post {
     /// The ids that a channel makes which begins with the first entry.
     fn records_of_a_new_channel(&self) -> Vec<String> {
-        use bank::ports::{RecordChange, Records};
+        use bank::ports::RecordChange;
         let cursor = RecordChange::put("notification/cursor/email/0000", &0u64).expect("a record");
         assert!(now(self.records.change(vec![cursor])).expect("made"));
         self.follow(&email());
@@ -144,21 +167,21 @@ fn an_erased_customer_gets_nothing() {
     let waiting = post.due(0).remove(0);
     match now(post.notifications.prepare(&waiting)).expect("prepared") {
         Step::Send(outgoing) => assert_eq!(outgoing.to, Address::Email("customer-7@example.org".into())),
-        Step::Settle(settled) => panic!("{settled:?}"),
+        other => panic!("{other:?}"),
     }
     let customer = CustomerId::new(7).expect("an id");
-    let row = now(post.world.bank.user(customer)).expect("read").expect("a customer");
-    let token = Address::Fcm("token".into());
-    let device = now(post.notifications.add_device(&row, &token)).expect("added").expect("a device");
+    let push = Subscriber::channel(Channel::Fcm);
+    now(post.notifications.begin(&push)).expect("begun");
+    post.device(7, "token");
+    post.world.pay_in(7, 6);
+    assert_eq!(post.follow(&push), 1);
+    let pushed = post.due_of(&push, 0).remove(0);
     assert!(now(post.world.bank.erase_user(&local(), customer)).expect("erased"));
-    match now(post.notifications.prepare(&waiting)).expect("prepared") {
-        Step::Settle(settled) => assert_eq!(settled, Settled::Dropped("no_address")),
-        Step::Send(outgoing) => panic!("{outgoing:?}"),
-    }
-    let push = Delivery { channel: Channel::Fcm, device: Some(device.id), ..waiting };
-    match now(post.notifications.prepare(&push)).expect("prepared") {
-        Step::Settle(settled) => assert_eq!(settled, Settled::Dropped("no_address")),
-        Step::Send(outgoing) => panic!("{outgoing:?}"),
+    for waiting in [waiting, pushed] {
+        match now(post.notifications.prepare(&waiting)).expect("prepared") {
+            Step::Settle(settled) => assert_eq!(settled, Settled::Dropped("no_address")),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -227,9 +250,9 @@ fn old_news_is_told_nobody_and_old_deliveries_are_removed_but_for_those_that_fai
     post.world.pay_in(7, 3);
     post.world.pass(Settings::default().stale_after_us + SECOND_US);
     assert_eq!(post.follow(&email()), 0, "of three days ago nobody is told");
-    assert_eq!(now(post.notifications.remove_old()).expect("removed"), 0);
+    assert_eq!(now(post.notifications.tidy()).expect("removed").removed, 0);
     post.world.pass(Settings::default().keep_us);
-    assert_eq!(now(post.notifications.remove_old()).expect("removed"), 1);
+    assert_eq!(now(post.notifications.tidy()).expect("removed").removed, 1);
     let left: Vec<State> = post.all().iter().map(|delivery| delivery.state).collect();
     assert_eq!(left, [State::Failed]);
     let query = DeliveryQuery { customer: CustomerId::new(7), limit: 10, ..DeliveryQuery::default() };

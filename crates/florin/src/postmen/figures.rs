@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Most providers shown of a subscriber.
+const PROVIDERS_MAX: usize = 50;
+
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     of: Mutex<BTreeMap<String, Counts>>,
@@ -24,6 +27,7 @@ struct Counts {
     /// By shard.
     waiting: BTreeMap<u16, u64>,
     lag: BTreeMap<u16, u64>,
+    set_back: u64,
     /// By provider: 0 closed, 1 half open, 2 open.
     breakers: BTreeMap<String, u64>,
 }
@@ -66,6 +70,11 @@ impl Figures {
         self.of().get(subscriber).and_then(|counts| counts.waiting.get(&shard).copied()).unwrap_or(0)
     }
 
+    /// The cursor was beyond the end of a journal.
+    pub(super) fn set_back(&self, subscriber: &str) {
+        self.change(subscriber, |counts| counts.set_back += 1);
+    }
+
     /// A station that another node has now says nothing here.
     pub(super) fn left(&self, subscriber: &str, shard: u16) {
         self.change(subscriber, |counts| {
@@ -74,7 +83,7 @@ impl Figures {
         });
     }
 
-    pub(super) fn settled(&self, subscriber: &str, shard: u16, settled: &[(Settled, State)]) {
+    pub(super) fn settled(&self, subscriber: &str, shard: u16, settled: &[(Settled, State)], over: u64) {
         self.change(subscriber, |counts| {
             for (what, state) in settled {
                 match (what, state) {
@@ -88,7 +97,6 @@ impl Figures {
                     _ => {}
                 }
             }
-            let over = settled.iter().filter(|(_, state)| *state != State::Waiting).count() as u64;
             let waiting = counts.waiting.entry(shard).or_default();
             *waiting = waiting.saturating_sub(over);
         });
@@ -101,20 +109,26 @@ impl Figures {
             BreakerState::Open => 2,
         };
         self.change(subscriber, |counts| {
-            counts.breakers.insert(provider.to_owned(), number);
+            // Of a channel with many providers, which customers choose, those are shown that something is wrong with.
+            if !provider.is_empty() && state == BreakerState::Closed {
+                counts.breakers.remove(provider);
+            } else if counts.breakers.len() < PROVIDERS_MAX || counts.breakers.contains_key(provider) {
+                counts.breakers.insert(provider.to_owned(), number);
+            }
         });
     }
 
     pub(super) fn write(&self, text: &mut String) {
         let of = self.of().clone();
         type Total = (&'static str, &'static str, fn(&Counts) -> u64);
-        let totals: [Total; 6] = [
+        let totals: [Total; 7] = [
             ("florin_messages_made_total", "Messages made from the journal.", |counts| counts.made),
             ("florin_messages_sent_total", "Messages that a provider took.", |counts| counts.sent),
             ("florin_messages_outbox_total", "Messages written to the outbox.", |counts| counts.put_aside),
             ("florin_messages_retried_total", "Attempts that failed and are made again.", |counts| counts.retried),
             ("florin_messages_failed_total", "Messages that failed for good.", |counts| counts.failed),
             ("florin_messages_dropped_total", "Messages with nobody to send them to.", |counts| counts.dropped),
+            ("florin_messages_set_back_total", "Cursors found beyond their journal's end.", |counts| counts.set_back),
         ];
         for (name, help, value) in totals {
             head(text, name, help, "counter");

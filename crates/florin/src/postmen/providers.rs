@@ -1,7 +1,7 @@
 //! The providers that are configured, by channel.
 
 use crate::adapters::messengers::fcm::Fcm;
-use crate::adapters::messengers::outbox::Outbox;
+use crate::adapters::messengers::outbox::{Outbox, OutboxFolder};
 use crate::adapters::messengers::smtp::Smtp;
 use crate::adapters::messengers::twilio::Twilio;
 use crate::adapters::messengers::web_push::WebPush;
@@ -84,7 +84,7 @@ impl Providers {
             };
             let provider = provider.unwrap_or_else(|| {
                 let from = config.smtp.from.as_deref().unwrap_or(NOBODY);
-                Provider::new(Outbox::new(folder.join("outbox"), from, channel.name()), None, OUTBOX_CONCURRENCY)
+                Provider::new(Outbox::new(&OutboxFolder::of(folder), from, channel.name()), None, OUTBOX_CONCURRENCY)
             });
             by_channel.insert(channel, provider);
         }

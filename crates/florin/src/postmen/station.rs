@@ -2,21 +2,22 @@
 
 use super::Post;
 use super::figures::Figures;
+use super::lanes::{Lanes, Room};
 use super::providers::Provider;
 use bank::lease::Lease;
 use bank::notification::Notifications;
-use bank::notification::delivery::{Delivery, State, Subscriber};
+use bank::notification::delivery::{Delivery, Queue, State, Subscriber};
 use bank::notification::gate::{BreakerState, Gate};
 use bank::notification::kind::Channel;
-use bank::notification::outgoing::{Accepted, SendFailure};
-use bank::notification::sender::{Due, Settled, Step};
+use bank::notification::outgoing::{Accepted, Outgoing, SendFailure};
+use bank::notification::sender::{Settled, Step};
 use bank::ports::Env;
-use ledger::ids::ShardId;
+use ledger::ids::{Sequence, ShardId};
 use ledger::time::Timestamp;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Fault;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -31,6 +32,17 @@ const KNOWN_MAX: usize = 2048;
 /// So many that are over are noted together, or fewer when so much time has passed, in microseconds.
 const SETTLED_TOGETHER: usize = 256;
 const SETTLE_US: u64 = 20_000;
+/// Messages kept in memory for customers and hosts that have enough under way.
+const FULL_MAX: usize = 1024;
+/// What is for somebody who is slow, and what a provider of many is not to be asked for yet, is looked at again after so long,
+/// at most, in microseconds.
+const SLOW_AGAIN_US: u64 = 10_000_000;
+const CLOSED_AGAIN_US: u64 = 30_000_000;
+/// How often what waits is counted anew: at most so often, in microseconds, and for one in so many parts of the time.
+const COUNT_US: u64 = 5_000_000;
+const COUNT_SHARE: u64 = 20;
+/// Gates of providers that nothing is known of any more are forgotten where there are so many.
+const GATES_MAX: usize = 256;
 /// Whoever reads in bulk and finds nothing to tell rests for so many times as long as it read, times how many do.
 const REST: u64 = 3;
 
@@ -47,12 +59,25 @@ pub(super) struct Station {
     shard: ShardId,
     provider: Provider,
     gates: Arc<Gates>,
+    lanes: Mutex<Lanes>,
     /// Something new is due.
     nudge: Notify,
 }
 
 /// What is over: a delivery and what became of it.
 type Done = (Delivery, Settled);
+
+/// How an attempt ended.
+enum Tried {
+    /// It is over.
+    Done(Delivery, Settled),
+    /// Somebody changed it: it is none of ours any more.
+    Outrun(Delivery),
+    /// The provider is not to be asked yet; nothing was sent.
+    NotYet(Delivery),
+    /// Its customer or this host has as many under way as it may have.
+    Full(Delivery, String),
+}
 
 impl Station {
     pub(super) fn new(
@@ -63,7 +88,9 @@ impl Station {
         gates: Arc<Gates>,
     ) -> Station {
         let name = subscriber.name();
+        let lanes = Mutex::new(Lanes::new(provider.concurrency));
         Station {
+            lanes,
             notifications: post.notifications.clone(),
             figures: post.figures.clone(),
             readers: post.readers.clone(),
@@ -85,10 +112,11 @@ impl Station {
     pub(super) async fn run(self) {
         let station = Arc::new(self);
         loop {
-            if station.has_lease().await {
+            if let Some(sure_until) = station.take_lease().await {
                 // Whichever ends first, the others begin anew: all that matters is in records.
                 tokio::select! {
-                    () = station.keep_lease() => {}
+                    () = station.keep_lease(sure_until) => {}
+                    () = station.count() => {}
                     () = station.follow() => {}
                     () = Arc::clone(&station).send() => {}
                 }
@@ -98,31 +126,38 @@ impl Station {
         }
     }
 
-    async fn has_lease(&self) -> bool {
+    /// Until when this node is sure that the work is its own; `None` where it is another's.
+    async fn take_lease(&self) -> Option<Timestamp> {
         match &self.lease {
-            None => true,
+            None => Some(Timestamp::MAX),
             Some(lease) => match lease.take(self.notifications.bank().now()).await {
-                Ok(taken) => taken.is_some(),
+                Ok(taken) => taken,
                 Err(fault) => {
                     self.tell(&fault);
-                    false
+                    None
                 }
             },
         }
     }
 
     /// Ends when this node no longer has the lease for sure.
-    async fn keep_lease(&self) {
-        let Some(lease) = &self.lease else { return std::future::pending().await };
-        let mut sure_until = self.notifications.bank().now();
+    async fn keep_lease(&self, sure_until: Timestamp) {
+        match &self.lease {
+            Some(lease) => lease.keep(self.env().as_ref(), sure_until, |fault| self.tell(fault)).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Counts what waits, again and again: what is counted as it comes and goes knows nothing of what others changed.
+    async fn count(&self) {
         loop {
-            match lease.take(self.notifications.bank().now()).await {
-                Ok(Some(until)) => sure_until = until,
-                Ok(None) => return,
-                Err(fault) if self.notifications.bank().now() < sure_until => self.tell(&fault),
-                Err(_) => return,
+            let began = self.env().now();
+            match self.notifications.waiting(&self.subscriber, self.shard, WAITING_MAX).await {
+                Ok(waiting) => self.figures.found_waiting(&self.name, self.shard.number(), waiting),
+                Err(fault) => self.tell(&fault),
             }
-            self.env().sleep(PAUSE_US).await;
+            let took_us = self.env().now().microseconds().saturating_sub(began.microseconds());
+            self.env().sleep(COUNT_US.max(took_us.saturating_mul(COUNT_SHARE))).await;
         }
     }
 
@@ -132,8 +167,6 @@ impl Station {
 
     /// Reads the journal for as long as it is this station's to read.
     async fn follow(&self) {
-        let waiting = self.notifications.waiting(&self.subscriber, self.shard, WAITING_MAX).await;
-        self.figures.found_waiting(&self.name, self.shard.number(), waiting.unwrap_or(0));
         let mut follower = match self.notifications.follower(&self.subscriber, self.shard).await {
             Ok(Some(follower)) => follower,
             Ok(None) => {
@@ -155,13 +188,13 @@ impl Station {
                 Ok(None) => return,
                 Err(fault) => {
                     self.tell(&fault);
+                    self.note_followed((0, 0), follower.reached());
                     self.env().sleep(PAUSE_US).await;
                     continue;
                 }
             };
             let store = self.notifications.bank().store(self.shard);
-            let lag = store.head().saturating_sub(followed.reached);
-            self.figures.followed(&self.name, self.shard.number(), (followed.made, followed.made_due), lag);
+            self.note_followed((followed.made, followed.made_due), followed.reached);
             if 0 < followed.made {
                 self.nudge.notify_one();
             }
@@ -184,6 +217,11 @@ impl Station {
         }
     }
 
+    fn note_followed(&self, made: (usize, usize), reached: Sequence) {
+        let lag = self.notifications.bank().store(self.shard).head().saturating_sub(reached);
+        self.figures.followed(&self.name, self.shard.number(), made, lag);
+    }
+
     /// Messages never take more of the machine than a third of a processor from money that moves with nobody to be told: all that
     /// read in bulk share that.
     async fn rest(&self, began: Timestamp, made: usize) {
@@ -200,6 +238,7 @@ impl Station {
     /// Sends what is due.
     async fn send(self: Arc<Station>) {
         let mut round = Round::default();
+        *self.lanes() = Lanes::new(self.provider.concurrency);
         loop {
             let wake = self.start_attempts(&mut round).await;
             self.note(&mut round);
@@ -207,10 +246,10 @@ impl Station {
             let wake_us = wake.map_or(PAUSE_US, |wake| wake.microseconds().saturating_sub(now_us).clamp(500, PAUSE_US));
             tokio::select! {
                 Some(joined) = round.attempts.join_next() => {
-                    let Ok(done) = joined else { return }; // it panicked: everything begins anew
-                    round.done.push(done);
-                    while let Some(Ok(done)) = round.attempts.try_join_next() {
-                        round.done.push(done);
+                    let Ok(tried) = joined else { return }; // it panicked: everything begins anew
+                    round.ended(tried);
+                    while let Some(Ok(tried)) = round.attempts.try_join_next() {
+                        round.ended(tried);
                     }
                 }
                 Some(noted) = round.noting.join_next() => {
@@ -225,24 +264,22 @@ impl Station {
         }
     }
 
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins as many attempts as may be under way; when to look again.
     async fn start_attempts(self: &Arc<Station>, round: &mut Round) -> Option<Timestamp> {
-        if round.may_have_more && round.ready.len() < self.provider.concurrency && round.known.len() < KNOWN_MAX {
-            match self.notifications.due(&self.subscriber, self.shard, &round.known, FETCHED).await {
-                Ok(Due { now, next }) => {
-                    round.known.extend(now.iter().map(|delivery| delivery.id.clone()));
-                    round.may_have_more = next.is_some_and(|next| next <= self.env().now());
-                    round.next = next;
-                    round.ready.extend(now);
-                }
-                Err(fault) => {
-                    self.tell(&fault);
-                    return None;
-                }
-            }
+        if round.may_have_more
+            && round.known.len() < KNOWN_MAX
+            && let Err(fault) = self.fetch(round).await
+        {
+            self.tell(&fault);
+            return None;
         }
+        self.start_full(round);
         while round.attempts.len() < self.provider.concurrency && !round.ready.is_empty() {
-            if let Err(until) = self.admit() {
+            if let Some(until) = self.closed_until() {
                 return Some(until);
             }
             let Some(delivery) = round.ready.pop_front() else { break };
@@ -255,17 +292,71 @@ impl Station {
         }
     }
 
-    /// Of a channel with many providers each is asked for when it is known.
-    fn admit(&self) -> Result<(), Timestamp> {
-        match self.subscriber.channel {
-            Channel::WebPush => Ok(()),
-            _ => self.with_gate("", |gate, now| gate.admit(now)),
+    /// Looks up what is due: what is urgent always, and it goes first.
+    async fn fetch(&self, round: &mut Round) -> Result<(), Fault> {
+        let has_room = round.ready.len() < self.provider.concurrency && round.full.len() < FULL_MAX;
+        let queues: &[Queue] = if has_room { &Queue::ALL } else { &[Queue::Urgent] };
+        let mut next: Option<Timestamp> = None;
+        for queue in queues {
+            let place = (self.shard, *queue);
+            let due = self.notifications.due(&self.subscriber, place, &round.known, FETCHED).await?;
+            round.known.extend(due.now.iter().map(|delivery| delivery.id.clone()));
+            next = next.into_iter().chain(due.next).min();
+            match queue {
+                Queue::Urgent => due.now.into_iter().rev().for_each(|delivery| round.ready.push_front(delivery)),
+                Queue::Ordinary => round.ready.extend(due.now),
+            }
+            for key in due.unreadable {
+                if !round.unreadable.contains(&key) {
+                    tracing::error!("the message {key} cannot be read and is not sent");
+                    round.unreadable.insert(key);
+                }
+            }
         }
+        if has_room {
+            round.may_have_more = next.is_some_and(|next| next <= self.env().now());
+            round.next = next;
+        }
+        Ok(())
+    }
+
+    /// Begins attempts that found their customer or host with enough under way, where that is over. Those of a slow one do
+    /// not wait in memory.
+    fn start_full(self: &Arc<Station>, round: &mut Round) {
+        let now = self.env().now();
+        for (delivery, host) in std::mem::take(&mut round.full) {
+            let room = self.lanes().room(delivery.customer, &host, now.microseconds());
+            match room {
+                Room::Free if round.attempts.len() < self.provider.concurrency => {
+                    round.attempts.spawn(Arc::clone(self).attempt(delivery));
+                }
+                Room::Free | Room::Full => round.full.push((delivery, host)),
+                Room::Slow => {
+                    round.done.push((delivery, Settled::Held(now.saturating_add(SLOW_AGAIN_US))));
+                }
+            }
+        }
+    }
+
+    /// Of a channel with many providers each is asked for when it is known.
+    fn closed_until(&self) -> Option<Timestamp> {
+        match self.has_hosts() {
+            true => None,
+            false => self.with_gate("", |gate, now| gate.closed_until(now)),
+        }
+    }
+
+    /// Whether customers choose the hosts that are asked.
+    fn has_hosts(&self) -> bool {
+        self.subscriber.channel == Channel::WebPush
     }
 
     fn with_gate<T>(&self, provider: &str, act: impl FnOnce(&mut Gate, Timestamp) -> T) -> T {
         let now = self.env().now();
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if GATES_MAX <= gates.len() && !gates.contains_key(provider) {
+            gates.retain(|_, gate| !gate.is_as_new(now));
+        }
         let rate: Option<NonZeroU32> = self.provider.rate;
         let gate = gates.entry(provider.to_owned()).or_insert_with(|| Gate::new(rate));
         act(gate, now)
@@ -292,28 +383,31 @@ impl Station {
                 (what.clone(), state)
             });
             let over: Vec<(Settled, State)> = over.collect();
-            station.figures.settled(&station.name, station.shard.number(), &over);
+            let is_over = |(delivery, (_, state)): &(&Done, &(Settled, State))| {
+                delivery.0.is_of_journal() && *state != State::Waiting
+            };
+            let no_longer_waits = done.iter().zip(&over).filter(is_over).count() as u64;
+            station.figures.settled(&station.name, station.shard.number(), &over, no_longer_waits);
             done
         });
     }
 
-    async fn attempt(self: Arc<Station>, delivery: Delivery) -> Done {
+    async fn attempt(self: Arc<Station>, delivery: Delivery) -> Tried {
         let settled = match self.notifications.prepare(&delivery).await {
             Ok(Step::Send(outgoing)) => {
                 let provider = self.provider.messenger.provider(&outgoing);
-                let admitted = match self.subscriber.channel {
-                    Channel::WebPush => self.with_gate(&provider, |gate, now| gate.admit(now)),
-                    _ => Ok(()),
-                };
-                match admitted {
-                    Err(until) => Settled::Held(until),
-                    Ok(()) => {
+                return match self.has_hosts() {
+                    true => self.attempt_with_host(delivery, &outgoing, provider).await,
+                    false if self.with_gate(&provider, |gate, now| gate.admit(now)).is_err() => Tried::NotYet(delivery),
+                    false => {
                         let sent = self.provider.messenger.send(&outgoing).await;
-                        self.heard(&provider, &delivery, sent).await
+                        let settled = self.heard(&provider, (&delivery, outgoing.now), sent).await;
+                        Tried::Done(delivery, settled)
                     }
-                }
+                };
             }
             Ok(Step::Settle(settled)) => settled,
+            Ok(Step::Outrun) => return Tried::Outrun(delivery),
             Err(fault) if fault.retryable() => {
                 self.tell(&fault);
                 Settled::Held(self.env().now().saturating_add(PAUSE_US))
@@ -323,19 +417,45 @@ impl Station {
                 Settled::Failed(SendFailure::later("cannot_be_made"))
             }
         };
-        (delivery, settled)
+        Tried::Done(delivery, settled)
+    }
+
+    /// The same where a customer chose the host: never so many at a time that others wait.
+    async fn attempt_with_host(&self, delivery: Delivery, outgoing: &Outgoing, host: String) -> Tried {
+        let (now, customer) = (self.env().now(), delivery.customer);
+        {
+            let mut lanes = self.lanes();
+            match lanes.room(customer, &host, now.microseconds()) {
+                Room::Free => {}
+                Room::Full => return Tried::Full(delivery, host),
+                Room::Slow => return Tried::Done(delivery, Settled::Held(now.saturating_add(SLOW_AGAIN_US))),
+            }
+            if let Err(until) = self.with_gate(&host, |gate, now| gate.admit(now)) {
+                let until = until.min(now.saturating_add(CLOSED_AGAIN_US));
+                return Tried::Done(delivery, Settled::Held(until));
+            }
+            lanes.enter(customer, &host, now.microseconds());
+        }
+        let sent = self.provider.messenger.send(outgoing).await;
+        self.lanes().leave(customer, &host, now.microseconds());
+        let settled = self.heard(&host, (&delivery, outgoing.now), sent).await;
+        Tried::Done(delivery, settled)
     }
 
     /// Tells the gate what the provider said.
-    async fn heard(&self, provider: &str, delivery: &Delivery, sent: Result<Accepted, SendFailure>) -> Settled {
+    async fn heard(
+        &self,
+        provider: &str,
+        (delivery, sent_at): (&Delivery, Timestamp),
+        sent: Result<Accepted, SendFailure>,
+    ) -> Settled {
+        // An endpoint of webhooks is nobody's but the bank's.
+        let customer = (self.subscriber.channel != Channel::Webhook).then_some(delivery.customer);
         let (before, after) = self.with_gate(provider, |gate, now| {
             let before = gate.state(now);
             match &sent {
-                Err(SendFailure::Later { is_providers: true, .. }) => gate.failed(now),
-                Err(SendFailure::SlowDown { after_us, .. }) => {
-                    gate.answered();
-                    gate.slow_down(now, after_us.unwrap_or(0));
-                }
+                Err(SendFailure::Later { is_providers: true, .. }) => gate.failed(now, customer),
+                Err(SendFailure::SlowDown { after_us, .. }) => gate.slow_down(now, *after_us),
                 Ok(_) | Err(SendFailure::Later { .. } | SendFailure::Never { .. }) => gate.answered(),
             }
             (before, gate.state(now))
@@ -351,7 +471,7 @@ impl Station {
             self.figures.breaker(&self.name, provider, after);
         }
         if let Err(SendFailure::Never { is_gone: true, .. }) = &sent
-            && let Err(fault) = self.notifications.gone(delivery).await
+            && let Err(fault) = self.notifications.gone(delivery, sent_at).await
         {
             self.tell(&fault);
         }
@@ -362,11 +482,15 @@ impl Station {
 /// What a station is sending.
 struct Round {
     ready: VecDeque<Delivery>,
-    attempts: JoinSet<Done>,
+    /// What waits for a customer or a host with enough under way.
+    full: Vec<(Delivery, String)>,
+    attempts: JoinSet<Tried>,
     done: Vec<Done>,
     noting: JoinSet<Vec<Done>>,
     /// All of the above, and what is being noted.
     known: HashSet<String>,
+    /// What was told of already.
+    unreadable: HashSet<String>,
     noted_at: Timestamp,
     may_have_more: bool,
     /// When the next is due.
@@ -375,7 +499,21 @@ struct Round {
 
 impl Default for Round {
     fn default() -> Round {
-        let (ready, attempts, done, noting, known, noted_at, next) = Default::default();
-        Round { ready, attempts, done, noting, known, noted_at, may_have_more: true, next }
+        let (ready, full, attempts, done, noting, known, unreadable, noted_at, next) = Default::default();
+        Round { ready, full, attempts, done, noting, known, unreadable, noted_at, may_have_more: true, next }
+    }
+}
+
+impl Round {
+    fn ended(&mut self, tried: Tried) {
+        match tried {
+            Tried::Done(delivery, settled) => self.done.push((delivery, settled)),
+            Tried::Outrun(delivery) => {
+                self.known.remove(&delivery.id);
+                self.may_have_more = true;
+            }
+            Tried::NotYet(delivery) => self.ready.push_front(delivery),
+            Tried::Full(delivery, host) => self.full.push((delivery, host)),
+        }
     }
 }

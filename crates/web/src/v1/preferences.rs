@@ -11,7 +11,7 @@ use crate::v1::users::find;
 use crate::{App, NotificationSettings};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use bank::notification::device::{DEVICES_MAX, Device, TOKEN_BYTES_MAX};
+use bank::notification::device::{Added, DEVICES_MAX, Device, NotAdded, TOKEN_BYTES_MAX};
 use bank::notification::kind::{Choice, Kind};
 use bank::notification::outgoing::{Address, PushSubscription};
 use bank::notification::preference::{Preference, QuietHours, clock};
@@ -19,6 +19,7 @@ use ledger::amount::Amount;
 use ledger::currency::Currency;
 use ledger::ids::CustomerId;
 use std::collections::BTreeMap;
+use url::Url;
 
 /// Longest name of a time zone.
 const ZONE_BYTES_MAX: usize = 64;
@@ -32,17 +33,26 @@ pub(crate) fn settings(app: &App) -> Result<&NotificationSettings, Problem> {
     settings.ok_or_else(|| Problem::new(Code::NotAvailableYet, "this server has no notifications"))
 }
 
-/// What a user wants to hear of.
-#[utoipa::path(get, path = "/api/v1/users/{user_id}/preferences", tag = "notifications",
-    params(("user_id" = schema::Id, Path, description = "The user.")),
-    responses((status = 200, description = "The preferences.", body = shapes::Preferences), schema::Errors))]
-pub(crate) async fn read(call: Read) -> Reply {
+/// The user that a call without parameters is about.
+///
+/// # Errors
+/// `malformed` or `user_not_found`.
+pub(crate) async fn whose(call: &Read) -> Result<CustomerId, Problem> {
     let mut problems = Problems::none();
     call.parameters(&[], &mut problems);
     let id: Option<CustomerId> = call.path_id("user_id", &mut problems);
     let Some(id) = id else { return Err(problems.into_problem()) };
     problems.check()?;
     find(&call.app, id).await?;
+    Ok(id)
+}
+
+/// What a user wants to hear of.
+#[utoipa::path(get, path = "/api/v1/users/{user_id}/preferences", tag = "notifications",
+    params(("user_id" = schema::Id, Path, description = "The user.")),
+    responses((status = 200, description = "The preferences.", body = shapes::Preferences), schema::Errors))]
+pub(crate) async fn read(call: Read) -> Reply {
+    let id = whose(&call).await?;
     serialised(200, &shown(id, &settings(&call.app)?.notifications.preference(id).await?))
 }
 
@@ -159,12 +169,7 @@ fn quiet_hours(value: Option<Value<'_>>, problems: &mut Problems) -> Option<Quie
     params(("user_id" = schema::Id, Path, description = "The user.")),
     responses((status = 200, description = "The devices.", body = shapes::Devices), schema::Errors))]
 pub(crate) async fn devices(call: Read) -> Reply {
-    let mut problems = Problems::none();
-    call.parameters(&[], &mut problems);
-    let id: Option<CustomerId> = call.path_id("user_id", &mut problems);
-    let Some(id) = id else { return Err(problems.into_problem()) };
-    problems.check()?;
-    find(&call.app, id).await?;
+    let id = whose(&call).await?;
     let settings = settings(&call.app)?;
     let items = settings.notifications.devices(id).await?.iter().map(device).collect();
     serialised(200, &shapes::Devices { items, web_push_key: settings.web_push_key.clone() })
@@ -207,10 +212,15 @@ pub(crate) async fn add_device(call: Ask) -> Reply {
     let (Some(id), Some(address)) = (id, address) else { return Err(problems.into_problem()) };
     problems.check()?;
     let customer = find(&call.app, id).await?;
-    let added = settings(&call.app)?.notifications.add_device(&customer, &address).await?;
-    let full =
-        || Problem::new(Code::LimitExceeded, format!("a user has at most {DEVICES_MAX} devices; remove one first"));
-    serialised(201, &device(&added.ok_or_else(full)?))
+    match settings(&call.app)?.notifications.add_device(&customer, &address).await? {
+        Added::Yes(added) => serialised(201, &device(&added)),
+        Added::No(NotAdded::Full) => {
+            let full = format!("a user has at most {DEVICES_MAX} devices; remove one first");
+            Err(Problem::new(Code::LimitExceeded, full))
+        }
+        Added::No(NotAdded::Erased) => Err(Problem::new(Code::UserNotFound, format!("user {id} was erased"))),
+        Added::No(NotAdded::NoDevice) => Err(Problem::malformed("this is the address of no device")),
+    }
 }
 
 fn web_push(app: &App, value: Value<'_>, problems: &mut Problems) -> Option<Address> {
@@ -236,12 +246,22 @@ fn web_push(app: &App, value: Value<'_>, problems: &mut Problems) -> Option<Addr
 /// `malformed`.
 pub(crate) fn check_url(name: &str, url: &str, is_private_welcome: bool) -> Result<(), Problem> {
     let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://").filter(|_| is_private_welcome));
-    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    if is_plain && host.is_some_and(|host| !host.is_empty() && !host.contains('@')) {
-        return Ok(());
+    // As whoever asks it later reads it, and only what is written as it is read: no tricks with slashes.
+    let is_fine = |read: &Url| {
+        let is_welcome = read.scheme() == "https" || (read.scheme() == "http" && is_private_welcome);
+        let is_whole = url.get(..read.scheme().len() + 3) == Some(&format!("{}://", read.scheme()));
+        let authority = url.split('/').nth(2).unwrap_or_default();
+        is_welcome
+            && is_whole
+            && read.has_host()
+            && !authority.is_empty()
+            && !authority.contains('@')
+            && read.port() != Some(0)
+    };
+    match Url::parse(url) {
+        Ok(read) if is_plain && is_fine(&read) => Ok(()),
+        _ => Err(Problem::malformed(format!("`{name}` must be an https:// URL without a user"))),
     }
-    Err(Problem::malformed(format!("`{name}` must be an https:// URL without a user")))
 }
 
 /// Forgets a device of a user.
@@ -250,12 +270,7 @@ pub(crate) fn check_url(name: &str, url: &str, is_private_welcome: bool) -> Resu
         ("device_id" = String, Path, description = "The device.")),
     responses((status = 204, description = "It is forgotten, or was."), schema::Errors))]
 pub(crate) async fn remove_device(call: Read) -> Reply {
-    let mut problems = Problems::none();
-    call.parameters(&[], &mut problems);
-    let id: Option<CustomerId> = call.path_id("user_id", &mut problems);
-    let Some(id) = id else { return Err(problems.into_problem()) };
-    problems.check()?;
-    find(&call.app, id).await?;
+    let id = whose(&call).await?;
     let device = call.path_value("device_id");
     if !device.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(nothing());
@@ -269,4 +284,32 @@ pub(crate) fn nothing() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_reads_as_a_url_may_be_asked() {
+        for fine in ["https://hooks.example/", "https://hooks.example:8443/a?b=c", "https://[2606:4700::1111]/"] {
+            assert!(check_url("url", fine, false).is_ok(), "{fine}");
+        }
+        for wrong in [
+            "https://hooks.example:99999/",
+            "https://hooks.example:0/",
+            "https://[::1/",
+            "https://:443/",
+            "https:///hooks.example/",
+            "https:/hooks.example/",
+            "https://a..%00.example/",
+            "https://user@hooks.example/",
+            "https://@hooks.example/",
+            "https://hooks.example/\u{e9}",
+            "http://hooks.example/",
+        ] {
+            assert!(check_url("url", wrong, false).is_err(), "{wrong}");
+        }
+        assert!(check_url("url", "http://127.0.0.1:8080/", true).is_ok());
+    }
 }

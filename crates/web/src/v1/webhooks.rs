@@ -122,6 +122,6 @@ pub(crate) async fn enable(call: Ask) -> Reply {
     fields(document.root(), [], &mut problems);
     problems.check()?;
     let id = id_of(call.path_value("webhook_id"))?;
-    let enabled = settings(&call.app)?.notifications.enable_endpoint(id, true).await?;
+    let enabled = settings(&call.app)?.notifications.enable_endpoint(id).await?;
     serialised(200, &shown(enabled.ok_or_else(|| not_found(id))?, None))
 }
