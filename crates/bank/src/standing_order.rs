@@ -12,6 +12,7 @@ pub use execute::Executed;
 
 use crate::Bank;
 use crate::holidays::{BusinessCalendar, HolidayRule};
+use crate::notification::Notifications;
 use crate::ports::Records;
 use ledger::amount::Amount;
 use ledger::currency::Currency;
@@ -32,6 +33,7 @@ pub struct StandingOrders {
     bank: Arc<Bank>,
     records: Arc<dyn Records>,
     calendar: BusinessCalendar,
+    notifications: Option<Arc<Notifications>>,
 }
 
 impl fmt::Debug for StandingOrders {
@@ -43,7 +45,13 @@ impl fmt::Debug for StandingOrders {
 impl StandingOrders {
     /// The standing orders of this bank.
     pub fn new(bank: Arc<Bank>, records: Arc<dyn Records>, calendar: BusinessCalendar) -> StandingOrders {
-        StandingOrders { bank, records, calendar }
+        StandingOrders { bank, records, calendar, notifications: None }
+    }
+
+    /// The same, with customers told of what was refused.
+    #[must_use]
+    pub fn told_by(self, notifications: Arc<Notifications>) -> StandingOrders {
+        StandingOrders { notifications: Some(notifications), ..self }
     }
 
     /// The bank's calendar with its holidays.

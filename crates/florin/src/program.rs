@@ -142,7 +142,8 @@ impl Program {
         let workers = Workers::start(&runtime, &bank, bus, &self.config.sagas);
         let interest = Interest::new(bank.clone(), records.clone(), self.config.business.time_zone.clone());
         let calendar = self.config.business.calendar();
-        let standing_orders = StandingOrders::new(bank.clone(), records.clone(), calendar);
+        let standing_orders =
+            StandingOrders::new(bank.clone(), records.clone(), calendar).told_by(notifications.clone());
         let scheduler =
             jobs::scheduler(&self.config, &interest, &standing_orders, &statements, (&records, env.clone()));
         let scheduler = Arc::new(scheduler);

@@ -56,6 +56,8 @@ words! {
         Reversal = "reversal",
         /// A statement can be read.
         StatementReady = "statement_ready",
+        /// A standing order was not executed, and is not tried again for that day.
+        StandingOrderRefused = "standing_order_refused",
         /// The balance fell below what the customer set.
         LowBalance = "low_balance",
         /// Something that the customer should know at any hour: who may use an account, or where messages go, changed.
@@ -71,7 +73,14 @@ impl Kind {
 
     /// Whether a minimum amount keeps it back. What corrects or warns is never kept back by an amount.
     pub const fn has_minimum(self) -> bool {
-        !matches!(self, Kind::Security | Kind::LowBalance | Kind::StatementReady | Kind::TransferFailed)
+        !matches!(
+            self,
+            Kind::Security
+                | Kind::LowBalance
+                | Kind::StatementReady
+                | Kind::StandingOrderRefused
+                | Kind::TransferFailed
+        )
     }
 }
 

@@ -8,8 +8,9 @@ use super::message::Facts;
 use super::recipient::Recipient;
 use crate::month::Month;
 use crate::ports::{Expected, RecordChange};
+use crate::standing_order::{Payee, Terms};
 use ledger::ids::{AccountId, CustomerId};
-use ledger::time::Timestamp;
+use ledger::time::{Day, Timestamp};
 use store::Fault;
 
 /// How long after a month its statement is news.
@@ -44,6 +45,27 @@ impl Notifications {
         let facts = Facts { account: Some(account.to_string()), month: Some(month.to_string()), ..Facts::default() };
         let about = format!("{account}/{month}/{number}");
         self.tell(&Notice { account, kind: Kind::StatementReady, about, at: month.end(), facts }).await
+    }
+
+    /// Tells the owner of an account that a standing order from it was refused for good on a due day: once, however often this
+    /// is called.
+    ///
+    /// # Errors
+    /// A fault of the shard or the records.
+    pub async fn order_refused(&self, order: &str, terms: &Terms, due: Day, code: &str) -> Result<(), Fault> {
+        let facts = Facts {
+            account: Some(terms.from.to_string()),
+            currency: Some(terms.currency.code().to_owned()),
+            amount: Some(terms.amount.signed()),
+            other_account: match terms.to {
+                Payee::Account(to) => Some(to.to_string()),
+                Payee::Outside => None,
+            },
+            code: Some(code.to_owned()),
+            ..Facts::default()
+        };
+        let (about, at) = (format!("{order}/{due}"), due.start().unwrap_or_default());
+        self.tell(&Notice { account: terms.from, kind: Kind::StandingOrderRefused, about, at, facts }).await
     }
 
     async fn tell(&self, notice: &Notice) -> Result<(), Fault> {

@@ -82,6 +82,10 @@ impl StandingOrders {
             }
             Some(rejection) => Outcome::Refused(rejection.code().into()),
         };
+        // Before it is noted: whoever stops in between refuses it again, and tells it no second time.
+        if let (Some(notifications), Outcome::Refused(code)) = (&self.notifications, &outcome) {
+            notifications.order_refused(&order.id, &order.terms, next.due, code).await?;
+        }
         let after = self.after(&order, next, &outcome);
         let (attempt, due) = (next.attempt, next.due);
         let occurrence = Occurrence { order: order.id.clone(), due, attempt, outcome: outcome.clone(), transfer };

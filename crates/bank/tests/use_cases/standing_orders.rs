@@ -2,6 +2,7 @@
 
 use crate::world::{World, account, amount, euro, local, now};
 use bank::holidays::{BusinessCalendar, HolidayRule, Holidays};
+use bank::notification::Notifications;
 use bank::ports::Records;
 use bank::records::MemoryRecords;
 use bank::standing_order::{Executed, Order, Outcome, Payee, StandingOrders, Status, Terms};
@@ -209,4 +210,42 @@ fn the_same_order_sent_again_is_the_same_and_another_is_refused() {
     let row = now(desk.world.bank.account(account(1))).expect("read").expect("an account");
     let other = now(desk.orders.create(&local(), "rent", &row, terms(1, Payee::Outside, "once 2027-01-21")));
     assert_eq!(other.expect_err("refused").code(), "id_taken");
+}
+
+#[test]
+fn who_ordered_is_told_once_of_what_was_refused_for_good() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 500);
+    let mut profile = bank::profile::PlainProfile::default();
+    let today = desk.world.bank.now().day();
+    profile.set(ledger::customer::ProfileField::Email, "customer@example.org", today).expect("an address");
+    now(desk.world.bank.update_user(&local(), None, ledger::ids::CustomerId::new(1).expect("an id"), &profile))
+        .expect("changed");
+    let texts = bank::notification::text::Texts::new("Bank", &[]).expect("texts");
+    let node = Arc::new(desk.world.another_node());
+    let notifications = Arc::new(Notifications::new(node, desk.records.clone(), texts, Default::default()));
+    let again = Terms { retries: 1, ..terms(1, Payee::Outside, "once 2027-01-16") };
+    desk.create("rent", again);
+    let nodes: Vec<StandingOrders> = (0..2).map(|_| desk.node().told_by(notifications.clone())).collect();
+    let told = || {
+        let query = bank::notification::desk::DeliveryQuery { limit: 10, ..Default::default() };
+        now(notifications.deliveries_of(&query)).expect("read").items
+    };
+    let execute = || {
+        let today = desk.world.bank.now().day();
+        now(join_all(nodes.iter().map(|node| node.execute(today))));
+    };
+    desk.world.pass(DAY_US);
+    execute();
+    assert_eq!(desk.told("rent").len(), 1);
+    assert_eq!(told(), [], "it is tried again");
+    (0..6).for_each(|_| {
+        desk.world.pass(DAY_US);
+        execute();
+    });
+    let told = told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].kind, bank::notification::kind::Kind::StandingOrderRefused);
+    assert_eq!(told[0].facts.code.as_deref(), Some("insufficient_funds"));
+    assert_eq!((told[0].facts.account.as_deref(), told[0].facts.amount), (Some("1"), Some(1_000)));
 }

@@ -33,6 +33,7 @@ pub(crate) enum MessageKind {
     Fee,
     Reversal,
     StatementReady,
+    StandingOrderRefused,
     LowBalance,
     Security,
 }
