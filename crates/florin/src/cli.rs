@@ -134,6 +134,27 @@ pub(crate) struct Remote {
     pub(crate) token_file: Option<PathBuf>,
 }
 
+/// One of what a person looks after.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Its id
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// One that a person decides about, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Decided {
+    /// Its id
+    pub(crate) id: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
 /// See [`Command::Ingest`].
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
@@ -181,12 +202,7 @@ pub(crate) enum DeadLetters {
         remote: Remote,
     },
     /// Show one with what was sent
-    Show {
-        /// Its id
-        id: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
+    Show(Named),
     /// Submit one again, as a new attempt
     Redrive {
         /// Its id
@@ -198,15 +214,7 @@ pub(crate) enum DeadLetters {
         remote: Remote,
     },
     /// Decide that one shall never take effect
-    Discard {
-        /// Its id
-        id: String,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
+    Discard(Decided),
 }
 
 /// See [`Command::Shards`].

@@ -30,7 +30,47 @@ pub(crate) struct Inside {
     runtime: Handle,
 }
 
+/// Most items of a list that one call brings.
+const PAGE: usize = 1000;
+
+/// Goes the way that is asked for, does this there, and leaves in good order.
+///
+/// # Errors
+/// As opening and leaving, else what was done.
+pub(crate) fn with_door<T>(
+    program: &Program,
+    remote: &Remote,
+    act: impl FnOnce(&mut Door) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut door = Door::open(program, remote)?;
+    let result = act(&mut door);
+    door.close()?;
+    result
+}
+
+/// A value of an answer as text; nothing where it is none.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
 impl Door {
+    /// The items of a list, at most so many. `filter` is what follows the limit in the query.
+    ///
+    /// # Errors
+    /// A refusal of the bank, or a fault.
+    pub(crate) fn list(&mut self, path: &str, filter: &str, limit: usize) -> Result<Vec<Value>, Failure> {
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page_limit = (limit - items.len()).min(PAGE);
+            let page = self.call("GET", &format!("{path}?limit={page_limit}{filter}{cursor}"), None, None)?;
+            items.extend(page["items"].as_array().cloned().unwrap_or_default());
+            match page["next_cursor"].as_str() {
+                Some(next) if items.len() < limit => cursor = format!("&cursor={next}"),
+                _ => return Ok(items),
+            }
+        }
+    }
+
     /// The way that the command line or the configuration asks for.
     ///
     /// # Errors

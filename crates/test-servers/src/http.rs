@@ -1,9 +1,9 @@
 //! A small HTTP server in the process of a test: it keeps every request and answers as a function says, or not at all.
 
+use crate::kept::{Kept, Port, lock};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A request that came.
@@ -83,27 +83,19 @@ type Answer = Box<dyn Fn(&Received) -> Option<Said> + Send + Sync>;
 
 /// See the module. It stops when this is dropped.
 pub struct HttpServer {
-    port: u16,
+    port: Port,
     shared: Arc<Shared>,
 }
 
 impl std::fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpServer").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("HttpServer").field("port", &self.port()).finish_non_exhaustive()
     }
 }
 
 struct Shared {
     answer: Mutex<Arc<Answer>>,
-    received: Mutex<Vec<Received>>,
-    keeps: AtomicBool,
-    count: AtomicUsize,
-    more: Condvar,
-    is_over: AtomicBool,
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
+    received: Kept<Received>,
 }
 
 impl HttpServer {
@@ -112,38 +104,20 @@ impl HttpServer {
     /// # Panics
     /// If the loopback interface has no free port.
     pub fn start(answer: impl Fn(&Received) -> Option<Said> + Send + Sync + 'static) -> HttpServer {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has a free port");
-        let port = listener.local_addr().expect("a bound listener has an address").port();
         let answer: Answer = Box::new(answer);
-        let shared = Arc::new(Shared {
-            answer: Mutex::new(Arc::new(answer)),
-            received: Mutex::default(),
-            keeps: AtomicBool::new(true),
-            count: AtomicUsize::new(0),
-            more: Condvar::new(),
-            is_over: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { answer: Mutex::new(Arc::new(answer)), received: Kept::default() });
         let serving = shared.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if serving.is_over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (Ok(stream), shared) = (stream, serving.clone()) else { continue };
-                std::thread::spawn(move || _ = shared.serve(&stream));
-            }
-        });
-        HttpServer { port, shared }
+        HttpServer { port: Port::open(move |stream, _| _ = serving.serve(stream)), shared }
     }
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port())
     }
 
     /// Answers so from now on.
@@ -154,17 +128,17 @@ impl HttpServer {
 
     /// Only counts requests from now on, as load tests want.
     pub fn only_count(&self) {
-        self.shared.keeps.store(false, Ordering::SeqCst);
+        self.shared.received.only_count();
     }
 
     /// All that came so far.
     pub fn received(&self) -> Vec<Received> {
-        lock(&self.shared.received).clone()
+        self.shared.received.all()
     }
 
     /// How many came.
     pub fn count(&self) -> usize {
-        self.shared.count.load(Ordering::SeqCst)
+        self.shared.received.count()
     }
 
     /// Waits until so many came, and gives them.
@@ -173,19 +147,7 @@ impl HttpServer {
     /// If a minute passes before.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
-        let received = lock(&self.shared.received);
-        let is_less = |received: &mut Vec<Received>| received.len() < count;
-        let waited = self.shared.more.wait_timeout_while(received, Duration::from_secs(60), is_less);
-        let (received, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!waited.timed_out(), "only {} of {count} requests came: {received:#?}", received.len());
-        received.clone()
-    }
-}
-
-impl Drop for HttpServer {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
-        _ = TcpStream::connect(("127.0.0.1", self.port));
+        self.shared.received.wait_for(count)
     }
 }
 
@@ -196,11 +158,7 @@ impl Shared {
         while let Some(request) = read_request(&mut reader)? {
             let answer = Arc::clone(&lock(&self.answer));
             let said = answer(&request);
-            self.count.fetch_add(1, Ordering::SeqCst);
-            if self.keeps.load(Ordering::SeqCst) {
-                lock(&self.received).push(request);
-            }
-            self.more.notify_all();
+            self.received.push(request);
             let Some(said) = said else {
                 // Until whoever waits gives up.
                 stream.set_read_timeout(Some(Duration::from_secs(120)))?;

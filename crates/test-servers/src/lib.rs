@@ -4,6 +4,7 @@
 mod disk;
 mod http;
 mod kafka;
+mod kept;
 mod mail;
 mod postgres;
 mod process;

@@ -1,10 +1,11 @@
 //! A mail server that speaks SMTP, keeps what it took, and misbehaves as it is told: by recipient, or to everybody.
 
+use crate::kept::{Kept, Port, lock};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A message that was taken.
@@ -49,24 +50,15 @@ pub enum MailAnswer {
 /// See the module. It stops when this is dropped.
 #[derive(Debug)]
 pub struct MailServer {
-    port: u16,
+    port: Port,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     answers: Mutex<(MailAnswer, HashMap<String, MailAnswer>)>,
-    taken: Mutex<Vec<Mail>>,
-    /// Whether messages are kept, or only counted.
-    keeps: AtomicBool,
-    count: AtomicUsize,
+    taken: Kept<Mail>,
     connections: AtomicUsize,
-    more: Condvar,
-    is_over: AtomicBool,
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MailServer {
@@ -75,33 +67,18 @@ impl MailServer {
     /// # Panics
     /// If the loopback interface has no free port.
     pub fn start() -> MailServer {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has a free port");
-        let port = listener.local_addr().expect("a bound listener has an address").port();
         let shared = Arc::new(Shared {
             answers: Mutex::new((MailAnswer::Take, HashMap::new())),
-            taken: Mutex::default(),
-            keeps: AtomicBool::new(true),
-            count: AtomicUsize::new(0),
+            taken: Kept::default(),
             connections: AtomicUsize::new(0),
-            more: Condvar::new(),
-            is_over: AtomicBool::new(false),
         });
         let serving = shared.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if serving.is_over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (Ok(stream), shared) = (stream, serving.clone()) else { continue };
-                std::thread::spawn(move || shared.serve(&stream));
-            }
-        });
-        MailServer { port, shared }
+        MailServer { port: Port::open(move |stream, is_over| serving.serve(stream, is_over)), shared }
     }
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// What it does from now on with messages to anybody it was told nothing else of.
@@ -116,17 +93,17 @@ impl MailServer {
 
     /// Only counts messages from now on, as load tests want.
     pub fn only_count(&self) {
-        self.shared.keeps.store(false, Ordering::SeqCst);
+        self.shared.taken.only_count();
     }
 
     /// All that it took so far.
     pub fn taken(&self) -> Vec<Mail> {
-        lock(&self.shared.taken).clone()
+        self.shared.taken.all()
     }
 
     /// How many it took.
     pub fn count(&self) -> usize {
-        self.shared.count.load(Ordering::SeqCst)
+        self.shared.taken.count()
     }
 
     /// How many connections were made to it.
@@ -140,19 +117,7 @@ impl MailServer {
     /// If a minute passes before.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Mail> {
-        let taken = lock(&self.shared.taken);
-        let is_less = |taken: &mut Vec<Mail>| taken.len() < count;
-        let waited = self.shared.more.wait_timeout_while(taken, Duration::from_secs(60), is_less);
-        let (taken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!waited.timed_out(), "only {} of {count} mails came: {taken:#?}", taken.len());
-        taken.clone()
-    }
-}
-
-impl Drop for MailServer {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
-        _ = TcpStream::connect(("127.0.0.1", self.port));
+        self.shared.taken.wait_for(count)
     }
 }
 
@@ -162,15 +127,15 @@ impl Shared {
         answers.1.get(to).copied().unwrap_or(answers.0)
     }
 
-    fn serve(&self, stream: &TcpStream) {
+    fn serve(&self, stream: &TcpStream, is_over: &AtomicBool) {
         self.connections.fetch_add(1, Ordering::SeqCst);
         _ = stream.set_nodelay(true);
-        _ = self.speak(stream);
+        _ = self.speak(stream, is_over);
         _ = stream.shutdown(std::net::Shutdown::Both);
     }
 
     /// Ends where the protocol does, or the connection.
-    fn speak(&self, mut stream: &TcpStream) -> std::io::Result<()> {
+    fn speak(&self, mut stream: &TcpStream, is_over: &AtomicBool) -> std::io::Result<()> {
         if let MailAnswer::RefuseConnection(code) = self.answer_to("") {
             return stream.write_all(format!("{code} not now\r\n").as_bytes());
         }
@@ -179,7 +144,7 @@ impl Shared {
         let (mut to, mut line) = (String::new(), String::new());
         loop {
             line.clear();
-            if reader.read_line(&mut line)? == 0 || self.is_over.load(Ordering::SeqCst) {
+            if reader.read_line(&mut line)? == 0 || is_over.load(Ordering::SeqCst) {
                 return Ok(());
             }
             let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
@@ -227,17 +192,11 @@ impl Shared {
                 return Ok(false);
             }
             MailAnswer::TakeAfter(milliseconds) => {
-                let guard = lock(&self.taken);
-                let wait = Duration::from_millis(milliseconds);
-                drop(self.more.wait_timeout_while(guard, wait, |_| true));
+                self.taken.pause(Duration::from_millis(milliseconds));
             }
             _ => {}
         }
-        self.count.fetch_add(1, Ordering::SeqCst);
-        if self.keeps.load(Ordering::SeqCst) {
-            lock(&self.taken).push(Mail { to: to.to_owned(), content });
-        }
-        self.more.notify_all();
+        self.taken.push(Mail { to: to.to_owned(), content });
         if answer == MailAnswer::TakeAndHangUp {
             return Ok(false);
         }

@@ -1,6 +1,6 @@
 //! What can be typed after `florin deliveries`.
 
-use super::{Remote, at_least_one};
+use super::{Decided, Named, Remote, at_least_one};
 use clap::{Subcommand, ValueEnum};
 use ledger::ids::CustomerId;
 use std::num::NonZeroUsize;
@@ -54,12 +54,7 @@ pub(crate) enum Deliveries {
         remote: Remote,
     },
     /// Show one
-    Show {
-        /// Its id
-        id: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
+    Show(Named),
     /// Send those again that failed, with the ids they had
     Redrive {
         /// Their ids
@@ -72,13 +67,5 @@ pub(crate) enum Deliveries {
         remote: Remote,
     },
     /// Decide that one shall not be sent
-    Discard {
-        /// Its id
-        id: String,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
+    Discard(Decided),
 }

@@ -1,14 +1,12 @@
 //! `florin dead-letters`: the operator's queue of events that did not take effect.
 
-use crate::cli::{DeadLetters, Remote, Status};
-use crate::door::{Door, check_id, fresh_key};
+use crate::cli::{DeadLetters, Decided, Named, Status};
+use crate::door::{Door, check_id, fresh_key, text, with_door};
 use crate::failure::{ExitStatus, Failure};
 use crate::output::Output;
 use crate::program::{Program, as_called};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-
-const PAGE: usize = 1000;
 
 /// Runs the command.
 ///
@@ -19,7 +17,7 @@ pub(crate) fn run(program: &Program, command: &DeadLetters) -> Result<ExitCode, 
         DeadLetters::List { status, limit, remote } => {
             with_door(program, remote, |door| list(program.output, door, *status, limit.get()))
         }
-        DeadLetters::Show { id, remote } => {
+        DeadLetters::Show(Named { id, remote }) => {
             check_id(id, "dead-letters list")?;
             with_door(program, remote, |door| {
                 let letter = door.call("GET", &format!("/api/v1/dead-letters/{id}"), None, None)?;
@@ -32,7 +30,7 @@ pub(crate) fn run(program: &Program, command: &DeadLetters) -> Result<ExitCode, 
             let data = replacement.as_deref().map(parse_data).transpose()?;
             with_door(program, remote, |door| redrive(program.output, door, id, data))
         }
-        DeadLetters::Discard { id, reason, remote } => {
+        DeadLetters::Discard(Decided { id, reason, remote }) => {
             check_id(id, "dead-letters list")?;
             with_door(program, remote, |door| {
                 let path = format!("/api/v1/dead-letters/{id}/discard");
@@ -43,17 +41,6 @@ pub(crate) fn run(program: &Program, command: &DeadLetters) -> Result<ExitCode, 
             })
         }
     }
-}
-
-fn with_door(
-    program: &Program,
-    remote: &Remote,
-    act: impl FnOnce(&mut Door) -> Result<ExitCode, Failure>,
-) -> Result<ExitCode, Failure> {
-    let mut door = Door::open(program, remote)?;
-    let result = act(&mut door);
-    door.close()?;
-    result
 }
 
 /// Data is handed on as it was written, so that no amount goes through a float.
@@ -68,16 +55,7 @@ fn parse_data(text: &str) -> Result<String, Failure> {
 
 fn list(output: Output, door: &mut Door, status: Option<Status>, limit: usize) -> Result<ExitCode, Failure> {
     let filter = status.map_or_else(String::new, |status| format!("&status={}", status.name()));
-    let (mut items, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page_limit = (limit - items.len()).min(PAGE);
-        let page = door.call("GET", &format!("/api/v1/dead-letters?limit={page_limit}{filter}{cursor}"), None, None)?;
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        match page["next_cursor"].as_str() {
-            Some(next) if items.len() < limit => cursor = format!("&cursor={next}"),
-            _ => break,
-        }
-    }
+    let items = door.list("/api/v1/dead-letters", &filter, limit)?;
     output.line(format!("{:<20} {:<10} {:>8} {:<28} {}", "ID", "STATUS", "ATTEMPTS", "RECEIVED", "CODE"))?;
     for item in &items {
         let (id, status, code) = (text(&item["dead_letter_id"]), text(&item["status"]), text(&item["code"]));
@@ -135,8 +113,4 @@ fn show(output: Output, letter: &Value) -> Result<(), Failure> {
     output.line(format!("{:<12} {}", "attempts", letter["attempts"]))?;
     output.line(format!("{:<12} {}", "event", letter["event"]))?;
     output.object(letter)
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! `florin deliveries`: messages to customers and other systems, and what a person does with those that failed.
 
-use crate::cli::{Deliveries, DeliveryStatus, Remote};
-use crate::door::Door;
+use crate::cli::{Decided, Deliveries, DeliveryStatus, Named};
+use crate::door::{Door, text, with_door};
 use crate::failure::{ExitStatus, Failure};
 use crate::output::Output;
 use crate::program::{Program, as_called};
@@ -9,8 +9,6 @@ use bank::notification::delivery::is_id;
 use ledger::ids::CustomerId;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-
-const PAGE: usize = 1000;
 
 /// Runs the command.
 ///
@@ -21,7 +19,7 @@ pub(crate) fn run(program: &Program, command: &Deliveries) -> Result<ExitCode, F
         Deliveries::List { status, user, limit, remote } => {
             with_door(program, remote, |door| list(program.output, door, *user, *status, limit.get()))
         }
-        Deliveries::Show { id, remote } => {
+        Deliveries::Show(Named { id, remote }) => {
             check(id)?;
             with_door(program, remote, |door| {
                 let delivery = door.call("GET", &format!("/api/v1/deliveries/{id}"), None, None)?;
@@ -33,7 +31,7 @@ pub(crate) fn run(program: &Program, command: &Deliveries) -> Result<ExitCode, F
             ids.iter().try_for_each(|id| check(id))?;
             with_door(program, remote, |door| redrive(program.output, door, ids, *all))
         }
-        Deliveries::Discard { id, reason, remote } => {
+        Deliveries::Discard(Decided { id, reason, remote }) => {
             check(id)?;
             with_door(program, remote, |door| {
                 let path = format!("/api/v1/deliveries/{id}/discard");
@@ -50,17 +48,6 @@ fn answer(is_done: bool) -> ExitCode {
     if is_done { ExitCode::SUCCESS } else { ExitCode::from(ExitStatus::No as u8) }
 }
 
-fn with_door(
-    program: &Program,
-    remote: &Remote,
-    act: impl FnOnce(&mut Door) -> Result<ExitCode, Failure>,
-) -> Result<ExitCode, Failure> {
-    let mut door = Door::open(program, remote)?;
-    let result = act(&mut door);
-    door.close()?;
-    result
-}
-
 /// Ids go into paths, so that nothing else may.
 fn check(id: &str) -> Result<(), Failure> {
     if is_id(id) {
@@ -68,19 +55,6 @@ fn check(id: &str) -> Result<(), Failure> {
     }
     let next = format!("take it from `{} deliveries list`", as_called());
     Err(Failure::usage(format!("{id:?} is no id of a delivery"), next))
-}
-
-fn find(door: &mut Door, path: &str, filter: &str, limit: usize) -> Result<Vec<Value>, Failure> {
-    let (mut items, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page_limit = (limit - items.len()).min(PAGE);
-        let page = door.call("GET", &format!("{path}?limit={page_limit}{filter}{cursor}"), None, None)?;
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        match page["next_cursor"].as_str() {
-            Some(next) if items.len() < limit => cursor = format!("&cursor={next}"),
-            _ => return Ok(items),
-        }
-    }
 }
 
 fn list(
@@ -95,7 +69,7 @@ fn list(
         Some(user) => format!("/api/v1/users/{user}/deliveries"),
         None => "/api/v1/deliveries".to_owned(),
     };
-    let items = find(door, &path, &filter, limit)?;
+    let items = door.list(&path, &filter, limit)?;
     output
         .line(format!("{:<32} {:<9} {:<8} {:<18} {:>8} {}", "ID", "STATUS", "CHANNEL", "KIND", "ATTEMPTS", "CODE"))?;
     for item in &items {
@@ -110,7 +84,7 @@ fn list(
 fn redrive(output: Output, door: &mut Door, ids: &[String], all: bool) -> Result<ExitCode, Failure> {
     let mut ids = ids.to_vec();
     if all {
-        let failed = find(door, "/api/v1/deliveries", "&status=failed", usize::MAX)?;
+        let failed = door.list("/api/v1/deliveries", "&status=failed", usize::MAX)?;
         ids = failed.iter().map(|item| text(&item["delivery_id"]).to_owned()).collect();
     }
     let mut redriven = 0;
@@ -132,8 +106,4 @@ fn show(output: Output, delivery: &Value) -> Result<(), Failure> {
         output.line(format!("{name:<14} {shown}"))?;
     }
     output.object(delivery)
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! `florin shards`: lists and adds shards, and moves slots between them.
 
 use crate::adapters::env::Machine;
-use crate::cli::{Remote, Shards, SlotList};
-use crate::door::Door;
+use crate::cli::{Shards, SlotList};
+use crate::door::{Door, with_door};
 use crate::failure::{ExitStatus, Failure};
 use crate::output::{Output, grouped};
 use crate::program::{Program, as_called};
@@ -30,16 +30,6 @@ pub(crate) fn run(program: &Program, command: &Shards) -> Result<(), Failure> {
             move_slots(program.output, door, &slots, *to)
         }),
     }
-}
-
-fn with_door(
-    program: &Program,
-    remote: &Remote,
-    act: impl FnOnce(&mut Door) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut door = Door::open(program, remote)?;
-    let result = act(&mut door);
-    door.close().and(result)
 }
 
 fn list(output: Output, door: &mut Door) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use crate::adapters::env::Machine;
 use crate::cli::{Role, Token};
-use crate::door::{Door, fresh_key};
+use crate::door::{Door, fresh_key, text};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::program::Program;
@@ -73,10 +73,6 @@ fn status(token: &Value, now: Timestamp) -> &'static str {
         false if is_over => "expired",
         false => "valid",
     }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 #[cfg(test)]
