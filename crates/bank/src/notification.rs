@@ -5,6 +5,7 @@
 //! begins after that. So nothing here is waited for by anybody who moves money, a crash loses no message, and what is sent
 //! again has the same id.
 
+pub mod backlog;
 pub mod delivery;
 pub mod desk;
 pub mod device;

@@ -9,6 +9,7 @@
 //! | `delivery/ID` | a delivery; ids begin with the time, inverted, so that the newest come first |
 //! | `due/SUBSCRIBER/SHARD/TIME/ID` | the same while it waits, under the time from which on it may be sent |
 //! | `urgent/SUBSCRIBER/SHARD/TIME/ID` | the same for what is sent before everything else |
+//! | `backlog/SUBSCRIBER/CUSTOMER/DEVICE/QUEUE/ID` | that it waits, where it is for a device |
 //! | `of/CUSTOMER/ID` | that it is a customer's |
 //! | `failed/ID` | that it failed |
 //! | `preference/CUSTOMER`, `device/CUSTOMER/ID`, `endpoint/ID` | what was set up by calls |
@@ -209,6 +210,13 @@ impl Queue {
             Queue::Ordinary => "notification/due/",
         }
     }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Queue::Urgent => "urgent",
+            Queue::Ordinary => "ordinary",
+        }
+    }
 }
 
 impl Delivery {
@@ -224,8 +232,21 @@ impl Delivery {
 
     /// Where it stands in the queue of what waits.
     pub(crate) fn due_key(&self) -> String {
-        let queue = if self.kind.is_urgent() { Queue::Urgent } else { Queue::Ordinary };
-        format!("{}{:013x}/{}", due_prefix(queue, &self.subscriber(), self.shard), self.due_us, self.id)
+        format!("{}{:013x}/{}", due_prefix(self.queue(), &self.subscriber(), self.shard), self.due_us, self.id)
+    }
+
+    fn queue(&self) -> Queue {
+        if self.kind.is_urgent() { Queue::Urgent } else { Queue::Ordinary }
+    }
+
+    /// Where it is noted that it waits beside others for the same device; `None` where it is for none.
+    pub(crate) fn backlog_prefix(&self) -> Option<String> {
+        let (device, subscriber) = (self.device.as_ref()?, self.subscriber().name());
+        Some(format!("{ROOT}backlog/{subscriber}/{:016x}/{device}/{}/", self.customer, self.queue().name()))
+    }
+
+    fn backlog_key(&self) -> Option<String> {
+        Some(format!("{}{}", self.backlog_prefix()?, self.id))
     }
 
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, Fault> {
@@ -240,7 +261,10 @@ impl Delivery {
             |key: String, value: Vec<u8>| RecordChange { key, expected: Expected::Anything, value: Some(value) };
         let mut changes = vec![record(delivery_key(&self.id), bytes.clone()), record(of_key(self), Vec::new())];
         match self.state {
-            State::Waiting => changes.push(record(self.due_key(), bytes)),
+            State::Waiting => {
+                changes.push(record(self.due_key(), bytes));
+                changes.extend(self.backlog_key().map(|key| record(key, Vec::new())));
+            }
             State::Failed => changes.push(record(failed_key(&self.id), Vec::new())),
             _ => {}
         }
@@ -257,6 +281,11 @@ impl Delivery {
         let stays = next.state == State::Waiting && next.due_key() == self.due_key();
         if self.state == State::Waiting && !stays {
             changes.push(RecordChange::remove(self.due_key()));
+        }
+        match (self.state == State::Waiting, next.state == State::Waiting) {
+            (true, false) => changes.extend(self.backlog_key().map(RecordChange::remove)),
+            (false, true) => changes.extend(next.backlog_key().map(|key| put(key, Vec::new()))),
+            _ => {}
         }
         if self.state == State::Failed && next.state != State::Failed {
             changes.push(RecordChange::remove(failed_key(&self.id)));

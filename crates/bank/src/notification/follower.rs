@@ -2,6 +2,7 @@
 //! together with how far it read.
 
 use super::Notifications;
+use super::backlog::Backlogs;
 use super::delivery::{Delivery, Identity, State, Subscriber, cursor_key, delivery_key};
 use super::kind::{Channel, Kind};
 use super::message::{Began, Facts, Message, Whom, ended, messages};
@@ -52,8 +53,10 @@ pub struct SetBack {
 pub struct Followed {
     /// Deliveries made.
     pub made: usize,
-    /// How many of them are to be sent at once: the others wait for the end of quiet hours.
+    /// How many of them are to be sent at once: the others wait for the end of quiet hours, or are dropped.
     pub made_due: usize,
+    /// How many of them are dropped, since too many wait for their device.
+    pub dropped: usize,
     /// Up to which entry it has read.
     pub reached: Sequence,
     /// Whether there may be more to read now.
@@ -127,14 +130,18 @@ impl Notifications {
         };
         let query = EntryQuery { after: follower.reached, limit: PAGE_ENTRIES };
         let entries = self.bank.store(follower.shard).follow(query).await?;
-        let (mut changes, mut page, mut made_due) = (Vec::new(), HashSet::new(), 0);
+        let (mut changes, mut page, mut backlogs) = (Vec::new(), HashSet::new(), Backlogs::default());
+        let (mut made_due, mut dropped) = (0, 0);
         let mut reached = follower.reached;
         for entry in &entries {
             let page_so_far = Page { shard: follower.shard, kinds: kinds.as_deref(), made: &page };
             for delivery in self.deliveries(&follower.subscriber, page_so_far, entry).await? {
                 if page.insert(delivery.id.clone()) {
+                    let delivery = self.bounded(delivery, &mut backlogs).await?;
                     changes.extend(delivery.made()?);
-                    made_due += usize::from(delivery.due_us <= delivery.changed_us);
+                    let is_waiting = delivery.state == State::Waiting;
+                    made_due += usize::from(is_waiting && delivery.due_us <= delivery.changed_us);
+                    dropped += usize::from(!is_waiting);
                 }
             }
             reached = entry.header.sequence;
@@ -159,7 +166,8 @@ impl Notifications {
         }
         follower.reached = reached;
         let has_more = reached < self.bank.store(follower.shard).head();
-        Ok(Some(Followed { made, made_due, reached, has_more, is_noted: follower.noted_sequence == reached }))
+        let is_noted = follower.noted_sequence == reached;
+        Ok(Some(Followed { made, made_due, dropped, reached, has_more, is_noted }))
     }
 
     /// What an entry causes.

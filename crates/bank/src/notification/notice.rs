@@ -1,6 +1,7 @@
 //! Messages about what no journal has: whoever does it tells it, once, with an id that follows from what it is about.
 
 use super::Notifications;
+use super::backlog::Backlogs;
 use super::delivery::{Delivery, Identity, ROOT, State, Subscriber};
 use super::follower::devices;
 use super::kind::Kind;
@@ -77,13 +78,14 @@ impl Notifications {
         let Some(recipient) = self.recipient(customer).await? else { return Ok(()) };
         let now_us = self.bank.now().microseconds();
         let mut changes = vec![RecordChange::put(told_key, &now_us)?.expecting(Expected::Absent)];
+        let mut backlogs = Backlogs::default();
         for subscriber in self.subscribers().await? {
             if !self.is_wanted(&subscriber, &recipient, notice).await? {
                 continue;
             }
             for device in devices(subscriber.channel, &recipient) {
                 let delivery = self.noticed(notice, &subscriber, (customer, &recipient), device);
-                changes.extend(delivery.made()?);
+                changes.extend(self.bounded(delivery, &mut backlogs).await?.made()?);
             }
         }
         // Where somebody else told meanwhile, none of these is made.

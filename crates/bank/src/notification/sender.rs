@@ -31,6 +31,15 @@ pub struct Due {
     pub unreadable: Vec<String>,
 }
 
+/// How many wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Those to be sent now, or again after a failure.
+    pub all: usize,
+    /// Those of them that are to be sent now.
+    pub due: usize,
+}
+
 /// What is to be done with a delivery that is due.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -92,30 +101,34 @@ impl Notifications {
         Ok(due)
     }
 
-    /// How many deliveries of a shard a subscriber has to send now or after a failure, counted up to `most`: not those that
-    /// wait for the end of quiet hours, nor those that no journal causes.
+    /// How many deliveries of a shard a subscriber has to send now or after a failure, counted up to `most` of each queue:
+    /// not those that wait for the end of quiet hours, nor those that no journal causes.
     ///
     /// # Errors
     /// A fault of the records.
-    pub async fn waiting(&self, subscriber: &Subscriber, shard: ShardId, most: usize) -> Result<usize, Fault> {
+    pub async fn waiting(&self, subscriber: &Subscriber, shard: ShardId, most: usize) -> Result<Waiting, Fault> {
         const PAGE: usize = 1000;
         let now_us = self.bank.now().microseconds();
-        let mut count = 0;
+        let mut waiting = Waiting::default();
         for queue in Queue::ALL {
             let prefix = due_prefix(queue, subscriber, shard.number());
-            let mut after: Option<String> = None;
-            while count < most {
+            let (mut after, mut counted): (Option<String>, usize) = (None, 0);
+            while counted < most {
                 let page = self.records.list(&prefix, after.as_deref(), PAGE).await?;
                 let readable = page.iter().filter_map(|(key, value)| parsed::<Delivery>(key, value).ok());
-                let counts = |delivery: &Delivery| 0 < delivery.attempts || delivery.due_us <= now_us;
-                count += readable.filter(|delivery| delivery.is_of_journal() && counts(delivery)).count();
+                for delivery in readable.filter(Delivery::is_of_journal) {
+                    let is_due = delivery.due_us <= now_us;
+                    counted += usize::from(is_due || 0 < delivery.attempts);
+                    waiting.due += usize::from(is_due);
+                }
                 match page.last() {
                     Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
                     _ => break,
                 }
             }
+            waiting.all += counted;
         }
-        Ok(count)
+        Ok(waiting)
     }
 
     /// Looks up whether a delivery still waits, as whoever asks knows it, and where it goes, and writes its text.

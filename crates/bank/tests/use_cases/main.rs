@@ -1,5 +1,6 @@
 //! What the bank promises to those who use it, claim by claim, over stores in memory.
 
+mod backlogs;
 mod events;
 mod exchanges;
 mod histories;

@@ -1,9 +1,10 @@
 //! What is counted of messages, for `/metrics`.
 
 use bank::notification::delivery::{State, Subscriber};
+use bank::notification::follower::Followed;
 use bank::notification::gate::BreakerState;
 use bank::notification::outgoing::SendFailure;
-use bank::notification::sender::Settled;
+use bank::notification::sender::{Settled, Waiting};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,10 +27,19 @@ struct Counts {
     dropped: u64,
     /// By shard.
     waiting: BTreeMap<u16, u64>,
+    /// Those of them that are due.
+    due: BTreeMap<u16, u64>,
     lag: BTreeMap<u16, u64>,
     set_back: u64,
     /// By provider: 0 closed, 1 half open, 2 open.
     breakers: BTreeMap<String, u64>,
+}
+
+/// Of what was to be sent, how many wait no longer, and how many are not due any more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gone {
+    pub(super) over: u64,
+    pub(super) not_due: u64,
 }
 
 impl Figures {
@@ -51,23 +61,30 @@ impl Figures {
         }
     }
 
-    pub(super) fn followed(&self, subscriber: &str, shard: u16, made: (usize, usize), lag: u64) {
+    pub(super) fn followed(&self, subscriber: &str, shard: u16, followed: &Followed) {
         self.change(subscriber, |counts| {
-            counts.made += made.0 as u64;
-            *counts.waiting.entry(shard).or_default() += made.1 as u64;
-            counts.lag.insert(shard, lag);
+            counts.made += followed.made as u64;
+            counts.dropped += followed.dropped as u64;
+            *counts.waiting.entry(shard).or_default() += followed.made_due as u64;
+            *counts.due.entry(shard).or_default() += followed.made_due as u64;
         });
     }
 
-    pub(super) fn found_waiting(&self, subscriber: &str, shard: u16, waiting: usize) {
+    /// So many entries are not read.
+    pub(super) fn lags(&self, subscriber: &str, shard: u16, entries: u64) {
+        self.change(subscriber, |counts| _ = counts.lag.insert(shard, entries));
+    }
+
+    pub(super) fn found_waiting(&self, subscriber: &str, shard: u16, waiting: Waiting) {
         self.change(subscriber, |counts| {
-            counts.waiting.insert(shard, waiting as u64);
+            counts.waiting.insert(shard, waiting.all as u64);
+            counts.due.insert(shard, waiting.due as u64);
         });
     }
 
-    /// How many wait, about.
-    pub(super) fn waiting(&self, subscriber: &str, shard: u16) -> u64 {
-        self.of().get(subscriber).and_then(|counts| counts.waiting.get(&shard).copied()).unwrap_or(0)
+    /// How many are due, about.
+    pub(super) fn due(&self, subscriber: &str, shard: u16) -> u64 {
+        self.of().get(subscriber).and_then(|counts| counts.due.get(&shard).copied()).unwrap_or(0)
     }
 
     /// The cursor was beyond the end of a journal.
@@ -79,11 +96,12 @@ impl Figures {
     pub(super) fn left(&self, subscriber: &str, shard: u16) {
         self.change(subscriber, |counts| {
             counts.waiting.remove(&shard);
+            counts.due.remove(&shard);
             counts.lag.remove(&shard);
         });
     }
 
-    pub(super) fn settled(&self, subscriber: &str, shard: u16, settled: &[(Settled, State)], over: u64) {
+    pub(super) fn settled(&self, subscriber: &str, shard: u16, settled: &[(Settled, State)], gone: Gone) {
         self.change(subscriber, |counts| {
             for (what, state) in settled {
                 match (what, state) {
@@ -98,7 +116,9 @@ impl Figures {
                 }
             }
             let waiting = counts.waiting.entry(shard).or_default();
-            *waiting = waiting.saturating_sub(over);
+            *waiting = waiting.saturating_sub(gone.over);
+            let due = counts.due.entry(shard).or_default();
+            *due = due.saturating_sub(gone.not_due);
         });
     }
 

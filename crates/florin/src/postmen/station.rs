@@ -1,7 +1,7 @@
 //! One subscriber's work on one shard: it reads the journal, and sends what is due, so much at a time.
 
 use super::Post;
-use super::figures::Figures;
+use super::figures::{Figures, Gone};
 use super::lanes::{Lanes, Room};
 use super::providers::Provider;
 use bank::lease::Lease;
@@ -24,7 +24,8 @@ use tokio::task::JoinSet;
 
 /// How long to wait after a fault, and for a lease that another node has, in microseconds.
 const PAUSE_US: u64 = 1_000_000;
-/// A station with so many messages waiting reads no further: the journal keeps them as well.
+/// A station with so many messages to be sent now reads no further: the journal keeps them as well. What is to be tried again later
+/// counts among them when it is: what one customer's devices refuse never stops the others' messages.
 const WAITING_MAX: usize = 100_000;
 /// Messages fetched at a time, and known at a time: what is in memory of them.
 const FETCHED: usize = 512;
@@ -179,7 +180,8 @@ impl Station {
             Err(fault) => return self.tell(&fault),
         };
         loop {
-            while WAITING_MAX as u64 <= self.figures.waiting(&self.name, self.shard.number()) {
+            while WAITING_MAX as u64 <= self.figures.due(&self.name, self.shard.number()) {
+                self.note_lag(follower.reached());
                 self.env().sleep(PAUSE_US).await;
             }
             let began = self.env().now();
@@ -188,13 +190,14 @@ impl Station {
                 Ok(None) => return,
                 Err(fault) => {
                     self.tell(&fault);
-                    self.note_followed((0, 0), follower.reached());
+                    self.note_lag(follower.reached());
                     self.env().sleep(PAUSE_US).await;
                     continue;
                 }
             };
             let store = self.notifications.bank().store(self.shard);
-            self.note_followed((followed.made, followed.made_due), followed.reached);
+            self.figures.followed(&self.name, self.shard.number(), &followed);
+            self.note_lag(followed.reached);
             if 0 < followed.made {
                 self.nudge.notify_one();
             }
@@ -217,9 +220,9 @@ impl Station {
         }
     }
 
-    fn note_followed(&self, made: (usize, usize), reached: Sequence) {
+    fn note_lag(&self, reached: Sequence) {
         let lag = self.notifications.bank().store(self.shard).head().saturating_sub(reached);
-        self.figures.followed(&self.name, self.shard.number(), made, lag);
+        self.figures.lags(&self.name, self.shard.number(), lag);
     }
 
     /// Messages never take more of the machine than a third of a processor from money that moves with nobody to be told: all that
@@ -378,16 +381,15 @@ impl Station {
                 station.tell(&fault);
                 station.env().sleep(PAUSE_US).await;
             }
-            let over = done.iter().map(|(delivery, what)| {
-                let state = station.notifications.next(delivery, what).state;
-                (what.clone(), state)
-            });
-            let over: Vec<(Settled, State)> = over.collect();
-            let is_over = |(delivery, (_, state)): &(&Done, &(Settled, State))| {
-                delivery.0.is_of_journal() && *state != State::Waiting
-            };
-            let no_longer_waits = done.iter().zip(&over).filter(is_over).count() as u64;
-            station.figures.settled(&station.name, station.shard.number(), &over, no_longer_waits);
+            let (mut over, mut gone) = (Vec::with_capacity(done.len()), Gone::default());
+            for (delivery, what) in &done {
+                let next = station.notifications.next(delivery, what);
+                let is_over = next.state != State::Waiting;
+                gone.over += u64::from(delivery.is_of_journal() && is_over);
+                gone.not_due += u64::from(delivery.is_of_journal() && (is_over || now.microseconds() < next.due_us));
+                over.push((what.clone(), next.state));
+            }
+            station.figures.settled(&station.name, station.shard.number(), &over, gone);
             done
         });
     }
