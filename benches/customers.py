@@ -2,7 +2,8 @@
 """Measures what customers wait for, each as one repeatable command. Build the release first.
 
     benches/customers.py statements [--accounts N] [--postings N]    a month of that many accounts, made by `florin statements make`
-    benches/customers.py latest [--clients N] [--seconds N]          the latest 20 of random accounts, asked by wrk
+    benches/customers.py latest [--clients N] [--seconds N]          the latest 20 of random accounts, asked by wrk; with
+                                [--pause MS]                         clients that wait so long between two requests, on average
     benches/customers.py streams [--streams N] [--seconds N]         that many open streams of events, and what they take
 
 Everything is made anew in a folder that is removed (--data names its parent), with a server of its own on a free port.
@@ -108,6 +109,8 @@ def latest(folder, arguments):
     with open(script, "w") as file:
         file.write("local accounts = %d\nrequest = function()\n  return wrk.format('GET', '/api/v1/accounts/' .. "
                    "math.random(accounts) .. '/postings?limit=20')\nend\n" % arguments.accounts)
+        if arguments.pause:
+            file.write("delay = function()\n  return math.random(0, %d)\nend\n" % (2 * arguments.pause))
     with Server(data, arguments) as server:
         ask = ["wrk", "-t2", f"-c{arguments.clients}", "--latency", "-s", script, server.url]
         subprocess.run(ask[:1] + ["-d2s"] + ask[1:], check=True, stdout=subprocess.DEVNULL)  # is not counted
@@ -167,6 +170,7 @@ def main():
     parser.add_argument("--postings", type=int, default=20)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--pause", type=int, default=0)
     parser.add_argument("--streams", type=int, default=10_000)
     parser.add_argument("--data", default="target")
     parser.add_argument("--redis")

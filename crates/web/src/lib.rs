@@ -45,6 +45,7 @@ use cursor::Cursors;
 use metrics::Metrics;
 use nudges::Nudges;
 use rate::Rates;
+use sent_file::Files;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -190,7 +191,7 @@ struct Inner {
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    files: Files,
     tasks: TaskTracker,
     nudges: Arc<Nudges>,
     stopping: CancellationToken,
@@ -212,7 +213,7 @@ impl App {
             requests: Arc::new(Semaphore::new(settings.requests_max)),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             large_bodies: Arc::new(Semaphore::new(settings.large_bodies_max)),
-            files: Arc::new(Semaphore::new(settings.files_max)),
+            files: Files::new(settings.files_max),
             tasks: TaskTracker::new(),
             nudges: Nudges::new(),
             stopping: CancellationToken::new(),
@@ -254,7 +255,7 @@ impl App {
         &self.inner.large_bodies
     }
 
-    pub(crate) fn files(&self) -> &Arc<Semaphore> {
+    pub(crate) fn files(&self) -> &Files {
         &self.inner.files
     }
 

@@ -240,6 +240,10 @@ impl Statements {
     /// # Errors
     /// A fault of a shard, the keyring or the object store; `Corrupt` as [`Bank::statement`].
     pub async fn make(&self, account: AccountId, month: Month, again: bool) -> Result<Option<Made>, Fault> {
+        let known = self.known(account).await?;
+        if !again && let Some((_, number)) = known.iter().rev().find(|known| known.0 == month) {
+            return self.told(self.complete(account, month, *number).await?).await;
+        }
         self.make_with(account, month, again, MISSING_MAX).await
     }
 
@@ -251,12 +255,11 @@ impl Statements {
         again: bool,
         missing_max: usize,
     ) -> Result<Option<Made>, Fault> {
-        let known = self.known(account).await?;
+        let _alone = self.making[usize::from(slot(account.number()))].lock().await;
+        let mut known = self.known(account).await?;
         if !again && let Some((_, number)) = known.iter().rev().find(|known| known.0 == month) {
             return self.told(self.complete(account, month, *number).await?).await;
         }
-        let _alone = self.making[usize::from(slot(account.number()))].lock().await;
-        let known = self.known(account).await?;
         let Some(account) = self.bank.account(account).await? else { return Ok(None) };
         if self.bank.now() < month.end() && account.status != Status::Closed {
             return Ok(Some(Made::TooEarly));
@@ -276,10 +279,13 @@ impl Statements {
             return Ok(Some(Made::FarBefore(earlier.later_by(missing_max).unwrap_or(earlier))));
         }
         while let Some(earlier) = missing.filter(|missing| *missing < month) {
-            self.make_one(&account, earlier, false).await?;
+            if let Some(Made::Now(made) | Made::Before(made)) = self.make_one(&account, earlier, false, &known).await? {
+                known.push((earlier, made.number));
+                known.sort_unstable();
+            }
             missing = earlier.next();
         }
-        self.make_one(&account, month, again).await
+        self.make_one(&account, month, again, &known).await
     }
 
     /// Has the customer told of a statement. Whoever stopped before that, or makes it again, tells what was not told.
@@ -291,13 +297,24 @@ impl Statements {
         Ok(made)
     }
 
-    async fn make_one(&self, account: &Account, month: Month, again: bool) -> Result<Option<Made>, Fault> {
-        self.told(self.make_untold(account, month, again).await?).await
+    async fn make_one(
+        &self,
+        account: &Account,
+        month: Month,
+        again: bool,
+        known: &[(Month, u32)],
+    ) -> Result<Option<Made>, Fault> {
+        self.told(self.make_untold(account, month, again, known).await?).await
     }
 
-    async fn make_untold(&self, account: &Account, month: Month, again: bool) -> Result<Option<Made>, Fault> {
+    async fn make_untold(
+        &self,
+        account: &Account,
+        month: Month,
+        again: bool,
+        known: &[(Month, u32)],
+    ) -> Result<Option<Made>, Fault> {
         let id = account.id;
-        let known = self.known(id).await?;
         let last = known.iter().filter(|known| known.0 == month).map(|known| known.1).max();
         if let (Some(number), false) = (last, again) {
             return self.complete(id, month, number).await;

@@ -17,32 +17,41 @@ pub struct Months {
     pub manifests: Vec<Manifest>,
 }
 
+/// What became of months that were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MonthsMade {
+    /// All there is to tell; `None` if there is nothing, or no such account of a customer.
+    All(Option<Months>),
+    /// Too many months are missing before; this one is to be made first.
+    FarBefore(Month),
+}
+
 impl Statements {
     /// The statements of these months in one file, which is made now if it is not there. Those that are missing are made
-    /// first; of a month that is not over, or of which there is nothing to tell, there is none. `None` if there is none at all,
-    /// or no such account of a customer.
+    /// first; of a month that is not over, or of which there is nothing to tell, there is none.
     ///
     /// Its name says which statements it has, so it never changes: a further statement of a month makes another file.
     ///
     /// # Errors
     /// A fault as those of [`Statements::make`].
-    pub async fn months(&self, account: AccountId, first: Month, last: Month) -> Result<Option<Months>, Fault> {
+    pub async fn months(&self, account: AccountId, first: Month, last: Month) -> Result<MonthsMade, Fault> {
         let (mut manifests, mut month) = (Vec::new(), Some(first));
         while let Some(next) = month.filter(|month| *month <= last && manifests.len() < MONTHS_MAX) {
             match self.make(account, next, false).await? {
                 Some(Made::Now(manifest) | Made::Before(manifest)) => manifests.push(manifest),
-                Some(Made::Nothing | Made::TooEarly | Made::FarBefore(_)) => {}
-                None => return Ok(None),
+                Some(Made::Nothing | Made::TooEarly) => {}
+                Some(Made::FarBefore(earlier)) => return Ok(MonthsMade::FarBefore(earlier)),
+                None => return Ok(MonthsMade::All(None)),
             }
             month = next.next();
         }
         if manifests.is_empty() {
-            return Ok(None);
+            return Ok(MonthsMade::All(None));
         }
         let beginning = format!("{account}/{first}_{last}/statements-{}", digest(&manifests));
         for known in self.objects().list(&format!("{account}/{first}_{last}/")).await? {
             if known.starts_with(&beginning) {
-                return Ok(Some(Months { file: known, manifests }));
+                return Ok(MonthsMade::All(Some(Months { file: known, manifests })));
             }
         }
         let mut files = Vec::with_capacity(manifests.len() * ENDINGS.len());
@@ -58,7 +67,7 @@ impl Statements {
         let (ending, bytes) = self.printer().bundle(files)?;
         let file = format!("{beginning}.{ending}");
         self.objects().put_new(&file, bytes).await?;
-        Ok(Some(Months { file, manifests }))
+        Ok(MonthsMade::All(Some(Months { file, manifests })))
     }
 }
 

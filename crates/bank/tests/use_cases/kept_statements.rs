@@ -11,6 +11,7 @@ use bank::statement::Statement;
 use bank::statement::batch::{Batch, Share};
 use bank::statement::kept::links::Link;
 use bank::statement::kept::{Made, Manifest, Statements};
+use bank::statement::months::MonthsMade;
 use futures_util::future::{join, join_all};
 use ledger::command::Command;
 use std::collections::BTreeMap;
@@ -234,6 +235,8 @@ fn whoever_asks_for_one_statement_does_not_wait_for_hundreds() {
     make(&statements, 7, "2027-01", false);
     world.pass(365 * 12 * DAY_US);
     assert_eq!(make(&statements, 7, "2038-01", false), Made::FarBefore(month("2037-02")));
+    let months = now(statements.months(account(7), month("2038-01"), month("2038-02"))).expect("an answer");
+    assert_eq!(months, MonthsMade::FarBefore(month("2037-02")));
     assert_eq!(now(statements.list(account(7))).expect("read").len(), 1);
     made_now(make(&statements, 7, "2037-02", false));
     made_now(make(&statements, 7, "2038-01", false));
@@ -450,7 +453,10 @@ fn nodes_that_make_a_batch_at_once_share_the_work() {
 #[test]
 fn several_months_are_one_file_whose_name_says_what_is_in_it() {
     let (world, statements) = may();
-    let months = |first, last| now(statements.months(account(7), month(first), month(last))).expect("made");
+    let months = |first, last| match now(statements.months(account(7), month(first), month(last))).expect("made") {
+        MonthsMade::All(made) => made,
+        MonthsMade::FarBefore(earlier) => panic!("{earlier} is missing"),
+    };
     let made = months("2026-11", "2027-03").expect("statements");
     assert_eq!(
         made.manifests.iter().map(|made| made.month.to_string()).collect::<Vec<_>>(),

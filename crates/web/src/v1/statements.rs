@@ -6,18 +6,16 @@ use crate::input::{Problems, boolean, document, fields, short_string};
 use crate::month::month_of;
 use crate::problem::{Code, Problem};
 use crate::schema::answers;
-use crate::sent_file::SentFile;
 use crate::v1::accounts::find;
-use crate::{App, StatementSettings, schema};
+use crate::{App, StatementSettings, schema, sent_file};
 use axum::http::{HeaderValue, header};
 use bank::month::Month;
 use bank::statement::kept::links::Link;
 use bank::statement::kept::{Made, Manifest, media_type};
-use bank::statement::months::MONTHS_MAX;
+use bank::statement::months::{MONTHS_MAX, MonthsMade};
 use ledger::amount::Decimal;
 use ledger::currency::Currency;
 use ledger::ids::AccountId;
-use tokio::time::timeout;
 
 /// What the path of every file begins with.
 pub(crate) const FILES: &str = "/api/v1/files/";
@@ -100,7 +98,10 @@ pub(crate) async fn several(call: Read) -> Reply {
         return Err(Problem::malformed(detail));
     }
     find(&call.app, account).await?;
-    let made = settings(&call.app)?.statements.months(account, first, last).await?;
+    let made = match settings(&call.app)?.statements.months(account, first, last).await? {
+        MonthsMade::All(made) => made,
+        MonthsMade::FarBefore(earlier) => return Err(far_before(account, first, earlier)),
+    };
     let none = || {
         let detail = format!("account {account} has no statement from {first} to {last}");
         Problem::new(Code::StatementNotFound, detail)
@@ -117,8 +118,14 @@ pub(crate) fn make_last(app: &App, account: AccountId) {
     let (Ok(settings), Some(month)) = (settings(app), month) else { return };
     let statements = settings.statements.clone();
     app.tasks().spawn(async move {
-        if let Err(fault) = statements.make(account, month, false).await {
-            tracing::warn!("the last statement of account {account} is made later: {fault}");
+        match statements.make(account, month, false).await {
+            Ok(Some(Made::FarBefore(earlier))) => {
+                tracing::warn!(
+                    "the last statement of account {account} is made after that of {earlier}, by the next batch"
+                );
+            }
+            Ok(_) => {}
+            Err(fault) => tracing::warn!("the last statement of account {account} is made later: {fault}"),
         }
     });
 }
@@ -144,12 +151,16 @@ pub(crate) async fn file(call: Read) -> Reply {
     if !is_good {
         return Err(Problem::new(Code::Forbidden, "this link is over or was changed; ask for a new one"));
     }
-    let place = timeout(call.app.settings().body_place_timeout, call.app.files().clone().acquire_owned()).await;
-    let too_many = || Problem::new(Code::Unavailable, "the bank is sending as many files as it may; ask again soon");
-    let place = place.ok().and_then(Result::ok).ok_or_else(too_many)?;
+    let too_many = || {
+        Problem::new(
+            Code::Unavailable,
+            "the bank is sending as many files, or of this account, as it may; ask again soon",
+        )
+    };
+    let place = call.app.files().place(&call.app, parts[0]).await.ok_or_else(too_many)?;
     let found = settings.statements.file(&name).await?;
     let bytes = found.ok_or_else(|| Problem::new(Code::StatementNotFound, "this file is no longer kept"))?;
-    let mut response = with_type(200, media_type(&name), SentFile::body(bytes, place));
+    let mut response = with_type(200, media_type(&name), sent_file::body(&call.app, bytes, place));
     let headers = response.headers_mut();
     let now = call.app.bank().now().microseconds() / 1_000_000;
     // What is behind a link never changes. A cache may keep it for as long as the link is good, and knows it by the link.
