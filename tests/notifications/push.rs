@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use test_servers::{HttpServer, Said};
 
 const TEXT: &str = "Your deposit of $1,000.00 was successful. Your new balance is $1,000.00.";
@@ -96,6 +97,31 @@ fn a_customer_whose_push_service_says_nothing_holds_up_nobody_else() {
     other.deposit(&bank, "1", "USD");
     other.wait_for(&bank, 1, "sent");
     assert!(silent.count() < 20, "{}", silent.count());
+}
+
+#[test]
+fn a_customer_whose_push_service_is_slow_to_answer_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Not as slow as what is silent.
+    let slow = HttpServer::start(|_| {
+        std::thread::park_timeout(Duration::from_millis(900));
+        Some(Said::new(201, ""))
+    });
+    let fine = HttpServer::start(|_| Some(Said::new(201, "")));
+    let (bank, browser) = (web_push_bank(folder.path()), ask("browser", &json!({})));
+    let [slows, other] = [(); 2].map(|()| Customer::new(&bank, "en", "USD"));
+    for place in 0..20 {
+        let mut subscription = subscription(&slow, &browser);
+        subscription["web_push"]["endpoint"] = json!(format!("{}/push/{place}", slow.url()));
+        add_device(&bank, &slows, &subscription);
+    }
+    add_device(&bank, &other, &subscription(&fine, &browser));
+    // More than are kept in memory, of any kind.
+    (0..90).for_each(|_| slows.deposit(&bank, "1", "USD"));
+    slow.wait_for(1);
+    other.deposit(&bank, "1", "USD");
+    other.wait_for(&bank, 1, "sent");
+    assert!(slow.count() < 500, "{}", slow.count());
 }
 
 #[test]

@@ -114,18 +114,35 @@ fn too_many_requests_failures_and_no_answer_are_asked_again_with_the_same_id() {
 #[test]
 fn a_provider_that_asks_for_time_gets_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = troubled(vec![Some(Said::new(429, "{}").header("retry-after", "2"))]);
+    let wait = || Some(Said::new(429, "{}").header("retry-after", "2"));
+    let server = troubled(vec![wait(), wait()]);
     let bank = bank(folder.path(), &server);
-    let [first, second] = [(); 2].map(|()| reached_by(&bank, "sms"));
-    first.deposit(&bank, "1", "USD");
-    wait_until("it is asked to wait", || server.count() == 1);
+    let [first, second, third] = [(); 3].map(|()| reached_by(&bank, "sms"));
+    [&first, &second].into_iter().for_each(|customer| customer.deposit(&bank, "1", "USD"));
+    wait_until("it is asked to wait", || server.count() == 2);
     let asked = crate::support::wait::now();
-    wait_until("that is noted", || first.deliveries(&bank)[0]["attempts"] == 1);
-    second.deposit(&bank, "1", "USD");
+    for customer in [&first, &second] {
+        wait_until("that is noted", || customer.deliveries(&bank)[0]["attempts"] == 1);
+    }
+    third.deposit(&bank, "1", "USD");
     server.wait_for(3);
-    assert!(std::time::Duration::from_millis(1800) <= asked.elapsed(), "the second waited as well");
-    first.wait_for(&bank, 1, "sent");
-    second.wait_for(&bank, 1, "sent");
+    assert!(std::time::Duration::from_millis(1800) <= asked.elapsed(), "the third waited as well");
+    [first, second, third].iter().for_each(|customer| _ = customer.wait_for(&bank, 1, "sent"));
+}
+
+#[test]
+fn a_provider_that_asks_for_time_about_one_customer_is_given_what_is_for_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Longer than this test has patience.
+    let server = troubled(vec![Some(Said::new(429, "{}").header("retry-after", "600"))]);
+    let bank = bank(folder.path(), &server);
+    let [slowed, fine] = [(); 2].map(|()| reached_by(&bank, "sms"));
+    slowed.deposit(&bank, "1", "USD");
+    server.wait_for(1);
+    wait_until("that is noted", || slowed.deliveries(&bank)[0]["attempts"] == 1);
+    fine.deposit(&bank, "1", "USD");
+    fine.wait_for(&bank, 1, "sent");
+    slowed.wait_for(&bank, 1, "waiting");
 }
 
 #[test]

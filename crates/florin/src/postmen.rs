@@ -7,6 +7,7 @@ mod figures;
 mod lanes;
 mod providers;
 mod station;
+mod waiting_room;
 
 use crate::adapters::messengers::outbox::OutboxFolder;
 use crate::config::{Config, EngineKind};

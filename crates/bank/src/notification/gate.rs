@@ -15,6 +15,8 @@ const SECOND_US: u64 = 1_000_000;
 /// doubles with each time it asks again after that.
 const PAUSE_FIRST_US: u64 = 1_000_000;
 const PAUSE_MOST_US: u64 = 60_000_000;
+/// Whom a provider asked to be left alone about counts for so long.
+const ASKED_US: u64 = 60_000_000;
 
 /// The gate before one provider.
 #[derive(Clone, Debug)]
@@ -23,20 +25,34 @@ pub struct Gate {
     /// When the next may go, if the rate were all; it lags behind now by at most a second.
     next_us: u64,
     failures: u32,
-    failing: Failing,
+    failing: Whose,
     open: Option<Open>,
+    /// With whose messages the provider asked to be left alone, and until when that counts.
+    asked: Whose,
+    asked_until_us: u64,
     /// Until when the provider asked to be left alone.
     paused_until_us: u64,
     /// For how long it is left alone when it asks the next time and does not say.
     pause_us: u64,
 }
 
-/// Whose messages failed in a row.
+/// Whose messages were answered so in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failing {
+enum Whose {
     Nobodys,
     Ones(u64),
     Several,
+}
+
+impl Whose {
+    /// With one of this customer's; `None` where customers have no part in it.
+    fn and(self, customer: Option<u64>) -> Whose {
+        match (self, customer) {
+            (Whose::Nobodys, Some(customer)) => Whose::Ones(customer),
+            (Whose::Ones(one), Some(customer)) if one == customer => Whose::Ones(one),
+            _ => Whose::Several,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +76,10 @@ pub enum BreakerState {
 impl Gate {
     /// A closed gate for at most so many messages a second.
     pub fn new(rate: Option<NonZeroU32>) -> Gate {
-        let failing = Failing::Nobodys;
-        Gate { rate, next_us: 0, failures: 0, failing, open: None, paused_until_us: 0, pause_us: PAUSE_FIRST_US }
+        let (failing, asked) = (Whose::Nobodys, Whose::Nobodys);
+        let (next_us, paused_until_us, asked_until_us) = (0, 0, 0);
+        let pause_us = PAUSE_FIRST_US;
+        Gate { rate, next_us, failures: 0, failing, open: None, asked, asked_until_us, paused_until_us, pause_us }
     }
 
     /// From when on to ask again; `None` where one would be let through now.
@@ -101,7 +119,8 @@ impl Gate {
 
     /// The provider took a message, or refused that message alone.
     pub fn answered(&mut self) {
-        (self.failures, self.failing) = (0, Failing::Nobodys);
+        (self.failures, self.failing) = (0, Whose::Nobodys);
+        self.asked = Whose::Nobodys;
         self.open = None;
         self.pause_us = PAUSE_FIRST_US;
     }
@@ -110,25 +129,32 @@ impl Gate {
     /// customer's messages alone never open the breaker: what fails may be what that customer chose.
     pub fn failed(&mut self, now: Timestamp, customer: Option<u64>) {
         self.failures = self.failures.saturating_add(1);
-        self.failing = match (self.failing, customer) {
-            (Failing::Nobodys, Some(customer)) => Failing::Ones(customer),
-            (Failing::Ones(one), Some(customer)) if one == customer => Failing::Ones(one),
-            _ => Failing::Several,
-        };
+        self.failing = self.failing.and(customer);
         let for_us = match self.open {
             Some(open) if open.is_tried => (open.for_us * 2).min(OPEN_MOST_US),
             Some(_) => return,
-            None if self.failures < FAILURES_MAX || self.failing != Failing::Several => return,
+            None if self.failures < FAILURES_MAX || self.failing != Whose::Several => return,
             None => OPEN_FIRST_US,
         };
         self.open = Some(Open { until_us: now.microseconds() + for_us, for_us, is_tried: false });
     }
 
-    /// The provider asked to be left alone, for so many microseconds if it said so.
-    pub fn slow_down(&mut self, now: Timestamp, for_us: Option<u64>) {
-        (self.failures, self.failing) = (0, Failing::Nobodys);
+    /// The provider asked to be left alone, for so many microseconds if it said so, when it was given a message of this customer;
+    /// `None` where customers have no part in it. What it says about one customer's messages alone delays those: nothing else
+    /// waits for them.
+    pub fn slow_down(&mut self, now: Timestamp, for_us: Option<u64>, customer: Option<u64>) {
+        (self.failures, self.failing) = (0, Whose::Nobodys);
         self.open = None;
         let now_us = now.microseconds();
+        let before = if now_us < self.asked_until_us { self.asked } else { Whose::Nobodys };
+        self.asked = before.and(customer);
+        if self.asked == Whose::Several {
+            self.pause(now_us, for_us);
+        }
+        self.asked_until_us = self.paused_until_us.max(now_us).saturating_add(ASKED_US);
+    }
+
+    fn pause(&mut self, now_us: u64, for_us: Option<u64>) {
         let is_asked_already = now_us < self.paused_until_us;
         let for_us = match for_us {
             Some(for_us) => for_us,
@@ -147,7 +173,8 @@ impl Gate {
     pub fn is_as_new(&self, now: Timestamp) -> bool {
         let now_us = now.microseconds();
         let rests = self.paused_until_us <= now_us && self.next_us.saturating_add(SECOND_US) <= now_us;
-        rests && self.failures == 0 && self.open.is_none() && self.pause_us == PAUSE_FIRST_US
+        let nobody_asked = self.asked == Whose::Nobodys || self.asked_until_us <= now_us;
+        rests && nobody_asked && self.failures == 0 && self.open.is_none() && self.pause_us == PAUSE_FIRST_US
     }
 
     /// How the breaker stands.
@@ -224,8 +251,8 @@ mod tests {
     #[test]
     fn who_asks_to_be_left_alone_is_left_alone() {
         let mut gate = Gate::new(None);
-        gate.slow_down(at(0), Some(7 * SECOND_US));
-        gate.slow_down(at(0), Some(SECOND_US));
+        gate.slow_down(at(0), Some(7 * SECOND_US), None);
+        gate.slow_down(at(0), Some(SECOND_US), None);
         assert_eq!(gate.admit(at(1)), Err(at(7 * SECOND_US)));
         assert_eq!(gate.admit(at(7 * SECOND_US)), Ok(()));
     }
@@ -235,13 +262,13 @@ mod tests {
         let mut gate = Gate::new(None);
         let mut now = 0;
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            (0..10).for_each(|_| gate.slow_down(at(now), None));
+            (0..10).for_each(|_| gate.slow_down(at(now), None, None));
             assert_eq!(gate.admit(at(now)), Err(at(now + seconds * SECOND_US)));
             now += seconds * SECOND_US;
             assert_eq!(gate.admit(at(now)), Ok(()));
         }
         gate.answered();
-        gate.slow_down(at(now), None);
+        gate.slow_down(at(now), None, None);
         assert_eq!(gate.admit(at(now)), Err(at(now + SECOND_US)), "it was well in between");
     }
 
@@ -252,6 +279,24 @@ mod tests {
         assert_eq!(gate.state(at(0)), BreakerState::Closed);
         gate.failed(at(0), Some(8));
         assert_eq!(gate.state(at(0)), BreakerState::Open);
+    }
+
+    #[test]
+    fn what_is_asked_about_one_customers_messages_holds_up_nobody_elses() {
+        let mut gate = Gate::new(None);
+        (0..100).for_each(|_| gate.slow_down(at(0), Some(SECOND_US), Some(7)));
+        assert_eq!(gate.admit(at(0)), Ok(()));
+        gate.slow_down(at(0), Some(SECOND_US), Some(8));
+        assert_eq!(gate.admit(at(0)), Err(at(SECOND_US)), "it is more than one customer's affair");
+        gate.slow_down(at(SECOND_US), Some(SECOND_US), Some(8));
+        assert_eq!(gate.admit(at(SECOND_US)), Err(at(2 * SECOND_US)), "and stays that");
+        gate.answered();
+        gate.slow_down(at(2 * SECOND_US), Some(SECOND_US), Some(8));
+        assert_eq!(gate.admit(at(2 * SECOND_US)), Ok(()), "it was well in between");
+        gate.slow_down(at(2 * SECOND_US + ASKED_US), Some(SECOND_US), Some(7));
+        assert_eq!(gate.admit(at(2 * SECOND_US + ASKED_US)), Ok(()), "that is long ago");
+        assert!(!gate.is_as_new(at(2 * SECOND_US + ASKED_US)));
+        assert!(gate.is_as_new(at(2 * SECOND_US + 2 * ASKED_US)));
     }
 
     #[test]

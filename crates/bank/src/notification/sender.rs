@@ -270,7 +270,7 @@ impl Notifications {
                 let is_over = self.settings.give_up_after_us < age_us;
                 let after_us = match failure {
                     SendFailure::Never { .. } => None,
-                    SendFailure::Later { .. } if self.settings.attempts_max <= next.attempts => None,
+                    _ if self.settings.attempts_max <= next.attempts => None,
                     SendFailure::Later { .. } => Some(self.wait_us(next.attempts)),
                     SendFailure::SlowDown { after_us, .. } => {
                         Some(after_us.unwrap_or(0).saturating_add(self.wait_us(next.attempts)))

@@ -225,6 +225,22 @@ fn a_provider_that_says_when_is_asked_then_and_not_before() {
 }
 
 #[test]
+fn a_provider_that_only_ever_asks_for_time_is_asked_often_enough() {
+    let post = Post::with_customer(1, 7);
+    post.world.pay_in(7, 5);
+    post.follow(&email());
+    let id = post.due(0).remove(0).id;
+    let slow = || SendFailure::SlowDown { code: "http_429".into(), after_us: None };
+    let most = Settings::default().attempts_max;
+    for attempt in 1..=most {
+        assert_eq!(post.read(&id).state, State::Waiting, "attempt {attempt}");
+        post.settle(&post.read(&id), Settled::Failed(slow()));
+    }
+    let failed = post.read(&id);
+    assert_eq!((failed.state, failed.attempts, failed.code.as_deref()), (State::Failed, most, Some("http_429")));
+}
+
+#[test]
 fn what_somebody_else_changed_meanwhile_stays_as_they_left_it() {
     let post = Post::with_customer(1, 7);
     (1..=2).for_each(|amount| post.world.pay_in(7, amount));

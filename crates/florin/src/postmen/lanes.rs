@@ -34,6 +34,11 @@ impl Lanes {
         Lanes { of_customer_max: (places / 8).max(1), of_host_max: (places / 2).max(1), customers, hosts }
     }
 
+    /// Attempts that may be under way for one customer.
+    pub(super) const fn of_customer_max(&self) -> usize {
+        self.of_customer_max
+    }
+
     /// Whether an attempt for this customer with this host may begin now.
     pub(super) fn room(&self, customer: u64, host: &str, now_us: u64) -> Room {
         let of = |under_way: Option<&VecDeque<u64>>, most: usize| match under_way {

@@ -4,6 +4,7 @@ use super::Post;
 use super::figures::{Figures, Gone};
 use super::lanes::{Lanes, Room};
 use super::providers::Provider;
+use super::waiting_room::WaitingRoom;
 use bank::lease::Lease;
 use bank::notification::Notifications;
 use bank::notification::delivery::{Delivery, Queue, State, Subscriber};
@@ -33,8 +34,10 @@ const KNOWN_MAX: usize = 2048;
 /// So many that are over are noted together, or fewer when so much time has passed, in microseconds.
 const SETTLED_TOGETHER: usize = 256;
 const SETTLE_US: u64 = 20_000;
-/// Messages kept in memory for customers and hosts that have enough under way.
-const FULL_MAX: usize = 1024;
+/// Messages kept in memory for a customer with enough under way, for each that may be: a few, which begin as others end. Those
+/// beyond are looked at again after so long, in microseconds.
+const KEPT_FOR_EACH: usize = 4;
+const FULL_AGAIN_US: u64 = 1_000_000;
 /// What is for somebody who is slow, and what a provider of many is not to be asked for yet, is looked at again after so long,
 /// at most, in microseconds.
 const SLOW_AGAIN_US: u64 = 10_000_000;
@@ -240,8 +243,9 @@ impl Station {
 
     /// Sends what is due.
     async fn send(self: Arc<Station>) {
-        let mut round = Round::default();
-        *self.lanes() = Lanes::new(self.provider.concurrency);
+        let lanes = Lanes::new(self.provider.concurrency);
+        let mut round = Round::new(WaitingRoom::new(lanes.of_customer_max() * KEPT_FOR_EACH));
+        *self.lanes() = lanes;
         loop {
             let wake = self.start_attempts(&mut round).await;
             self.note(&mut round);
@@ -250,9 +254,9 @@ impl Station {
             tokio::select! {
                 Some(joined) = round.attempts.join_next() => {
                     let Ok(tried) = joined else { return }; // it panicked: everything begins anew
-                    round.ended(tried);
+                    self.ended(&mut round, tried);
                     while let Some(Ok(tried)) = round.attempts.try_join_next() {
-                        round.ended(tried);
+                        self.ended(&mut round, tried);
                     }
                 }
                 Some(noted) = round.noting.join_next() => {
@@ -297,7 +301,7 @@ impl Station {
 
     /// Looks up what is due: what is urgent always, and it goes first.
     async fn fetch(&self, round: &mut Round) -> Result<(), Fault> {
-        let has_room = round.ready.len() < self.provider.concurrency && round.full.len() < FULL_MAX;
+        let has_room = round.ready.len() < self.provider.concurrency;
         let queues: &[Queue] = if has_room { &Queue::ALL } else { &[Queue::Urgent] };
         let mut next: Option<Timestamp> = None;
         for queue in queues {
@@ -327,17 +331,37 @@ impl Station {
     /// not wait in memory.
     fn start_full(self: &Arc<Station>, round: &mut Round) {
         let now = self.env().now();
-        for (delivery, host) in std::mem::take(&mut round.full) {
+        for (delivery, host) in round.full.leave() {
             let room = self.lanes().room(delivery.customer, &host, now.microseconds());
             match room {
                 Room::Free if round.attempts.len() < self.provider.concurrency => {
                     round.attempts.spawn(Arc::clone(self).attempt(delivery));
                 }
-                Room::Free | Room::Full => round.full.push((delivery, host)),
+                Room::Free | Room::Full => self.keep(round, delivery, host),
                 Room::Slow => {
                     round.done.push((delivery, Settled::Held(now.saturating_add(SLOW_AGAIN_US))));
                 }
             }
+        }
+    }
+
+    /// Keeps a message in memory until its customer and host have less under way, where there is room for it.
+    fn keep(&self, round: &mut Round, delivery: Delivery, host: String) {
+        if let Err(delivery) = round.full.enter(delivery, host) {
+            let again = self.env().now().saturating_add(FULL_AGAIN_US);
+            round.done.push((*delivery, Settled::Held(again)));
+        }
+    }
+
+    fn ended(&self, round: &mut Round, tried: Tried) {
+        match tried {
+            Tried::Done(delivery, settled) => round.done.push((delivery, settled)),
+            Tried::Outrun(delivery) => {
+                round.known.remove(&delivery.id);
+                round.may_have_more = true;
+            }
+            Tried::NotYet(delivery) => round.ready.push_front(delivery),
+            Tried::Full(delivery, host) => self.keep(round, delivery, host),
         }
     }
 
@@ -457,7 +481,7 @@ impl Station {
             let before = gate.state(now);
             match &sent {
                 Err(SendFailure::Later { is_providers: true, .. }) => gate.failed(now, customer),
-                Err(SendFailure::SlowDown { after_us, .. }) => gate.slow_down(now, *after_us),
+                Err(SendFailure::SlowDown { after_us, .. }) => gate.slow_down(now, *after_us, customer),
                 Ok(_) | Err(SendFailure::Later { .. } | SendFailure::Never { .. }) => gate.answered(),
             }
             (before, gate.state(now))
@@ -485,7 +509,7 @@ impl Station {
 struct Round {
     ready: VecDeque<Delivery>,
     /// What waits for a customer or a host with enough under way.
-    full: Vec<(Delivery, String)>,
+    full: WaitingRoom,
     attempts: JoinSet<Tried>,
     done: Vec<Done>,
     noting: JoinSet<Vec<Done>>,
@@ -499,23 +523,9 @@ struct Round {
     next: Option<Timestamp>,
 }
 
-impl Default for Round {
-    fn default() -> Round {
-        let (ready, full, attempts, done, noting, known, unreadable, noted_at, next) = Default::default();
-        Round { ready, full, attempts, done, noting, known, unreadable, noted_at, may_have_more: true, next }
-    }
-}
-
 impl Round {
-    fn ended(&mut self, tried: Tried) {
-        match tried {
-            Tried::Done(delivery, settled) => self.done.push((delivery, settled)),
-            Tried::Outrun(delivery) => {
-                self.known.remove(&delivery.id);
-                self.may_have_more = true;
-            }
-            Tried::NotYet(delivery) => self.ready.push_front(delivery),
-            Tried::Full(delivery, host) => self.full.push((delivery, host)),
-        }
+    fn new(full: WaitingRoom) -> Round {
+        let (ready, attempts, done, noting, known, unreadable, noted_at, next) = Default::default();
+        Round { ready, full, attempts, done, noting, known, unreadable, noted_at, may_have_more: true, next }
     }
 }

@@ -208,8 +208,7 @@ fn of_message(error: &Error) -> SendFailure {
     match number {
         // It is closing, or wants whoever sends to prove who they are: nothing about this message.
         421 | 454 | 530 | 534 | 535 | 538 => SendFailure::of_provider(code),
-        // Too much at a time.
-        452 => SendFailure::SlowDown { code, after_us: None },
+        // 452 among them: too many recipients, or too little room, of this message's server or mailbox.
         400..=499 => SendFailure::later(code),
         _ => SendFailure::never(code),
     }
