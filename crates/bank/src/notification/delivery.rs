@@ -254,7 +254,7 @@ impl Delivery {
         serde_json::to_vec(self).map_err(failed)
     }
 
-    /// What makes it known: nothing is changed if it is known already.
+    /// What makes it known.
     pub(crate) fn made(&self) -> Result<Vec<RecordChange>, Fault> {
         let bytes = self.bytes()?;
         let record =
@@ -269,6 +269,16 @@ impl Delivery {
             _ => {}
         }
         Ok(changes)
+    }
+
+    /// The same where nothing else says whether it is known: nothing is changed if it is.
+    pub(crate) fn made_once(&self) -> Result<Vec<RecordChange>, Fault> {
+        let key = delivery_key(&self.id);
+        let once = |change: RecordChange| match change.key == key {
+            true => change.expecting(Expected::Absent),
+            false => change,
+        };
+        Ok(self.made()?.into_iter().map(once).collect())
     }
 
     /// What makes it `next`, if it still is as it was.

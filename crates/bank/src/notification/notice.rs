@@ -76,19 +76,21 @@ impl Notifications {
         }
         let Some(customer) = self.owner(notice.account).await? else { return Ok(()) };
         let Some(recipient) = self.recipient(customer).await? else { return Ok(()) };
-        let now_us = self.bank.now().microseconds();
-        let mut changes = vec![RecordChange::put(told_key, &now_us)?.expecting(Expected::Absent)];
+        // The note is kept for as long as this is news, which it may stay for longer than from now on: a statement is made early
+        // where its account is closed.
+        let news_us = self.bank.now().max(notice.at).microseconds();
+        let mut changes = vec![RecordChange::put(told_key, &news_us)?.expecting(Expected::Absent)];
         let mut backlogs = Backlogs::default();
-        for subscriber in self.subscribers().await? {
+        for subscriber in self.everybody().await? {
             if !self.is_wanted(&subscriber, &recipient, notice).await? {
                 continue;
             }
             for device in devices(subscriber.channel, &recipient) {
                 let delivery = self.noticed(notice, &subscriber, (customer, &recipient), device);
-                changes.extend(self.bounded(delivery, &mut backlogs).await?.made()?);
+                changes.extend(self.bounded(delivery, &mut backlogs).await?.made_once()?);
             }
         }
-        // Where somebody else told meanwhile, none of these is made.
+        // Where somebody else told meanwhile, or told before a note was lost, none of these is made.
         self.records.change(changes).await?;
         Ok(())
     }
@@ -97,8 +99,9 @@ impl Notifications {
         let Some(endpoint) = &subscriber.endpoint else {
             return Ok(recipient.preference.wants(subscriber.channel, notice.kind, &notice.facts));
         };
-        let kinds = self.remembered_endpoint(endpoint).await?;
-        Ok(kinds.is_some_and(|kinds| kinds.is_none_or(|kinds| kinds.contains(&notice.kind))))
+        // No journal has it for an endpoint that is on again: what is for one that is off is made now, and waits.
+        let Some(endpoint) = self.endpoint(endpoint).await? else { return Ok(false) };
+        Ok(endpoint.kinds.is_none_or(|kinds| kinds.contains(&notice.kind)))
     }
 
     fn noticed(

@@ -7,6 +7,7 @@ use super::kind::{Channel, Kind};
 use super::outgoing::{Accepted, Address, Outgoing, SendFailure};
 use super::text::Known;
 use crate::locale::{Language, Locale};
+use crate::ports::{Expected, RecordChange};
 use crate::records::parsed;
 use ledger::customer::ProfileField;
 use ledger::ids::{AccountId, CustomerId, ShardId};
@@ -15,7 +16,7 @@ use serde_json::json;
 use std::collections::HashSet;
 use store::Fault;
 
-/// How long one that goes on from another waits for it, each time.
+/// How long one that goes on from another waits for it, each time, at least.
 const BEHIND_US: u64 = 500_000;
 /// How long what is for an endpoint that is off is left alone, should anybody look at it meanwhile.
 const OFF_US: u64 = 5_000_000;
@@ -87,6 +88,10 @@ impl Notifications {
             if busy.contains(&delivery.id) {
                 continue;
             }
+            if delivery.due_key() != key {
+                self.mend_due(&key, &delivery.id).await?;
+                continue;
+            }
             let at = Timestamp::from_microseconds(delivery.due_us).unwrap_or(Timestamp::ZERO);
             if now < at {
                 due.next = Some(at);
@@ -138,6 +143,7 @@ impl Notifications {
     pub async fn prepare(&self, delivery: &Delivery) -> Result<Step, Fault> {
         let now = self.bank.now();
         if delivery.state != State::Waiting || self.delivery(&delivery.id).await?.as_ref() != Some(delivery) {
+            self.mend_due(&delivery.due_key(), &delivery.id).await?;
             return Ok(Step::Outrun);
         }
         let Some(id) = CustomerId::new(delivery.customer) else { return Ok(dropped("no_user")) };
@@ -151,8 +157,8 @@ impl Notifications {
                 Reached::Off => return Ok(Step::Settle(Settled::Held(now.saturating_add(OFF_US)))),
                 Reached::Gone => return Ok(dropped("no_endpoint")),
             };
-            if is_behind(first.as_ref()) {
-                return Ok(Step::Settle(Settled::Held(now.saturating_add(BEHIND_US))));
+            if let Some(until) = behind(first.as_ref(), now) {
+                return Ok(Step::Settle(Settled::Held(until)));
             }
             return Ok(Step::Send(Box::new(self.outgoing(delivery, to, "en", Default::default(), now))));
         }
@@ -163,8 +169,8 @@ impl Notifications {
         if let Some(until) = recipient.preference.held_until(delivery.kind, now) {
             return Ok(Step::Settle(Settled::Held(until)));
         }
-        if is_behind(first.as_ref()) {
-            return Ok(Step::Settle(Settled::Held(now.saturating_add(BEHIND_US))));
+        if let Some(until) = behind(first.as_ref(), now) {
+            return Ok(Step::Settle(Settled::Held(until)));
         }
         let Some(customer) = self.bank.user(id).await? else { return Ok(dropped("no_user")) };
         let profile = self.bank.open_profile(&customer).await?;
@@ -182,6 +188,27 @@ impl Notifications {
         let known = Known { recipient: self.recipient_name(delivery).await?, first_message };
         let written = self.texts.write(locale, delivery.kind, &delivery.facts, &known)?;
         Ok(Step::Send(Box::new(self.outgoing(delivery, to, language(locale), written, now))))
+    }
+
+    /// Has a record of what waits say again what its delivery says, or removes it where that does not wait, or elsewhere: else it
+    /// would be looked up without end.
+    async fn mend_due(&self, key: &str, id: &str) -> Result<(), Fault> {
+        let Some(found) = self.records.get(key).await? else { return Ok(()) };
+        let known = self.delivery(id).await?.filter(|known| known.state == State::Waiting);
+        let Some(known) = known else {
+            return self
+                .records
+                .change(vec![RecordChange::remove(key).expecting(Expected::Exactly(found))])
+                .await
+                .map(drop);
+        };
+        let (due_key, bytes) = (known.due_key(), known.bytes()?);
+        let record = |expected| RecordChange { key: due_key.clone(), expected, value: Some(bytes.clone()) };
+        if due_key == key {
+            return self.records.change(vec![record(Expected::Exactly(found))]).await.map(drop);
+        }
+        self.records.change(vec![RecordChange::remove(key).expecting(Expected::Exactly(found))]).await?;
+        self.records.change(vec![record(Expected::Absent)]).await.map(drop)
     }
 
     fn outgoing(
@@ -317,9 +344,11 @@ impl Notifications {
     }
 }
 
-/// Whether what it goes on from is not sent yet.
-fn is_behind(first: Option<&Delivery>) -> bool {
-    first.is_some_and(|first| first.state == State::Waiting)
+/// Until when to wait where what it goes on from is not sent yet.
+fn behind(first: Option<&Delivery>, now: Timestamp) -> Option<Timestamp> {
+    let first = first.filter(|first| first.state == State::Waiting)?;
+    let due = Timestamp::from_microseconds(first.due_us).unwrap_or(Timestamp::ZERO);
+    Some(due.max(now.saturating_add(BEHIND_US)))
 }
 
 fn dropped(code: &'static str) -> Step {

@@ -1,6 +1,7 @@
 //! What the bank promises to those who use it, claim by claim, over stores in memory.
 
 mod backlogs;
+mod due;
 mod events;
 mod exchanges;
 mod histories;
@@ -13,6 +14,7 @@ mod keys;
 mod leases;
 mod messages;
 mod moving;
+mod notices;
 mod notifications;
 mod old_maps;
 mod operators;

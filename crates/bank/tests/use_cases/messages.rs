@@ -29,7 +29,7 @@ fn customer(id: u64) -> CustomerId {
     CustomerId::new(id).expect("an id")
 }
 
-fn legs(legs: &[(u64, u64, u64)]) -> Transfer {
+pub(crate) fn legs(legs: &[(u64, u64, u64)]) -> Transfer {
     let leg = |(from, to, minor_units): &(u64, u64, u64)| Leg {
         from: account(*from),
         to: account(*to),
@@ -59,8 +59,13 @@ impl Post {
         accounts.into_iter().collect()
     }
 
-    fn endpoint(&self) -> (String, Subscriber) {
-        let made = now(self.notifications.add_endpoint("https://hooks.example/", None)).expect("made").expect("room");
+    pub(crate) fn endpoint(&self) -> (String, Subscriber) {
+        self.endpoint_of(None)
+    }
+
+    /// One that hears of these kinds.
+    pub(crate) fn endpoint_of(&self, kinds: Option<Vec<Kind>>) -> (String, Subscriber) {
+        let made = now(self.notifications.add_endpoint("https://hooks.example/", kinds)).expect("made").expect("room");
         let id = made.endpoint.id;
         (id.clone(), Subscriber::endpoint(&id))
     }
@@ -75,7 +80,7 @@ impl Post {
     }
 
     /// The endpoint answers what is sent now that it is gone.
-    fn says_gone(&self, delivery: &Delivery) {
+    pub(crate) fn says_gone(&self, delivery: &Delivery) {
         now(self.notifications.gone(delivery, self.world.bank.now())).expect("noted");
     }
 
@@ -87,7 +92,7 @@ impl Post {
     }
 }
 
-fn last_month(today: Day) -> Month {
+pub(crate) fn last_month(today: Day) -> Month {
     Month::of(Day::new(today.number() - 31)).expect("a month")
 }
 
