@@ -127,11 +127,19 @@ fn what_was_booked_late_is_in_a_further_statement_or_in_the_next_month() {
     let first = bank.post(&path, &json!({"month": "2025-10"})).expect(201).json();
     let before = open(&bank, &link(&first, "pdf")).text();
     pay(&bank, &account, "5", "2025-10-25T00:00:00Z");
-    let next = bank.post(&path, &json!({"month": "2025-11"})).expect(201).json();
-    assert_eq!([&next["opening"], &next["closing"]], ["700.00", "705.00"]);
     let again = bank.post(&path, &json!({"month": "2025-10", "again": true})).expect(201).json();
-    assert_eq!((&again["number"], &again["closing"]), (&json!(2), &json!("705.00")));
+    assert_eq!(
+        [&again["opening"], &again["closing"], &again["number"]],
+        [&first["opening"], &json!("705.00"), &json!(2)]
+    );
     bank.post(&path, &json!({"month": "2025-10", "again": true})).expect(200);
+    let next = bank.post(&path, &json!({"month": "2025-11"})).expect(201).json();
+    assert_eq!([&next["opening"], &next["closing"]], ["705.00", "705.00"]);
+    pay(&bank, &account, "7", "2025-10-25T00:00:00Z");
+    let after = bank.post(&path, &json!({"month": "2025-12"})).expect(201).json();
+    assert_eq!([&after["opening"], &after["closing"]], ["705.00", "712.00"]);
+    // It was told of: a further statement of its month would tell it twice.
+    assert_eq!(bank.post(&path, &json!({"month": "2025-10", "again": true})).expect(200).json()["number"], 2);
     assert_eq!(open(&bank, &link(&first, "pdf")).text(), before, "the old one stays");
     let listed = bank.get(&path).expect(200).json();
     let months: Vec<String> = listed["items"]
@@ -140,7 +148,7 @@ fn what_was_booked_late_is_in_a_further_statement_or_in_the_next_month() {
         .iter()
         .map(|item| format!("{}/{}", item["month"], item["number"]))
         .collect();
-    assert_eq!(months, ["\"2025-11\"/1", "\"2025-10\"/2", "\"2025-10\"/1"]);
+    assert_eq!(months, ["\"2025-12\"/1", "\"2025-11\"/1", "\"2025-10\"/2", "\"2025-10\"/1"]);
 }
 
 #[test]
