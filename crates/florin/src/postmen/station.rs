@@ -17,7 +17,7 @@ use ledger::ids::{Sequence, ShardId};
 use ledger::time::Timestamp;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Fault;
 use tokio::sync::Notify;
@@ -28,6 +28,11 @@ const PAUSE_US: u64 = 1_000_000;
 /// A station with so many messages to be sent now reads no further: the journal keeps them as well. What is to be tried again later
 /// counts among them when it is: what one customer's devices refuse never stops the others' messages.
 const WAITING_MAX: usize = 100_000;
+/// With a provider that has answered nothing for so long, in microseconds, so many are enough: reading on would only take from
+/// money that moves.
+const SILENT_US: u64 = 250_000;
+const SILENT_WAITING_MAX: u64 = 512;
+const SILENT_AGAIN_US: u64 = 50_000;
 /// Messages fetched at a time, and known at a time: what is in memory of them.
 const FETCHED: usize = 512;
 const KNOWN_MAX: usize = 2048;
@@ -64,6 +69,8 @@ pub(super) struct Station {
     provider: Provider,
     gates: Arc<Gates>,
     lanes: Mutex<Lanes>,
+    /// When a provider last answered, in microseconds.
+    answered_us: AtomicU64,
     /// Something new is due.
     nudge: Notify,
 }
@@ -104,6 +111,7 @@ impl Station {
             shard,
             provider,
             gates,
+            answered_us: AtomicU64::new(0),
             nudge: Notify::new(),
         }
     }
@@ -169,6 +177,17 @@ impl Station {
         tracing::warn!("messages by {} for shard {} wait: {fault}", self.name, self.shard);
     }
 
+    /// Whether enough is due that reading on can wait, and how long.
+    fn is_far_ahead(&self) -> Option<u64> {
+        let due = self.figures.due(&self.name, self.shard.number());
+        let silent_us = self.env().now().microseconds().saturating_sub(self.answered_us.load(Ordering::Relaxed));
+        match due {
+            due if WAITING_MAX as u64 <= due => Some(PAUSE_US),
+            due if SILENT_WAITING_MAX <= due && SILENT_US < silent_us => Some(SILENT_AGAIN_US),
+            _ => None,
+        }
+    }
+
     /// Reads the journal for as long as it is this station's to read.
     async fn follow(&self) {
         let mut follower = match self.notifications.follower(&self.subscriber, self.shard).await {
@@ -183,9 +202,9 @@ impl Station {
             Err(fault) => return self.tell(&fault),
         };
         loop {
-            while WAITING_MAX as u64 <= self.figures.due(&self.name, self.shard.number()) {
+            while let Some(pause_us) = self.is_far_ahead() {
                 self.note_lag(follower.reached());
-                self.env().sleep(PAUSE_US).await;
+                self.env().sleep(pause_us).await;
             }
             let began = self.env().now();
             let followed = match self.notifications.follow(&mut follower).await {
@@ -477,6 +496,9 @@ impl Station {
     ) -> Settled {
         // An endpoint of webhooks is nobody's but the bank's.
         let customer = (self.subscriber.channel != Channel::Webhook).then_some(delivery.customer);
+        if !matches!(&sent, Err(SendFailure::Later { is_providers: true, .. })) {
+            self.answered_us.store(self.env().now().microseconds(), Ordering::Relaxed);
+        }
         let (before, after) = self.with_gate(provider, |gate, now| {
             let before = gate.state(now);
             match &sent {
