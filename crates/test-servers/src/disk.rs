@@ -4,10 +4,11 @@
 //! What a power cut proves: everything that was written and not synced is gone, as the file system sees it. It says
 //! nothing of a disk that lies about syncing, nor of sectors torn in the middle.
 
+use crate::comes_true;
 use crate::process::is_root;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const INSTALL: &str = "run it as root or with sudo, where loop devices are allowed, after xtask/install-test-tools.sh";
@@ -104,13 +105,9 @@ impl Disk {
     ///
     /// # Panics
     /// If somebody holds them for a minute, or it cannot be mounted.
-    #[expect(clippy::disallowed_methods, reason = "nothing tells when a killed server has let go of its files")]
     pub fn restore_power(&self) {
-        let begun = Instant::now();
-        while !as_root("umount", &[text(&self.mount)]).status.success() {
-            assert!(begun.elapsed() < BUSY_MAX, "somebody holds files in {}", self.mount.display());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let is_free = comes_true(BUSY_MAX, || as_root("umount", &[text(&self.mount)]).status.success());
+        assert!(is_free, "somebody holds files in {}", self.mount.display());
         self.attach();
     }
 

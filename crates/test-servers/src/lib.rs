@@ -11,6 +11,7 @@ mod process;
 mod proxy;
 mod redis;
 mod s3;
+mod waiting;
 
 pub use disk::Disk;
 pub use http::{HttpServer, Received, Said};
@@ -21,3 +22,4 @@ pub use process::{Process, free_ports};
 pub use proxy::{Lost, Proxy};
 pub use redis::Redis;
 pub use s3::S3;
+pub use waiting::comes_true;

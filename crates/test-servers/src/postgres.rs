@@ -4,13 +4,13 @@
 //! database of its own. Tests that restart, kill or promote a server start one for themselves.
 
 use crate::process::is_root;
-use crate::{Process, free_ports};
+use crate::{Process, comes_true, free_ports};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const INSTALL: &str = "install PostgreSQL 15 or newer: apt-get install postgresql, or run xtask/install-test-tools.sh";
 /// What the names of folders begin with, before the id of the process that made them.
@@ -189,19 +189,17 @@ impl Postgres {
     ///
     /// # Panics
     /// If it does not answer within a minute.
-    #[expect(clippy::disallowed_methods, reason = "a test waits for a real server")]
     pub fn run(&self) {
-        let begun = Instant::now();
         let mut process = self.process.lock().expect("nobody panics with the lock");
         let still_running = process.take().and_then(|mut process| process.is_running().then_some(process));
         let mut running = still_running.unwrap_or_else(|| self.start_process());
-        while !self.is_ready() {
-            assert!(begun.elapsed() < READY_MAX, "PostgreSQL does not answer; its log is in {:?}", self.folder.path());
+        let is_up = comes_true(READY_MAX, || {
             if !running.is_running() {
                 running = self.start_process();
             }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            self.is_ready()
+        });
+        assert!(is_up, "PostgreSQL does not answer; its log is in {:?}", self.folder.path());
         *process = Some(running);
     }
 
@@ -327,12 +325,17 @@ impl Postgres {
         self.psql("postgres", "select pg_promote(true, 30)");
     }
 
-    /// Changes settings and has the server read them.
+    /// Changes a setting, and waits until it holds for every commit that begins afterwards.
     ///
     /// # Panics
     /// If the server refuses.
     pub fn set(&self, setting: &str, value: &str) {
+        let loaded_at = || self.psql("postgres", "select pg_conf_load_time()");
+        let before = loaded_at();
         self.psql("postgres", &format!("alter system set {setting} = '{value}'"));
         self.psql("postgres", "select pg_reload_conf()");
+        assert!(comes_true(READY_MAX, || loaded_at() != before), "PostgreSQL does not read its settings again");
+        // Which standbys commits wait for is told them by the checkpointer, when it has read them too.
+        self.psql("postgres", "checkpoint");
     }
 }

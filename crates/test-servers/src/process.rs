@@ -1,15 +1,13 @@
 //! Child processes that never outlive their test, and ports that nobody else has.
 
+use crate::waiting::comes_true;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::fs::File;
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
-
-/// How long a server that starts is left alone before it is asked once more.
-const ASKED_EVERY: Duration = Duration::from_millis(20);
+use std::time::Duration;
 
 /// A running server. Its process is killed when this is dropped, and by the system when the test's process ends.
 #[derive(Debug)]
@@ -56,16 +54,13 @@ impl Process {
     }
 
     /// Asks it again and again, for so long: another program gives no sign when it is ready. False if it ended instead.
-    #[expect(clippy::disallowed_methods, reason = "nothing tells when a server in another process is ready")]
     pub fn comes_up(&mut self, patience: Duration, answers: impl Fn() -> bool) -> bool {
-        let begun = Instant::now();
-        while self.is_running() && begun.elapsed() < patience {
-            if answers() {
-                return true;
-            }
-            std::thread::sleep(ASKED_EVERY);
-        }
-        false
+        let mut is_up = false;
+        comes_true(patience, || {
+            is_up = self.is_running() && answers();
+            is_up || !self.is_running()
+        });
+        is_up
     }
 
     /// Kills it at once, as a crash does, and waits until it is gone.

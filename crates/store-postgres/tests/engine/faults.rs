@@ -7,10 +7,11 @@ use ledger::slots::SlotChange;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use store::conformance::{ask, block_on};
 use store::query::EntryQuery;
 use store::{Answer, Fault, Request};
-use test_servers::{Lost, Postgres, Proxy};
+use test_servers::{Lost, Postgres, Proxy, comes_true};
 
 /// A proxy before a server, and the URL of a database through it.
 fn behind_proxy(server: &Postgres) -> (Proxy, String) {
@@ -353,11 +354,6 @@ impl Drop for SetAtEnd<'_> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test waits for a real server")]
 fn wait_for(is_so: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed().as_secs() < 60, "what was waited for does not happen");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    assert!(comes_true(Duration::from_secs(60), is_so), "what was waited for does not happen");
 }

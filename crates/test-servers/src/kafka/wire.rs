@@ -2,6 +2,7 @@
 //! client in C. A broker that does not answer is told apart from one that refuses: the first is `None`, the second
 //! panics.
 
+use crate::comes_true;
 use std::io::{Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -10,10 +11,9 @@ const METADATA: i16 = 3;
 const CREATE_TOPICS: i16 = 19;
 /// A broker that hangs is as good as none.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the broker may take for a topic, and how often it is asked: it may answer before it has joined itself.
+/// How long the broker may take for a topic each time, and for how long it is asked: it may answer before it has joined itself.
 const TOPIC_TIMEOUT_MS: i32 = 10_000;
-const TOPIC_ATTEMPTS_MAX: usize = 100;
-const TOPIC_ATTEMPT_EVERY: Duration = Duration::from_millis(100);
+const TOPIC_MADE_MAX: Duration = Duration::from_secs(60);
 
 /// Whether a broker answers here and knows of itself.
 pub(super) fn has_broker(port: u16) -> bool {
@@ -52,26 +52,16 @@ pub(super) fn create_topic(port: u16, name: &str, partitions: u16) {
     body.extend(TOPIC_TIMEOUT_MS.to_be_bytes());
     body.push(0); // not only to validate
     let mut error = None;
-    for _ in 0..TOPIC_ATTEMPTS_MAX {
+    let is_made = comes_true(TOPIC_MADE_MAX, || {
         error = ask(port, CREATE_TOPICS, 2, &body).ok().map(|mut answer| {
             answer.number::<4>(); // throttled so long
             answer.number::<4>(); // topics
             answer.text();
             answer.number::<2>()
         });
-        match error {
-            // There already, from an attempt whose answer did not come.
-            Some(0 | 36) => return,
-            _ => wait(TOPIC_ATTEMPT_EVERY),
-        }
-    }
-    panic!("Kafka does not make the topic {name}: {error:?}");
-}
-
-/// A broker gives no sign when it has heard of a topic: it is asked again and again.
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a server in another process is ready")]
-fn wait(time: Duration) {
-    std::thread::sleep(time);
+        matches!(error, Some(0 | 36)) // there already, from an attempt whose answer did not come
+    });
+    assert!(is_made, "Kafka does not make the topic {name}: {error:?}");
 }
 
 fn metadata(port: u16, topic: Option<&str>) -> Option<Answer> {
