@@ -17,6 +17,7 @@ mod json;
 mod metrics;
 mod month;
 mod nudges;
+mod pieces;
 mod problem;
 mod rate;
 mod render;

@@ -1,14 +1,10 @@
 //! Files as answers: so many at a time, few of one account, and none for longer than its client takes them.
 
-use crate::App;
+use crate::{App, pieces};
 use axum::body::Body;
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -74,10 +70,10 @@ pub(crate) fn body(app: &App, bytes: Vec<u8>, place: Place) -> Body {
     if bytes.len() <= PIECE_BYTES {
         return Body::from(bytes);
     }
-    let (sender, pieces) = mpsc::channel(1);
+    let (sender, receiver) = mpsc::channel(1);
     let patience = app.settings().write_timeout;
     let mut rest = Bytes::from(bytes);
-    let body = SentFile { left: rest.len(), pieces };
+    let length = rest.len() as u64;
     app.tasks().spawn(async move {
         let _place = place;
         while !rest.is_empty() {
@@ -87,36 +83,7 @@ pub(crate) fn body(app: &App, bytes: Vec<u8>, place: Place) -> Body {
             }
         }
     });
-    Body::new(body)
-}
-
-struct SentFile {
-    left: usize,
-    pieces: mpsc::Receiver<Bytes>,
-}
-
-impl hyper::body::Body for SentFile {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.pieces.poll_recv(context).map(|piece| {
-            let piece = piece?;
-            self.left = self.left.saturating_sub(piece.len());
-            Some(Ok(Frame::data(piece)))
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(u64::try_from(self.left).unwrap_or(u64::MAX))
-    }
+    pieces::body(receiver, Some(length))
 }
 
 #[cfg(test)]

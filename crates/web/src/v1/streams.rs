@@ -15,16 +15,12 @@ use crate::nudges::Watcher;
 use crate::problem::{Code, Problem};
 use crate::render::{push_account, push_details, push_row, status_word};
 use crate::v1::accounts::find;
-use crate::{App, schema};
+use crate::{App, pieces, schema};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use bank::read::TransferDetails;
 use bank::subjects::Subject;
-use hyper::body::Frame;
 use ledger::ids::{AccountId, TransferId};
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use store::Fault;
 use store::query::{Filter, Page, PostingQuery, PostingRow, TransferStatus};
@@ -123,7 +119,7 @@ fn stream_of<const BYTES: usize>(call: &Call<BYTES>, watcher: Watcher, stream: S
             () = sender.closed() => {}
         }
     });
-    let mut response = with_type(200, "text/event-stream", Body::new(Pieces(receiver)));
+    let mut response = with_type(200, "text/event-stream", pieces::body(receiver, None));
     // A proxy that gathers what it is sent would keep the events from whoever waits for them.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -294,20 +290,5 @@ impl Gathered<'_> {
 
     async fn finish(self) -> Result<(), Ended> {
         if self.piece.is_empty() { Ok(()) } else { send(self.sender, self.piece.into()).await }
-    }
-}
-
-/// A body of pieces as they come.
-struct Pieces(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
