@@ -279,13 +279,14 @@ impl Statements {
             return Ok(Some(Made::FarBefore(earlier.later_by(missing_max).unwrap_or(earlier))));
         }
         while let Some(earlier) = missing.filter(|missing| *missing < month) {
-            if let Some(Made::Now(made) | Made::Before(made)) = self.make_one(&account, earlier, false, &known).await? {
+            let made = self.told(self.make_one(&account, earlier, false, &known).await?).await?;
+            if let Some(Made::Now(made) | Made::Before(made)) = made {
                 known.push((earlier, made.number));
                 known.sort_unstable();
             }
             missing = earlier.next();
         }
-        self.make_one(&account, month, again, &known).await
+        self.told(self.make_one(&account, month, again, &known).await?).await
     }
 
     /// Has the customer told of a statement. Whoever stopped before that, or makes it again, tells what was not told.
@@ -298,16 +299,6 @@ impl Statements {
     }
 
     async fn make_one(
-        &self,
-        account: &Account,
-        month: Month,
-        again: bool,
-        known: &[(Month, u32)],
-    ) -> Result<Option<Made>, Fault> {
-        self.told(self.make_untold(account, month, again, known).await?).await
-    }
-
-    async fn make_untold(
         &self,
         account: &Account,
         month: Month,

@@ -40,6 +40,17 @@ pub(crate) fn legs(legs: &[(u64, u64, u64)]) -> Transfer {
 }
 
 impl Post {
+    /// A customer's accounts 7 and 70 with 100 each, of which was told, and somebody else's 8.
+    fn with_two_accounts_and_a_payee() -> Post {
+        let post = Post::with_customer(1, 7);
+        post.open_another(70, 7);
+        post.add(8);
+        post.world.pay_in(7, 100);
+        post.world.pay_in(70, 100);
+        post.follow(&email());
+        post
+    }
+
     fn open_another(&self, id: u64, customer: u64) {
         now(self.world.bank.submit(&local(), None, opening(id, customer), false)).expect("opened");
     }
@@ -98,12 +109,7 @@ pub(crate) fn last_month(today: Day) -> Month {
 
 #[test]
 fn two_accounts_of_one_customer_that_fall_low_with_one_transfer_are_two_messages() {
-    let post = Post::with_customer(1, 7);
-    post.open_another(70, 7);
-    post.add(8);
-    post.world.pay_in(7, 100);
-    post.world.pay_in(70, 100);
-    post.follow(&email());
+    let post = Post::with_two_accounts_and_a_payee();
     let low_balance = BTreeMap::from([("EUR".to_owned(), 50)]);
     post.prefers(7, Preference { low_balance, kinds: Some(vec![Kind::LowBalance]), ..Preference::default() });
     post.world.submit(None, Command::Transfer(legs(&[(7, 8, 90), (70, 8, 80)]))).expect("moved");
@@ -113,12 +119,7 @@ fn two_accounts_of_one_customer_that_fall_low_with_one_transfer_are_two_messages
 
 #[test]
 fn of_two_accounts_that_one_customer_pays_somebody_from_both_are_told() {
-    let post = Post::with_customer(1, 7);
-    post.open_another(70, 7);
-    post.add(8);
-    post.world.pay_in(7, 100);
-    post.world.pay_in(70, 100);
-    post.follow(&email());
+    let post = Post::with_two_accounts_and_a_payee();
     post.world.submit(None, Command::Transfer(legs(&[(7, 8, 10), (70, 8, 20)]))).expect("moved");
     post.follow(&email());
     assert_eq!(post.accounts_told(Kind::TransferCompleted), ["7", "70"]);
