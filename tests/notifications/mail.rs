@@ -210,10 +210,39 @@ fn mail_goes_over_tls_to_a_server_that_others_wrote() {
     over_tls("tls");
 }
 
-fn to_send(bank: &Bank) -> Option<u64> {
+/// What a metric of the messages says of e-mail.
+fn figure(bank: &Bank, name: &str) -> Option<u64> {
     let text = bank.get("/metrics").expect(200).text();
-    let mut lines = text.lines().filter(|line| line.starts_with("florin_messages_to_send{subscriber=\"email\""));
+    let of_email = format!("florin_messages_{name}{{subscriber=\"email\"");
+    let mut lines = text.lines().filter(|line| line.starts_with(&of_email));
     lines.next()?.rsplit(' ').next()?.parse().ok()
+}
+
+fn to_send(bank: &Bank) -> Option<u64> {
+    figure(bank, "to_send")
+}
+
+#[test]
+fn while_a_server_says_nothing_the_journal_is_read_no_further_than_it_needs_to_be() {
+    let (folder, server) = (tempfile::tempdir().expect("a folder"), MailServer::start());
+    server.answer(MailAnswer::Silence);
+    let mut command = with_mail(folder.path(), &server);
+    let bank = start(folder.path(), command.env("FLORIN_NOTIFICATIONS__ATTEMPTS_MAX", "1000"));
+    let customers: Vec<Customer> = (0..20).map(|_| Customer::new(&bank, "en", "EUR")).collect();
+    for round in 0..2 {
+        let deposit = |number: usize| {
+            let (to, key) = (&customers[number % customers.len()].id, format!("deposit-{round}-{number}"));
+            json!({"type": "deposit", "to": to, "amount": "1", "currency": "EUR", "idempotency_key": key})
+        };
+        let deposits: Vec<_> = (0..3000).map(deposit).collect();
+        let batch = json!({"mode": "independent", "transfers": deposits});
+        bank.send(Request::post("/api/v1/transfers/batch").json(&batch)).expect(200);
+    }
+    wait_until("the breaker is open", || bank.get("/metrics").expect(200).text().contains(OPEN));
+    let (lag, waiting) = (figure(&bank, "lag_entries"), to_send(&bank));
+    assert!(lag.is_some_and(|lag| 0 < lag), "{waiting:?} wait and nothing is left to be read");
+    server.answer(MailAnswer::Take);
+    wait_until("all are sent", || server.count() == 6000);
 }
 
 #[test]
