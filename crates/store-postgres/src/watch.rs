@@ -69,7 +69,8 @@ async fn follow(place: &Place, connected: &Connected, health: &Health) -> Result
         health.saw(sequence);
         looks_left = looks_left.saturating_sub(1);
         if looks_left == 0 && counted_at != Some(sequence) {
-            let is_much = FEW_OPEN < count_open(client, &open, health).await.map_err(failed)?;
+            let count = async { count_open(client, &open, health).await.map_err(failed) };
+            let is_much = FEW_OPEN < bounded(place, count).await?;
             (counted_at, looks_left) = (Some(sequence), if is_much { LOOKS_PER_COUNT } else { 1 });
         }
         wait(HEAD_EVERY).await;
