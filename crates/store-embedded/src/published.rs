@@ -9,10 +9,15 @@ use crate::journal::{BlockIndex, Chunk, JournalReader};
 use crate::segment::{BlockLocation, ChainPoint};
 use crate::tail::Tails;
 use ledger::ids::{Sequence, TransferId};
+use ledger::time::Timestamp;
 use ledger::working_set::WorkingSet;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use store::recent::Recent;
 use store::{EntryRef, TransferRef};
+
+/// Ends of times that are remembered: more than whoever makes statements of some years asks for.
+const ENDS_MAX: usize = 256;
 
 /// The state at a block boundary.
 #[derive(Debug)]
@@ -37,6 +42,9 @@ pub struct Published {
     state: RwLock<State>,
     runs: SharedRuns,
     journal: JournalReader,
+    /// Last entries up to times which are over, so that they stay the last: whoever asks for balances at a time asks it of many
+    /// accounts.
+    ends: Mutex<HashMap<Timestamp, Sequence>>,
     /// The last blocks, for whoever follows the journal.
     pub recent: Recent,
 }
@@ -44,7 +52,8 @@ pub struct Published {
 impl Published {
     /// The first state, as recovery left it.
     pub fn new(state: State, runs: Runs, journal: JournalReader) -> Published {
-        Published { state: RwLock::new(state), runs: RwLock::new(Arc::new(runs)), journal, recent: Recent::default() }
+        let (state, runs) = (RwLock::new(state), RwLock::new(Arc::new(runs)));
+        Published { state, runs, journal, ends: Mutex::default(), recent: Recent::default() }
     }
 
     /// The state, to be read for a short time: publishing waits.
@@ -79,6 +88,39 @@ impl Published {
     /// A failed read or damage.
     pub fn entry(&self, sequence: Sequence) -> Result<Option<EntryRef>, StorageError> {
         self.loader().entry(sequence)
+    }
+
+    /// The last entry booked at or before a time; 0 if there is none.
+    ///
+    /// # Errors
+    /// A failed read or damage.
+    pub fn last_until(&self, at: Timestamp) -> Result<Sequence, StorageError> {
+        if let Some(known) = self.ends().get(&at) {
+            return Ok(*known);
+        }
+        let (mut loader, head) = (self.loader(), self.head());
+        let (mut low, mut high) = (0, head);
+        while low < high {
+            let middle = high - (high - low) / 2;
+            let is_until = loader.entry(middle)?.is_some_and(|entry| entry.header.time <= at);
+            if is_until {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        if low < head {
+            let mut ends = self.ends();
+            if ENDS_MAX <= ends.len() {
+                ends.clear();
+            }
+            ends.insert(at, low);
+        }
+        Ok(low)
+    }
+
+    fn ends(&self) -> MutexGuard<'_, HashMap<Timestamp, Sequence>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads entries one after the other, keeping the chunk read last.

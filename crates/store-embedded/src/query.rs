@@ -8,7 +8,6 @@ use crate::index::{DatedRow, Family, metadata_digest, reference_digest};
 use crate::published::Published;
 use crate::run::Direction;
 use ledger::ids::{AccountId, Sequence, ShardId, TransferId};
-use ledger::time::Timestamp;
 use std::ops::ControlFlow;
 use store::query::{
     BalanceQuery, Filter, Page, PostingQuery, PostingRow, TimeAxis, TransferQuery, TransferView, is_listed,
@@ -299,7 +298,7 @@ pub(crate) fn balance_at(published: &Published, query: &BalanceQuery) -> Read<Op
     if published.state().set.account(query.account).is_none() {
         return Ok(None);
     }
-    let last = last_entry_at(published, query.at)?;
+    let last = published.last_until(query.at)?;
     let mut booked = 0;
     let mut loader = published.loader();
     of_account(published, query.account, last, &mut |sequence| {
@@ -316,22 +315,6 @@ pub(crate) fn balance_at(published: &Published, query: &BalanceQuery) -> Read<Op
 fn balance_after(entry: &EntryRef, account: AccountId) -> i128 {
     let rows = postings_on(entry, account);
     rows.first().and_then(PostingRow::parts).map_or(0, |(posting, _, _)| posting.balance_after)
-}
-
-/// The last entry booked at or before a time; 0 if there is none.
-fn last_entry_at(published: &Published, at: Timestamp) -> Read<Sequence> {
-    let mut loader = published.loader();
-    let (mut low, mut high) = (0, published.head());
-    while low < high {
-        let middle = high - (high - low) / 2;
-        let is_until = loader.entry(middle)?.is_some_and(|entry| entry.header.time <= at);
-        if is_until {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    Ok(low)
 }
 
 /// The sum of postings after an entry whose value date is at or before the time asked for.

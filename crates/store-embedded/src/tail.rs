@@ -3,6 +3,7 @@
 use crate::index::{DatedRow, Rows};
 use crate::sort::{sort_pairs, sort_wide};
 use ledger::ids::{AccountId, Sequence, TransferId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Postings of small blocks are merged in memory until so many are together, so that a query looks into few places.
@@ -15,7 +16,7 @@ pub struct Tail {
     postings: Vec<Vec<(u64, u64)>>,
     keys: Vec<(u128, u64)>,
     notes: Vec<(u128, u64)>,
-    dated: Vec<DatedRow>,
+    dated: BTreeMap<AccountId, Vec<DatedRow>>,
     steps: Vec<(u64, u64)>,
     /// The first entry.
     pub first: Sequence,
@@ -43,7 +44,9 @@ impl Tail {
     pub fn push(&mut self, mut rows: Rows, last: Sequence) {
         self.keys.append(&mut rows.keys);
         self.notes.append(&mut rows.notes);
-        self.dated.append(&mut rows.dated);
+        for row in rows.dated {
+            self.dated.entry(row.account).or_default().push(row);
+        }
         self.steps.append(&mut rows.steps);
         self.last = last;
         let mut piece = rows.postings;
@@ -75,7 +78,7 @@ impl Tail {
 
     /// An account's postings whose value date differs from their booking.
     pub fn dated_of(&self, account: AccountId) -> impl Iterator<Item = &DatedRow> {
-        self.dated.iter().filter(move |row| row.account == account)
+        self.dated.get(&account).into_iter().flatten()
     }
 
     /// The entries with later steps of a transfer, ascending.
@@ -96,7 +99,7 @@ impl Tail {
         sort_wide(&mut keys, &mut Vec::new());
         let mut notes = self.notes.clone();
         sort_wide(&mut notes, &mut Vec::new());
-        let mut dated = self.dated.clone();
+        let mut dated: Vec<DatedRow> = self.dated.values().flatten().copied().collect();
         dated.sort_by_key(|row| (row.account, row.effective_at, row.sequence));
         let mut steps = self.steps.clone();
         sort_pairs(&mut steps, &mut Vec::new());
