@@ -1,6 +1,6 @@
 //! Texts as glyphs: fonts, shaping, widths, and lines that fit a column.
 
-use harfrust::{FontRef, ShapeOptions, ShaperData, UnicodeBuffer};
+use harfrust::{FontRef, ShapeOptions, ShapePlan, ShapePlanKey, ShaperData, UnicodeBuffer, script};
 use krilla::text::{Font, GlyphId, KrillaGlyph};
 use skrifa::MetadataProvider;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 const REGULAR: &[u8] = include_bytes!("../../fonts/NotoSans-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("../../fonts/NotoSans-Bold.ttf");
 
-/// Most shaped texts that are kept. Days, kinds and many amounts come again and again.
+/// Most shaped texts of a weight that are kept. Days, kinds and many amounts come again and again.
 const KEPT_MAX: usize = 4096;
 
 /// What a character becomes that no font has.
@@ -32,6 +32,8 @@ pub struct FontError;
 struct Face {
     data: Arc<[u8]>,
     shaper: ShaperData,
+    /// How texts of a script are shaped: one for each script that was met.
+    plans: Vec<ShapePlan>,
     font: Font,
 }
 
@@ -39,7 +41,7 @@ impl Face {
     fn new(data: Arc<[u8]>) -> Result<Face, FontError> {
         let shaper = ShaperData::new(&font_of(&data).ok_or(FontError)?);
         let font = Font::new(data.to_vec().into(), 0).ok_or(FontError)?;
-        Ok(Face { data, shaper, font })
+        Ok(Face { data, shaper, plans: Vec::new(), font })
     }
 }
 
@@ -66,14 +68,19 @@ pub(crate) struct Shaped {
 /// Sets texts in the built-in fonts, and in further ones where those lack a character. Keep it: fonts are read once, and
 /// texts that were set are remembered.
 pub struct Typesetter {
-    regular: Vec<Face>,
-    bold: Vec<Face>,
-    kept: HashMap<(Weight, String), Arc<Shaped>>,
+    regular: Case,
+    bold: Case,
+}
+
+/// What texts of one weight are set from.
+struct Case {
+    faces: Vec<Face>,
+    kept: HashMap<String, Arc<Shaped>>,
 }
 
 impl std::fmt::Debug for Typesetter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Typesetter").field("fonts", &self.regular.len()).finish()
+        f.debug_struct("Typesetter").field("fonts", &self.regular.faces.len()).finish()
     }
 }
 
@@ -83,42 +90,49 @@ impl Typesetter {
     /// # Errors
     /// A file that is no such font.
     pub fn new(further: &[Vec<u8>]) -> Result<Typesetter, FontError> {
-        let faces = |built_in: &[u8]| {
+        let case = |built_in: &[u8]| {
             let all = std::iter::once(built_in).chain(further.iter().map(Vec::as_slice));
-            all.map(|data| Face::new(data.into())).collect::<Result<Vec<Face>, FontError>>()
+            let faces = all.map(|data| Face::new(data.into())).collect::<Result<_, FontError>>()?;
+            Ok(Case { faces, kept: HashMap::new() })
         };
-        Ok(Typesetter { regular: faces(REGULAR)?, bold: faces(BOLD)?, kept: HashMap::new() })
+        Ok(Typesetter { regular: case(REGULAR)?, bold: case(BOLD)? })
     }
 
     /// The glyphs of a text.
     pub(crate) fn set(&mut self, weight: Weight, text: &str) -> Arc<Shaped> {
-        let key = (weight, text.to_owned());
-        if let Some(known) = self.kept.get(&key) {
+        let Case { faces, kept } = match weight {
+            Weight::Regular => &mut self.regular,
+            Weight::Bold => &mut self.bold,
+        };
+        if let Some(known) = kept.get(text) {
             return known.clone();
         }
-        let faces = match weight {
-            Weight::Regular => &self.regular,
-            Weight::Bold => &self.bold,
-        };
-        let runs: Vec<Run> = stretches(faces, text).into_iter().filter_map(|(face, text)| shape(face, text)).collect();
+        let stretches = stretches(faces, text).into_iter();
+        let runs: Vec<Run> = stretches.filter_map(|(place, text)| shape(&mut faces[place], text)).collect();
         let shaped = Arc::new(Shaped { width: runs.iter().map(|run| run.width).sum(), runs });
-        if KEPT_MAX <= self.kept.len() {
-            self.kept.clear();
+        if KEPT_MAX <= kept.len() {
+            kept.clear();
         }
-        self.kept.insert(key, shaped.clone());
+        kept.insert(text.to_owned(), shaped.clone());
         shaped
     }
 
     /// Whether the fonts have all characters of a text.
     pub(crate) fn knows(&self, text: &str) -> bool {
-        !stretches(&self.regular, text).iter().any(|(_, stretch)| stretch.contains(UNKNOWN))
+        !stretches(&self.regular.faces, text).iter().any(|(_, stretch)| stretch.contains(UNKNOWN))
     }
 
     /// The text in lines that are no wider than this, in units of the font's size: broken between words, and within those
     /// that are wider by themselves.
     pub(crate) fn broken(&mut self, weight: Weight, text: &str, width: f32) -> Vec<String> {
+        // Most are short.
+        let words: Vec<&str> = text.split(breaks).filter(|word| !word.is_empty()).collect();
+        let whole = words.join(" ");
+        if whole.is_empty() || self.set(weight, &whole).width <= width {
+            return Vec::from_iter((!whole.is_empty()).then_some(whole));
+        }
         let mut lines: Vec<String> = Vec::new();
-        for word in text.split(breaks).filter(|word| !word.is_empty()) {
+        for word in words {
             if let Some(last) = lines.last_mut() {
                 let longer = format!("{last} {word}");
                 if self.set(weight, &longer).width <= width {
@@ -158,8 +172,8 @@ fn is_lasting(character: char) -> bool {
     !matches!(character, '\0' | '\u{e000}'..='\u{f8ff}' | '\u{fffe}' | '\u{ffff}' | '\u{f0000}'..)
 }
 
-/// The text in stretches of characters that the same font has.
-fn stretches<'a>(faces: &'a [Face], text: &str) -> Vec<(&'a Face, String)> {
+/// The text in stretches of characters that the same font has, with its place.
+fn stretches(faces: &[Face], text: &str) -> Vec<(usize, String)> {
     let maps: Vec<_> = faces.iter().map(|face| font_of(&face.data).map(|font| font.charmap())).collect();
     let knows = |place: usize, character: char| {
         maps[place].as_ref().is_some_and(|map| map.map(character).is_some_and(|glyph| glyph.to_u32() != 0))
@@ -173,17 +187,24 @@ fn stretches<'a>(faces: &'a [Face], text: &str) -> Vec<(&'a Face, String)> {
             _ => stretches.push((place, character.into())),
         }
     }
-    stretches.into_iter().map(|(place, stretch)| (&faces[place], stretch)).collect()
+    stretches
 }
 
 #[expect(clippy::cast_precision_loss, reason = "places on paper, a few thousand units at most")]
-fn shape(face: &Face, text: String) -> Option<Run> {
+fn shape(face: &mut Face, text: String) -> Option<Run> {
     let font = font_of(&face.data)?;
     let shaper = face.shaper.shaper(&font).build();
     let mut buffer = UnicodeBuffer::new();
     buffer.push_str(&text);
     buffer.guess_segment_properties();
-    let shaped = shaper.shape(buffer, ShapeOptions::new());
+    // Digits alone are of no script.
+    let script = Some(buffer.script()).filter(|script| *script != script::UNKNOWN);
+    let key = ShapePlanKey::new(script, buffer.direction());
+    let place = face.plans.iter().position(|plan| key.matches(plan)).unwrap_or(face.plans.len());
+    if place == face.plans.len() {
+        face.plans.push(ShapePlan::new(&shaper, buffer.direction(), script, None, &[]));
+    }
+    let shaped = shaper.shape(buffer, ShapeOptions::new().plan(face.plans.get(place)));
     let unit = face.font.units_per_em();
     let (infos, positions) = (shaped.glyph_infos(), shaped.glyph_positions());
     let mut starts: Vec<usize> = infos.iter().map(|info| info.cluster as usize).collect();
