@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what customers wait for, each as one repeatable command. Build the release first.
 
-    benches/customers.py statements [--accounts N] [--postings N]    a month of that many accounts, made by `florin statements make`
+    benches/customers.py statements [--accounts N] [--postings N] [--rounds N]    a month of that many accounts, made by `florin statements make`
     benches/customers.py latest [--clients N] [--seconds N]          the latest 20 of random accounts, asked by wrk; with
                                 [--pause MS]                         clients that wait so long between two requests, on average
     benches/customers.py streams [--streams N] [--seconds N]         that many open streams of events, and what they take
@@ -83,7 +83,15 @@ class Server:
 
 
 def statements(folder, arguments):
-    data = filled(folder, arguments, arguments.accounts, arguments.postings)
+    """Each round has a bank of its own, and all are removed at the end: for minutes after files were deleted ext4 looks past
+    each of them whenever it makes another."""
+    for number in range(arguments.rounds):
+        of_round = os.path.join(folder, str(number))
+        os.mkdir(of_round)
+        statements_of(filled(of_round, arguments, arguments.accounts, arguments.postings), arguments)
+
+
+def statements_of(data, arguments):
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     command = [FLORIN, "statements", "make", "--data", data, "--month", "2025-10", "--json", "--quiet"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(arguments))
@@ -168,6 +176,7 @@ def main():
     parser.add_argument("what", choices=["statements", "latest", "streams"])
     parser.add_argument("--accounts", type=int)
     parser.add_argument("--postings", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--pause", type=int, default=0)
