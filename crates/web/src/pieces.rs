@@ -2,13 +2,13 @@
 
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
-use std::convert::Infallible;
+use std::io::{Error, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
-/// A body of what comes here. With its length in bytes, if that is known; one that ends before breaks the connection, so that
-/// its client does not take a part for the whole.
+/// A body of what comes here. With its length in bytes, if that is known; one that ends before is broken off, whatever the
+/// protocol, so that its client does not take a part for the whole.
 pub(crate) fn body(pieces: mpsc::Receiver<Bytes>, length: Option<u64>) -> Body {
     Body::new(Pieces { pieces, left: length })
 }
@@ -20,16 +20,15 @@ struct Pieces {
 
 impl hyper::body::Body for Pieces {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.pieces.poll_recv(context).map(|piece| {
-            let piece = piece?;
-            self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
-            Some(Ok(Frame::data(piece)))
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.pieces.poll_recv(context).map(|piece| match piece {
+            Some(piece) => {
+                self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+                Some(Ok(Frame::data(piece)))
+            }
+            None => self.left.filter(|left| 0 < *left).map(|_| Err(ErrorKind::UnexpectedEof.into())),
         })
     }
 

@@ -121,9 +121,10 @@ mod tests {
         let world = World::with(Settings { write_timeout: Duration::from_millis(10), ..Settings::default() });
         let files = Files::new(1);
         let place = files.place(&world.app, "7").await.expect("a place");
-        let body = body(&world.app, vec![0; PIECE_BYTES * 4], place);
+        let mut body = body(&world.app, vec![0; PIECE_BYTES * 4], place);
         wait_for_places(&files, 1).await;
-        drop(body);
+        assert!(body.frame().await.is_some_and(|piece| piece.is_ok()), "what was on its way");
+        assert!(body.frame().await.is_some_and(|piece| piece.is_err()), "nobody takes it for the whole");
     }
 
     #[tokio::test]
