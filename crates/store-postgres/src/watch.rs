@@ -41,8 +41,12 @@ async fn wait(time: Duration) {
 /// Follows the head, and now and then what is open between shards, until it is ended.
 pub(crate) async fn watch_head(place: Place, health: Arc<Health>) {
     loop {
-        if let Ok(connected) = place.connect(Purpose::Read).await {
-            let _until_it_breaks = follow(&place, &connected, &health).await;
+        let ended = match bounded(&place, place.connect(Purpose::Read)).await {
+            Ok(connected) => follow(&place, &connected, &health).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::debug!("the head is looked at anew: {error}");
         }
         wait(Duration::from_secs(1)).await;
     }
@@ -53,12 +57,14 @@ pub(crate) async fn watch_head(place: Place, health: Arc<Health>) {
 async fn follow(place: &Place, connected: &Connected, health: &Health) -> Result<(), PostgresError> {
     let client = &connected.client;
     let failed = |error: tokio_postgres::Error| place.failed(&error);
-    let standbys = client.query_one("show synchronous_standby_names", &[]).await.map_err(failed)?;
+    let standbys = async { client.query_one("show synchronous_standby_names", &[]).await.map_err(failed) };
+    let standbys = bounded(place, standbys).await?;
     let has_standby = !standbys.try_get::<_, String>(0).map_err(failed)?.is_empty();
     health.saw(bounded(place, confirm(place, connected)).await?);
-    let head = client.prepare("select sequence from florin.head").await.map_err(failed)?;
-    let open = "select count(*), min(started_at), (select count(*) from florin.parts) from florin.sagas";
-    let open = client.prepare(open).await.map_err(failed)?;
+    let prepared = |text| bounded(place, async move { client.prepare(text).await.map_err(failed) });
+    let head = prepared("select sequence from florin.head").await?;
+    let open =
+        prepared("select count(*), min(started_at), (select count(*) from florin.parts) from florin.sagas").await?;
     let (mut counted_at, mut looks_left) = (None, 0u32);
     loop {
         let look = async { client.query_one(&head, &[]).await.and_then(|row| row.try_get(0)).map_err(failed) };
