@@ -97,10 +97,17 @@ impl Sheet<'_, '_> {
 
     /// A line over the whole width.
     pub(super) fn rule(&mut self, y: f32, width: f32) {
+        self.rules(&[y], width);
+    }
+
+    /// Lines over the whole width, drawn as one.
+    pub(super) fn rules(&mut self, places: &[f32], width: f32) {
         let (red, green, blue) = RULE;
         let mut path = PathBuilder::new();
-        path.move_to(LEFT, y);
-        path.line_to(RIGHT, y);
+        for y in places {
+            path.move_to(LEFT, *y);
+            path.line_to(RIGHT, *y);
+        }
         let Some(path) = path.finish() else { return };
         self.surface.start_tagged(ContentTag::Artifact(Artifact::with_kind(ArtifactType::Layout)));
         self.surface.set_fill(None);

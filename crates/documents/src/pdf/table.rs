@@ -88,12 +88,13 @@ pub(super) fn draw(
     is_first: bool,
 ) {
     head(sheet, tags, job, top, is_first);
-    let mut y = top + HEAD_HEIGHT;
+    let (mut y, mut ends) = (top + HEAD_HEIGHT, Vec::with_capacity(rows.len()));
     for row in rows {
         draw_row(sheet, tags, job, row, y);
         y += row.height();
-        sheet.rule(y, 0.3);
+        ends.push(y);
     }
+    sheet.rules(&ends, 0.3);
     if job.statement.lines.is_empty() {
         let nothing = sheet.text(CELL, Align::Left, LEFT, y + 14.0, job.texts.nothing);
         tags.closing([nothing]);
