@@ -1,7 +1,9 @@
 //! What can be typed about products, interest and the close of a day.
 
 use super::{Remote, day};
+use bank::interest::day_count::DayCount;
 use bank::month::Month;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use ledger::ids::AccountId;
 use ledger::time::Day;
@@ -77,7 +79,7 @@ pub(crate) struct Rates {
 #[derive(Debug, Args)]
 pub(crate) struct Ways {
     /// Which part of a year a day is
-    #[arg(long, value_name = "COUNT", default_value = "ACT/365F", value_parser = ["ACT/365F", "ACT/ACT", "ACT/360", "30E/360"])]
+    #[arg(long, value_name = "COUNT", default_value = "ACT/365F", value_parser = PossibleValuesParser::new(DayCount::ALL.map(DayCount::name)))]
     pub(crate) day_count: String,
     /// When what accrued is posted
     #[arg(long, value_name = "WHEN", default_value = "monthly", value_parser = ["daily", "monthly", "quarterly"])]

@@ -2,6 +2,8 @@
 
 use super::world::World;
 use crate::openapi_json;
+use bank::interest::day_count::DayCount;
+use bank::notification::kind::Kind;
 use serde_json::Value;
 
 const SNAPSHOT: &str = "openapi.json";
@@ -177,4 +179,15 @@ async fn metrics_are_prometheus_text() {
             })
     };
     assert!(text.lines().all(well_formed), "{text}");
+}
+
+#[test]
+fn the_words_of_the_bank_are_those_of_the_document() {
+    let document = document();
+    let expect_known = |schema: &str, word: &str| {
+        fits(&document, &document["components"]["schemas"][schema], &word.into(), schema)
+            .expect("a word of the document");
+    };
+    Kind::ALL.iter().for_each(|kind| expect_known("MessageKind", kind.name()));
+    DayCount::ALL.iter().for_each(|count| expect_known("DayCount", count.name()));
 }
