@@ -40,7 +40,7 @@ pub(crate) struct Global {
     /// The data folder [default: florin-data]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// A configuration file (TOML); every key also as FLORIN_SECTION__KEY in the environment
+    /// A configuration file (TOML); nearly every key also as FLORIN_SECTION__KEY in the environment
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print one JSON object on the last line of stdout instead of text
@@ -376,7 +376,8 @@ pub(crate) struct SlotList(pub(crate) Vec<u16>);
 pub(crate) enum Role {
     /// Everything
     Admin,
-    /// All but tokens, discarding, forced postings and opening the bank's own accounts
+    /// All but tokens, webhooks, rates, fees, products, closing days, running jobs, discarding, forced postings, moving slots and
+    /// opening the bank's own accounts
     Teller,
     /// Reading
     Auditor,
