@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures what customers wait for, each as one repeatable command. Build the release first.
 
-    benches/customers.py statements [--accounts N] [--postings N] [--rounds N]    a month of that many accounts, made by `florin statements make`
+    benches/customers.py statements [--accounts N] [--postings N] [--rounds N]    a month of that many accounts, made by `florin statements make`;
+                                [--references]                       with references, so that 20 postings take two pages
     benches/customers.py latest [--clients N] [--seconds N]          the latest 20 of random accounts, asked by wrk; with
                                 [--pause MS]                         clients that wait so long between two requests, on average
     benches/customers.py streams [--streams N] [--seconds N]         that many open streams of events, and what they take
@@ -24,8 +25,8 @@ import urllib.request
 FLORIN = os.environ.get("FLORIN", "target/release/florin")
 
 
-def events(accounts, postings):
-    """So many accounts of a customer each, with so many deposits in October 2025."""
+def events(accounts, postings, references=True):
+    """So many accounts of a customer each, with so many deposits in October 2025. A reference has a line of its own on a statement."""
     def event(kind, number, at, data):
         return {"specversion": "1.0", "type": f"florin.{kind}", "source": "bench", "id": f"{kind}-{number}", "time": at, "data": data}
     for n in range(1, accounts + 1):
@@ -33,15 +34,16 @@ def events(accounts, postings):
         yield event("account.opened", n, "2025-10-01T00:00:00Z",
                     {"account_id": str(n), "user_id": str(n), "currency": "EUR", "type": "checking"})
         for p in range(postings):
+            reference = {"reference": f"Invoice {n}-{p}"} if references else {}
             yield event("deposit", f"{n}-{p}", f"2025-10-{1 + p % 28:02}T12:00:00Z",
-                        {"account_id": str(n), "amount": f"{10 + p}.50", "currency": "EUR", "reference": f"Invoice {n}-{p}"})
+                        {"account_id": str(n), "amount": f"{10 + p}.50", "currency": "EUR"} | reference)
 
 
-def filled(folder, arguments, accounts, postings):
+def filled(folder, arguments, accounts, postings, references=True):
     data = os.path.join(folder, "bank")
     source = os.path.join(folder, "events.ndjson")
     with open(source, "w") as file:
-        for event in events(accounts, postings):
+        for event in events(accounts, postings, references):
             file.write(json.dumps(event) + "\n")
     subprocess.run([FLORIN, "ingest", source, "--data", data, "--quiet"], check=True, env=environment(arguments),
                    stdout=subprocess.DEVNULL)
@@ -88,7 +90,7 @@ def statements(folder, arguments):
     for number in range(arguments.rounds):
         of_round = os.path.join(folder, str(number))
         os.mkdir(of_round)
-        statements_of(filled(of_round, arguments, arguments.accounts, arguments.postings), arguments)
+        statements_of(filled(of_round, arguments, arguments.accounts, arguments.postings, arguments.references), arguments)
 
 
 def statements_of(data, arguments):
@@ -177,6 +179,7 @@ def main():
     parser.add_argument("--accounts", type=int)
     parser.add_argument("--postings", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--references", action="store_true")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--pause", type=int, default=0)
