@@ -25,8 +25,8 @@ pub const ACCOUNTS: u64 = ACCOUNTS_EACH as u64;
 const ACCOUNTS_EACH: usize = 4;
 /// How many ids each net of a bench may choose from.
 const IDS_OF_NET: u64 = 1000;
-/// How often the counters are looked at until they are right: for longer than an engine waits for a database that says nothing.
-const LOOKS_AT_COUNTERS: u32 = 1_000_000;
+/// How often the counters are looked at until they are right.
+const LOOKS_AT_COUNTERS: u32 = 100_000;
 /// What each of them has at the start.
 pub const START_BALANCE: u64 = 1000;
 
