@@ -329,7 +329,7 @@ fn a_transfer_between_shards_is_complete_when_it_is_and_not_before() {
     let pending = told.iter().find(|delivery| delivery.kind == Kind::TransferPending).expect("the beginning");
     assert_eq!(completed.follows.as_ref(), Some(&pending.id));
     match now(post.notifications.prepare(completed)).expect("prepared") {
-        Step::Settle(Settled::Held(_)) => {}
+        Step::Settle(Settled::Held(until)) => assert!(post.world.bank.now() < until, "not looked up again at once"),
         other => panic!("the beginning goes first: {other:?}"),
     }
     assert_eq!(kinds(1), [Kind::TransferReceived]);
