@@ -6,6 +6,7 @@ mod support;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
 use support::bank::{Bank, transfer};
 use support::http::Request;
 use support::wait::PATIENCE;
@@ -50,10 +51,12 @@ impl Listener {
         (length != 0).then(|| line.trim_end().to_owned())
     }
 
-    /// The next event; `None` at the end.
+    /// The next event; `None` at the end. One that says nothing but that it is there has failed.
     fn next(&mut self) -> Option<Event> {
         let (mut name, mut id, mut data) = (None, None, None);
+        let asked = Instant::now();
         loop {
+            assert!(asked.elapsed() < PATIENCE, "nothing but signs of life");
             let line = self.line()?;
             match line.split_once(": ") {
                 Some(("event", text)) => name = Some(text.to_owned()),

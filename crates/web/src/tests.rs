@@ -14,4 +14,5 @@ mod roles;
 mod rows;
 mod serving;
 mod short_calls;
+mod streams;
 pub(crate) mod world;

@@ -251,23 +251,3 @@ async fn a_small_body_needs_no_place_among_the_large_ones_though_it_does_not_say
     let answer = exchange(&mut stream, request).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
-
-#[tokio::test]
-async fn beyond_the_streams_that_may_be_open_one_is_refused_until_another_ends() {
-    let world = World::with(Settings { no_auth: true, is_loopback: true, streams_max: 1, ..Settings::default() });
-    world.open(&[(7, "1")]).await;
-    let ask = async || {
-        let request = Request::get("/api/v1/accounts/7/events").body(Body::empty()).expect("a request");
-        world.router.clone().oneshot(request).await.expect("the router never fails")
-    };
-    let first = ask().await;
-    assert_eq!(first.status(), 200);
-    let refused = ask().await;
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
-    drop(first);
-    // The place is free once the stream has seen that nobody listens.
-    while ask().await.status() != 200 {
-        tokio::task::yield_now().await;
-    }
-}

@@ -206,12 +206,24 @@ impl AccountStream {
         Ok(false)
     }
 
-    /// Tells the postings after the last that was told up to this version. Lists begin with the newest: it goes back to the
-    /// oldest that is missing, and then from page to page to the newest.
+    /// Tells the postings after the last that was told up to this version.
     async fn make_up(&mut self, until: u64, out: &mut Gathered<'_>) -> Result<(), Ended> {
-        if until <= self.version {
-            return Ok(());
+        while self.version < until {
+            let before = self.version;
+            self.tell_next(until, out).await?;
+            if self.version == before {
+                // Whoever comes back is told from there on; nothing is left out.
+                let reason = format!("posting {} of account {} is not to be read", before + 1, self.account);
+                return Err(Ended::Fault(Fault::Unavailable { reason }));
+            }
         }
+        Ok(())
+    }
+
+    /// Tells some of the postings that are next. Lists begin with the newest: it goes back to the oldest that is missing, and
+    /// then from page to page towards the newest, as far as they follow each other: the page that a list begins with is
+    /// another one once there are further postings.
+    async fn tell_next(&mut self, until: u64, out: &mut Gathered<'_>) -> Result<(), Ended> {
         let (mut newer, mut start) = (Vec::new(), None);
         let mut page = self.page(start).await?;
         while let Some(next) = page.next
@@ -224,7 +236,7 @@ impl AccountStream {
         loop {
             for row in page.items.iter().rev() {
                 let version = row.parts().map_or(0, |(posting, ..)| posting.version);
-                if (self.version + 1..=until).contains(&version) {
+                if version == self.version + 1 && version <= until {
                     out.event("posting", version, |out| push_row(out, row)).await?;
                     self.version = version;
                 }
