@@ -197,6 +197,7 @@ impl Engine {
             Err(error) => tracing::error!("a shard does not serve, its thread cannot be set up: {error}"),
         }));
         self.watchers.push(handle.spawn(watch::watch_head(place.clone(), health.clone())));
+        self.watchers.push(handle.spawn(watch::watch_open(place.clone(), reads.clone(), health.clone())));
         self.watchers.push(handle.spawn(watch::watch_figures(reads.clone(), health.clone())));
         self.shards.push(Arc::new(Shard {
             id: identity.shard,

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Fault;
 use store::report::Stats;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::Client;
 
 /// How often the head is looked at: so late another node's entries are seen by whoever follows the journal.
 const HEAD_EVERY: Duration = Duration::from_millis(25);
-/// What is open between shards is counted when the journal has gone on; once in so many looks at the head where it is much.
-const LOOKS_PER_COUNT: u32 = 20;
+/// How long after a count of what is open between shards the next one comes, if the journal has gone on.
+const OPEN_EVERY: Duration = Duration::from_millis(25);
+/// The same where it is much.
+const MUCH_OPEN_EVERY: Duration = Duration::from_millis(500);
 /// More than this is much.
 const FEW_OPEN: u64 = 100;
 /// Longest that one look may take.
@@ -38,7 +40,7 @@ async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Follows the head, and now and then what is open between shards, until it is ended.
+/// Follows the head until it is ended.
 pub(crate) async fn watch_head(place: Place, health: Arc<Health>) {
     loop {
         let ended = match bounded(&place, place.connect(Purpose::Read)).await {
@@ -61,11 +63,8 @@ async fn follow(place: &Place, connected: &Connected, health: &Health) -> Result
     let standbys = bounded(place, standbys).await?;
     let has_standby = !standbys.try_get::<_, String>(0).map_err(failed)?.is_empty();
     health.saw(bounded(place, confirm(place, connected)).await?);
-    let prepared = |text| bounded(place, async move { client.prepare(text).await.map_err(failed) });
-    let head = prepared("select sequence from florin.head").await?;
-    let open =
-        prepared("select count(*), min(started_at), (select count(*) from florin.parts) from florin.sagas").await?;
-    let (mut counted_at, mut looks_left) = (None, 0u32);
+    let prepare = async { client.prepare("select sequence from florin.head").await.map_err(failed) };
+    let head = bounded(place, prepare).await?;
     loop {
         let look = async { client.query_one(&head, &[]).await.and_then(|row| row.try_get(0)).map_err(failed) };
         let mut sequence: Sequence = unbig(bounded(place, look).await?);
@@ -73,12 +72,6 @@ async fn follow(place: &Place, connected: &Connected, health: &Health) -> Result
             sequence = bounded(place, confirm(place, connected)).await?;
         }
         health.saw(sequence);
-        looks_left = looks_left.saturating_sub(1);
-        if looks_left == 0 && counted_at != Some(sequence) {
-            let count = async { count_open(client, &open, health).await.map_err(failed) };
-            let is_much = FEW_OPEN < bounded(place, count).await?;
-            (counted_at, looks_left) = (Some(sequence), if is_much { LOOKS_PER_COUNT } else { 1 });
-        }
         wait(HEAD_EVERY).await;
     }
 }
@@ -88,14 +81,41 @@ async fn bounded<T>(place: &Place, look: impl Future<Output = Result<T, Postgres
     tokio::time::timeout(SILENT_MAX, look).await.unwrap_or_else(|_| Err(place.away("it did not answer in time")))
 }
 
-/// How many rows there are.
-async fn count_open(client: &Client, open: &Statement, health: &Health) -> Result<u64, tokio_postgres::Error> {
-    let row = client.query_one(open, &[]).await?;
-    let (sagas, parts) = (unbig(row.try_get(0)?), unbig(row.try_get(2)?));
-    let oldest: Option<i64> = row.try_get(1)?;
-    let oldest = oldest.and_then(|time| Timestamp::from_microseconds(unbig(time)));
-    health.note_open(sagas, oldest, parts);
-    Ok(sagas + parts)
+/// Counts what is open between shards whenever the journal has gone on, until it is ended. On a connection of its own, as
+/// counting rows may have to wait for what a look at the head does not.
+pub(crate) async fn watch_open(place: Place, reads: Arc<Reads>, health: Arc<Health>) {
+    let mut counted_at = None;
+    loop {
+        // Before the rows are counted: what is committed meanwhile is counted again.
+        let head = health.head();
+        let mut pause = OPEN_EVERY;
+        if counted_at != Some(head) {
+            match tokio::time::timeout(SILENT_MAX, open(&reads)).await {
+                Ok(Ok((sagas, oldest, parts))) => {
+                    health.note_open(sagas, oldest, parts);
+                    counted_at = Some(head);
+                    pause = if FEW_OPEN < sagas + parts { MUCH_OPEN_EVERY } else { OPEN_EVERY };
+                }
+                Ok(Err(fault)) => tracing::debug!("what is open between shards was not counted: {fault}"),
+                Err(_) => tracing::debug!("{} did not count what is open between shards in time", place.name()),
+            }
+        }
+        wait(pause).await;
+    }
+}
+
+/// How many transfers between shards are open that begin here, since when, and how many parts of such from elsewhere.
+async fn open(reads: &Reads) -> Result<(u64, Option<Timestamp>, u64), Fault> {
+    let text = "select count(*) as sagas, min(started_at) as oldest, (select count(*) from florin.parts) as parts \
+        from florin.sagas";
+    let rows = reads.rows(text, &[]).await?;
+    let Some(row) = rows.first() else { return Ok((0, None, 0)) };
+    let read = || {
+        let oldest: Option<i64> = get(row, "oldest")?;
+        let oldest = oldest.and_then(|time| Timestamp::from_microseconds(unbig(time)));
+        Ok::<_, String>((unbig(get(row, "sagas")?), oldest, unbig(get(row, "parts")?)))
+    };
+    read().map_err(crate::error::corrupt)
 }
 
 /// Counts figures until it is ended. They walk all accounts, so the longer that takes the rarer it is done.
