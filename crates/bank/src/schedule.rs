@@ -59,6 +59,11 @@ pub trait Job: Send + Sync {
     /// When it is done.
     fn plan(&self) -> Plan;
 
+    /// Before this nothing can be done for a date, whatever the plan says: until then it is not tried.
+    fn not_before(&self, _date: Day) -> Timestamp {
+        Timestamp::ZERO
+    }
+
     /// Notes where it begins, before its first run.
     fn begin(&self) -> Boxed<'_, Result<(), Fault>> {
         Box::pin(async { Ok(()) })
@@ -142,7 +147,8 @@ impl Scheduler {
 
     /// When a job is due next, if its plan says so by the clock.
     pub fn next_time(&self, job: &dyn Job) -> Option<Timestamp> {
-        job.plan().next_time(&self.calendar, self.env.now())
+        let time = job.plan().next_time(&self.calendar, self.env.now())?;
+        Some(time.max(job.not_before(self.calendar.day(time))))
     }
 
     /// Runs a job whenever it is due, for ever. One future for each job, so that a long one keeps no other.
@@ -182,8 +188,13 @@ impl Scheduler {
         let Some(date) = job.plan().latest(&self.calendar, now) else { return Ok(None) };
         let is_by_date = job.plan().is_by_date();
         if is_by_date && self.done_for(job.as_ref(), date).await? {
-            let next = self.next_time(job.as_ref()).unwrap_or(Timestamp::MAX);
+            let next = job.plan().next_time(&self.calendar, now).unwrap_or(Timestamp::MAX);
             locked(memory).next_look = next;
+            return Ok(None);
+        }
+        let not_before = job.not_before(date);
+        if now < not_before {
+            locked(memory).next_look = not_before;
             return Ok(None);
         }
         if !self.has_lease(job.as_ref(), memory, now).await? {

@@ -11,7 +11,7 @@ use bank::schedule::{Done, Job, JobError, Scheduler};
 use bank::standing_order::StandingOrders;
 use bank::statement::kept::Statements;
 use indicatif::ProgressBar;
-use ledger::time::Day;
+use ledger::time::{Day, Timestamp};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use store::Fault;
@@ -104,6 +104,13 @@ impl Job for Orders {
     }
 }
 
+/// The month that is over at a date.
+fn month_before(date: Day) -> Option<Month> {
+    let (year, month, _) = date.date();
+    let first = Day::from_date(year, month, 1).unwrap_or(date);
+    Month::of(Day::new(first.number() - 1))
+}
+
 /// Makes the statements of the month that is over.
 struct MonthlyStatements {
     plan: Plan,
@@ -125,11 +132,14 @@ impl Job for MonthlyStatements {
         self.plan
     }
 
+    /// Months end in UTC, wherever the bank is.
+    fn not_before(&self, date: Day) -> Timestamp {
+        month_before(date).map_or(Timestamp::ZERO, Month::end)
+    }
+
     fn run(&self, date: Day) -> Boxed<'_, Result<Done, JobError>> {
         Box::pin(async move {
-            let (year, month, _) = date.date();
-            let first = Day::from_date(year, month, 1).unwrap_or(date);
-            let Some(month) = Month::of(Day::new(first.number() - 1)) else { return Ok(Done::default()) };
+            let Some(month) = month_before(date) else { return Ok(Done::default()) };
             if self.bank.now() < month.end() {
                 return Err(JobError::TooEarly(format!("the month {month} is not over before {}", month.end())));
             }

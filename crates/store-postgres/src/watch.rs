@@ -149,3 +149,31 @@ async fn figures(reads: &Reads) -> Result<Stats, Fault> {
     figures.dead_letters_waiting = unbig(waiting);
     Ok(figures)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// The clock of these tests goes on by itself when nothing else is to be done.
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_accepts_and_says_nothing_is_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("postgresql://bank@{}/bank", listener.local_addr().expect("an address"));
+        let place = Place::new(0, &url, None).expect("a place");
+        let watch = tokio::spawn(watch_head(place, Arc::default()));
+        let mut kept = Vec::new();
+        let asked_twice = async {
+            while kept.len() < 2 {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                // One that was given up before it asked anything does not count.
+                if stream.read_u8().await.is_ok() {
+                    kept.push(stream);
+                }
+            }
+        };
+        tokio::time::timeout(SILENT_MAX * 10, asked_twice).await.expect("it is asked again");
+        watch.abort();
+    }
+}

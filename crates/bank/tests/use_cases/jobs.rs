@@ -7,15 +7,16 @@ use bank::ports::{Boxed, Env, Records};
 use bank::records::MemoryRecords;
 use bank::schedule::plan::Plan;
 use bank::schedule::{Done, Job, JobError, RunError, RunOutcome, Scheduler};
-use ledger::time::Day;
+use ledger::time::{Day, Timestamp};
 use std::sync::{Arc, Mutex};
 use store::Fault;
 
 const DAY_US: u64 = 86_400_000_000;
 const MINUTE_US: u64 = 60_000_000;
 
-/// A job that notes its dates, and fails as often as it is told.
+/// A job that notes its dates, and fails as often as it is told. It can do nothing for a date before this much of it is over.
 struct Noting {
+    after_us: u64,
     plan: &'static str,
     dates: Arc<Mutex<Vec<Day>>>,
     fails: Mutex<u32>,
@@ -32,6 +33,10 @@ impl Job for Noting {
 
     fn plan(&self) -> Plan {
         self.plan.parse().expect("a plan")
+    }
+
+    fn not_before(&self, date: Day) -> Timestamp {
+        date.start().expect("a day of this time").saturating_add(self.after_us)
     }
 
     fn run(&self, date: Day) -> Boxed<'_, Result<Done, JobError>> {
@@ -53,15 +58,17 @@ struct Nodes {
     records: Arc<MemoryRecords>,
     dates: Arc<Mutex<Vec<Day>>>,
     plan: &'static str,
+    after_us: u64,
 }
 
 impl Nodes {
     fn new(plan: &'static str) -> Nodes {
-        Nodes { env: TestEnv::new(), records: Arc::default(), dates: Arc::default(), plan }
+        Nodes { env: TestEnv::new(), records: Arc::default(), dates: Arc::default(), plan, after_us: 0 }
     }
 
     fn node(&self, fails: u32) -> Scheduler {
-        let job = Noting { plan: self.plan, dates: self.dates.clone(), fails: Mutex::new(fails) };
+        let (after_us, dates) = (self.after_us, self.dates.clone());
+        let job = Noting { after_us, plan: self.plan, dates, fails: Mutex::new(fails) };
         Scheduler::new(vec![Arc::new(job)], self.records.clone(), self.env.clone(), Calendar::default())
     }
 
@@ -111,6 +118,25 @@ fn a_run_that_fails_is_tried_again_later_and_is_on_record() {
     assert_eq!(runs[0].detail, "noted 2027-01-16");
     let (_, figures) = node.figures()[0];
     assert_eq!((figures.done, figures.failed), (1, 2));
+}
+
+#[test]
+fn a_job_that_cannot_do_anything_for_its_date_yet_waits_and_fails_nothing() {
+    let nodes = Nodes { after_us: 6 * 60 * MINUTE_US, ..Nodes::new("daily at 00:05") };
+    let node = nodes.node(0);
+    now(node.look(0)).expect("looked");
+    assert_eq!(
+        node.jobs().next().and_then(|job| node.next_time(job.as_ref())).map(|time| time.to_string()).as_deref(),
+        Some("2027-01-16T06:00:00Z")
+    );
+    nodes.env.pass(16 * 60 * MINUTE_US + 5 * MINUTE_US);
+    for _ in 0..(6 * 12 - 1) {
+        assert_eq!(now(node.look(0)).expect("looked"), None);
+        nodes.env.pass(5 * MINUTE_US);
+    }
+    assert!(now(node.look(0)).expect("looked").is_some());
+    assert_eq!(nodes.dates(), ["2027-01-16"]);
+    assert_eq!(now(node.runs("noting")).expect("read").expect("there").len(), 1);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn pages<'a>(typesetter: &mut Typesetter, job: &Job<'a>) -> Vec<Vec<R
     let mut pages = vec![Vec::new()];
     let mut y = table_top(typesetter, job) + HEAD_HEIGHT;
     let figure = |line: &Line| job.locale.figure(line.amount, job.statement.currency);
-    let widths = job.statement.lines.iter().map(|line| typesetter.set(CELL.weight, &figure(line)).width);
+    let widths = job.statement.lines.iter().map(|line| typesetter.set(&figure(line)).width);
     let width = AMOUNT_RIGHT - DESCRIPTION_LEFT - GAP - widths.fold(0.0, f32::max) * CELL.size;
     for line in &job.statement.lines {
         let row = row(typesetter, job, line, width);
@@ -70,9 +70,7 @@ fn row<'a>(typesetter: &mut Typesetter, job: &Job<'_>, line: &'a Line, width: f3
     if line.is_late {
         what.push_str(&format!(" ({})", job.texts.late));
     }
-    let broken = |typesetter: &mut Typesetter, style: Style, text: &str| {
-        typesetter.broken(style.weight, text, width / style.size)
-    };
+    let broken = |typesetter: &mut Typesetter, style: Style, text: &str| typesetter.broken(text, width / style.size);
     let description = broken(typesetter, CELL, &what);
     let notes = broken(typesetter, NOTE, line.reference.as_deref().unwrap_or_default());
     Row { line, description, notes }

@@ -7,22 +7,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The built-in fonts: Latin, Greek and Cyrillic.
-const REGULAR: &[u8] = include_bytes!("../../fonts/NotoSans-Regular.ttf");
-const BOLD: &[u8] = include_bytes!("../../fonts/NotoSans-Bold.ttf");
+/// The built-in font: Latin, Greek and Cyrillic.
+const BUILT_IN: &[u8] = include_bytes!("../../fonts/NotoSans-Regular.ttf");
 
-/// Most shaped texts of a weight that are kept. Days, kinds and many amounts come again and again.
+/// Most shaped texts that are kept. Days, kinds and many amounts come again and again.
 const KEPT_MAX: usize = 4096;
 
 /// What a character becomes that no font has.
 const UNKNOWN: char = '?';
-
-/// How a text looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Weight {
-    Regular,
-    Bold,
-}
 
 /// A font that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,45 +57,33 @@ pub(crate) struct Shaped {
     pub(crate) width: f32,
 }
 
-/// Sets texts in the built-in fonts, and in further ones where those lack a character. Keep it: fonts are read once, and
+/// Sets texts in the built-in font, and in further ones where that lacks a character. Keep it: fonts are read once, and
 /// texts that were set are remembered.
 pub struct Typesetter {
-    regular: Case,
-    bold: Case,
-}
-
-/// What texts of one weight are set from.
-struct Case {
     faces: Vec<Face>,
     kept: HashMap<String, Arc<Shaped>>,
 }
 
 impl std::fmt::Debug for Typesetter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Typesetter").field("fonts", &self.regular.faces.len()).finish()
+        f.debug_struct("Typesetter").field("fonts", &self.faces.len()).finish()
     }
 }
 
 impl Typesetter {
-    /// A typesetter that has these fonts besides the built-in ones, asked in their order; files in TrueType or OpenType.
+    /// A typesetter that has these fonts besides the built-in one, asked in their order; files in TrueType or OpenType.
     ///
     /// # Errors
     /// A file that is no such font.
     pub fn new(further: &[Vec<u8>]) -> Result<Typesetter, FontError> {
-        let case = |built_in: &[u8]| {
-            let all = std::iter::once(built_in).chain(further.iter().map(Vec::as_slice));
-            let faces = all.map(|data| Face::new(data.into())).collect::<Result<_, FontError>>()?;
-            Ok(Case { faces, kept: HashMap::new() })
-        };
-        Ok(Typesetter { regular: case(REGULAR)?, bold: case(BOLD)? })
+        let all = std::iter::once(BUILT_IN).chain(further.iter().map(Vec::as_slice));
+        let faces = all.map(|data| Face::new(data.into())).collect::<Result<_, FontError>>()?;
+        Ok(Typesetter { faces, kept: HashMap::new() })
     }
 
     /// The glyphs of a text.
-    pub(crate) fn set(&mut self, weight: Weight, text: &str) -> Arc<Shaped> {
-        let Case { faces, kept } = match weight {
-            Weight::Regular => &mut self.regular,
-            Weight::Bold => &mut self.bold,
-        };
+    pub(crate) fn set(&mut self, text: &str) -> Arc<Shaped> {
+        let Typesetter { faces, kept } = self;
         if let Some(known) = kept.get(text) {
             return known.clone();
         }
@@ -119,30 +99,30 @@ impl Typesetter {
 
     /// Whether the fonts have all characters of a text.
     pub(crate) fn knows(&self, text: &str) -> bool {
-        !stretches(&self.regular.faces, text).iter().any(|(_, stretch)| stretch.contains(UNKNOWN))
+        !stretches(&self.faces, text).iter().any(|(_, stretch)| stretch.contains(UNKNOWN))
     }
 
     /// The text in lines that are no wider than this, in units of the font's size: broken between words, and within those
     /// that are wider by themselves.
-    pub(crate) fn broken(&mut self, weight: Weight, text: &str, width: f32) -> Vec<String> {
+    pub(crate) fn broken(&mut self, text: &str, width: f32) -> Vec<String> {
         // Most are short.
         let words: Vec<&str> = text.split(breaks).filter(|word| !word.is_empty()).collect();
         let whole = words.join(" ");
-        if whole.is_empty() || self.set(weight, &whole).width <= width {
+        if whole.is_empty() || self.set(&whole).width <= width {
             return Vec::from_iter((!whole.is_empty()).then_some(whole));
         }
         let mut lines: Vec<String> = Vec::new();
         for word in words {
             if let Some(last) = lines.last_mut() {
                 let longer = format!("{last} {word}");
-                if self.set(weight, &longer).width <= width {
+                if self.set(&longer).width <= width {
                     *last = longer;
                     continue;
                 }
             }
             let mut rest = word;
-            while width < self.set(weight, rest).width {
-                let fits = self.beginning(weight, rest, width);
+            while width < self.set(rest).width {
+                let fits = self.beginning(rest, width);
                 lines.push(rest[..fits].to_owned());
                 rest = &rest[fits..];
             }
@@ -152,9 +132,9 @@ impl Typesetter {
     }
 
     /// How many bytes of a text fit; at least one character.
-    fn beginning(&mut self, weight: Weight, text: &str, width: f32) -> usize {
+    fn beginning(&mut self, text: &str, width: f32) -> usize {
         let ends: Vec<usize> = text.char_indices().map(|(start, character)| start + character.len_utf8()).collect();
-        let fit = ends.partition_point(|end| self.set(weight, &text[..*end]).width <= width);
+        let fit = ends.partition_point(|end| self.set(&text[..*end]).width <= width);
         ends[fit.saturating_sub(1)]
     }
 }
