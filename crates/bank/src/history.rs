@@ -246,13 +246,18 @@ impl Bank {
     /// What was known, and the postings after it; `None` if that does not come to what the row says, as after a backup was
     /// restored.
     async fn made_up(&self, account: &Account, view: View, known: &Window) -> Result<Option<Arc<Window>>, Fault> {
-        let (rows, _) = self.gathered(account, view, known.version).await?;
-        let window = Arc::new(known.with(rows, account.version, view));
-        Ok(window.is_of(account, view).then_some(window))
+        let (rows, reaches) = self.gathered(account, view, known.version).await?;
+        let window = if reaches {
+            known.with(rows, account.version, view)
+        } else {
+            // More came than are remembered: what was known is not next to it.
+            Window { version: account.version, rows, is_all: false }
+        };
+        Ok(window.is_of(account, view).then(|| Arc::new(window)))
     }
 
     /// The postings of a view after a version, up to the row's, newest first and at most so many as are remembered; and
-    /// whether they are all.
+    /// whether they are all of those.
     async fn gathered(&self, account: &Account, view: View, after: u64) -> Result<(Vec<PostingRow>, bool), Fault> {
         let (most, filter) = (view.most(), view.filter());
         let missed = usize::try_from(account.version - after).unwrap_or(usize::MAX);

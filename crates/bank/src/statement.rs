@@ -242,15 +242,18 @@ impl Bank {
         };
         let at = BalanceQuery { account, at: last, axis: TimeAxis::Effective };
         for _ in 0..READS_MAX {
-            let known = self.version_of(account).await?;
+            let before = self.version_of(account).await?;
             let all = self.balance_at(at).await?.unwrap_or(0);
-            if self.version_of(account).await? != known {
+            let after = self.version_of(account).await?;
+            let later =
+                if version < after { self.rows(account, None, until, Some(version)).await? } else { Vec::new() };
+            let later: Vec<&Posting> =
+                later.iter().filter_map(PostingRow::parts).map(|(posting, ..)| posting).collect();
+            if later.iter().any(|posting| (before + 1..=after).contains(&posting.version)) {
                 continue; // whether what came meanwhile is in the balance nobody can tell
             }
-            let later =
-                if version < known { self.rows(account, None, until, Some(version)).await? } else { Vec::new() };
-            let later = later.iter().filter_map(PostingRow::parts).filter(|(posting, ..)| posting.version <= known);
-            return Ok(all - later.map(|(posting, ..)| signed(posting)).sum::<i128>());
+            let later = later.into_iter().filter(|posting| posting.version <= before);
+            return Ok(all - later.map(signed).sum::<i128>());
         }
         Err(Fault::Unavailable { reason: format!("account {account} changed whenever it was read for its statement") })
     }

@@ -59,13 +59,13 @@ fn borrowed(record: &[String; COLUMNS.len()]) -> [&str; COLUMNS.len()] {
 }
 
 /// Spreadsheets run cells that begin like a formula, and a reference is what a client says: such a beginning gets a
-/// quotation mark in front, by which they take it for text. Some of them take a semicolon or a line break for the end of a
-/// cell.
+/// quotation mark in front, by which they take it for text. Some of them take a semicolon, a tab or a line break for the end
+/// of a cell.
 fn harmless(text: &str) -> String {
     let is_formula = |cell: &str| {
         cell.starts_with(['\t', '\r']) || cell.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
     };
-    let cells = text.split_inclusive([';', '\n']);
+    let cells = text.split_inclusive([';', '\t', '\n', '\r']);
     cells.map(|cell| if is_formula(cell) { format!("'{cell}") } else { cell.to_owned() }).collect()
 }
 
@@ -82,6 +82,8 @@ mod tests {
             ("＝1", "'＝1"),
             ("x;=1+1\n-2", "x;'=1+1\n'-2"),
             ("\tA", "'\tA"),
+            ("x\t=1+1", "x\t'=1+1"),
+            ("x\r=1+1\ry", "x\r'=1+1\ry"),
             ("", ""),
         ] {
             assert_eq!(harmless(text), expected);

@@ -143,6 +143,7 @@ impl Store for Connection {
         positions() -> Positions;
         open_sagas(query: SagaQuery) -> Page<Saga>;
         slots() -> Slots;
+        account_ids(after: Option<u64>, limit: usize) -> Page<AccountId>;
         accounts_in(slot: u16, after: Option<AccountId>, limit: usize) -> Vec<AccountId>;
         entry_of_key(digest: u128) -> Option<EntryRef>;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;

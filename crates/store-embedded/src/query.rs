@@ -47,10 +47,13 @@ pub(crate) fn postings(published: &Published, query: &PostingQuery) -> Read<Page
     let start = query.before.map_or(Position { sequence: head, skip: 0 }, Position::unpack);
     let mut page = Page::empty();
     let mut loader = published.loader();
-    let mut looked_at = 0;
+    let (since, mut looked_at) = (query.filter.booked_since(), 0);
     let mut visit = |sequence: Sequence| {
         looked_at += 1;
         let Some(entry) = loader.entry(sequence)? else { return Ok(ControlFlow::Continue(())) };
+        if since.is_some_and(|since| entry.header.time < since) {
+            return Ok(ControlFlow::Break(()));
+        }
         let skip = if sequence == start.sequence { start.skip } else { 0 };
         for (place, row) in postings_on(&entry, query.account).into_iter().enumerate().skip(skip) {
             if page.items.len() == query.limit {
@@ -82,10 +85,13 @@ pub(crate) fn transfers(published: &Published, query: &TransferQuery) -> Read<Pa
     let start = query.before.map_or(Position { sequence: head, skip: 0 }, Position::unpack);
     let mut page = Page::empty();
     let mut loader = published.loader();
-    let mut looked_at = 0;
+    let (since, mut looked_at) = (query.filter.booked_since(), 0);
     let mut visit = |sequence: Sequence| {
         looked_at += 1;
         let Some(entry) = loader.entry(sequence)? else { return Ok(ControlFlow::Continue(())) };
+        if since.is_some_and(|since| entry.header.time < since) {
+            return Ok(ControlFlow::Break(()));
+        }
         let skip = if sequence == start.sequence { start.skip } else { 0 };
         for (place, index) in (0..transfers_of(&entry.outcome).len()).rev().enumerate().skip(skip) {
             let transfer = TransferRef { entry: entry.clone(), index };

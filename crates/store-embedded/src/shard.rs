@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use store::query::{
     BalanceQuery, EntryQuery, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TransferQuery,
-    TransferView, is_in_slot, page_of_sagas,
+    TransferView, is_in_slot, page_of_accounts, page_of_sagas,
 };
 use store::report::{Progress, Stats, VerifyReport};
 use store::{Answer, EntryRef, Fault, Reply, Request, Store, Submission};
@@ -441,6 +441,10 @@ impl Store for Shard {
 
     fn slots(&self) -> Reply<'_, Slots> {
         self.look(|set| set.slots.clone())
+    }
+
+    fn account_ids(&self, after: Option<u64>, limit: usize) -> Reply<'_, Page<AccountId>> {
+        self.look(|set| page_of_accounts(set, after, limit))
     }
 
     fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {

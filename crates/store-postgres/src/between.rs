@@ -78,6 +78,17 @@ pub(crate) async fn slots(reads: &Reads, dealt: SlotSet) -> Result<(Slots, Seque
     Ok((slots.map_err(|error| corrupt(format!("the slots: {error}")))?, unbig(sequence)))
 }
 
+/// Customers' accounts that are here or once were, by id.
+pub(crate) async fn account_ids(reads: &Reads, after: Option<u64>, limit: usize) -> Result<Page<AccountId>, Fault> {
+    let text = "select id from florin.accounts where id > $1 and id < $2 order by id limit $3";
+    let count = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = reads.rows(text, &[&big(after.unwrap_or(0)), &big(SYSTEM_ID_START), &count]).await?;
+    let id = |row| Ok::<_, Fault>(unbig(get(row, "id").map_err(corrupt)?));
+    let ids = rows.iter().map(id).collect::<Result<Vec<u64>, Fault>>()?;
+    let next = ids.last().copied().filter(|_| ids.len() == limit);
+    Ok(Page { items: ids.into_iter().filter_map(AccountId::new).collect(), next })
+}
+
 /// Customers' accounts in a slot, by id.
 pub(crate) async fn accounts_in(
     reads: &Reads,

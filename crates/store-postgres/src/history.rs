@@ -11,6 +11,7 @@ use crate::value::{big, shown, unbig};
 use deadpool_postgres::Client;
 use ledger::ids::{AccountId, TransferId};
 use ledger::saga::StepKind;
+use ledger::time::Timestamp;
 use ledger::transfer::{Posting, Side};
 use std::fmt::Write as _;
 use store::query::{
@@ -112,10 +113,16 @@ impl Question {
 
     /// Versions grow with booking times, so that far away times need no walk.
     fn bound_versions(&mut self, filter: &Filter, account: AccountId) {
-        if let (Some(until), TimeAxis::Booking) = (filter.until, filter.axis) {
+        let mut bound = |sign: &str, time: Timestamp| {
             let account = self.place(big(account.number()));
-            let last = self.place(big(until.microseconds()) - 1);
-            self.then(&format!(" and p.version <= florin.version_at({account}, {last})"));
+            let last = self.place(big(time.microseconds()) - 1);
+            self.then(&format!(" and p.version {sign} florin.version_at({account}, {last})"));
+        };
+        if let (Some(until), TimeAxis::Booking) = (filter.until, filter.axis) {
+            bound("<=", until);
+        }
+        if let Some(since) = filter.booked_since() {
+            bound(">", since);
         }
     }
 

@@ -327,6 +327,10 @@ impl Store for Shard {
         })
     }
 
+    fn account_ids(&self, after: Option<u64>, limit: usize) -> Reply<'_, Page<AccountId>> {
+        self.read(move |reads| async move { between::account_ids(&reads, after, limit).await })
+    }
+
     fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {
         self.read(move |reads| async move { between::accounts_in(&reads, slot, after, limit).await })
     }

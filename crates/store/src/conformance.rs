@@ -137,6 +137,7 @@ macro_rules! conformance_suite {
             paging:
                 paging_gives_each_posting_and_transfer_once,
                 paging_gives_each_row_of_a_list_once,
+                every_account_of_a_customer_is_listed_once,
                 a_list_that_grows_does_not_disturb_its_pages;
             dead_letters:
                 an_event_that_is_rejected_becomes_a_dead_letter,

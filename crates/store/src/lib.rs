@@ -291,6 +291,9 @@ pub trait Store: Send + Sync + 'static {
     /// The shard's slots.
     fn slots(&self) -> Reply<'_, Slots>;
 
+    /// Customers' accounts that are here or once were, each once and in no order. `after` is `next` of the page before.
+    fn account_ids(&self, after: Option<u64>, limit: usize) -> Reply<'_, Page<AccountId>>;
+
     /// Accounts in this slot that are here and did not move away, by id, after one of them; at most `limit`.
     fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>>;
 

@@ -8,6 +8,7 @@ use ledger::ids::{AccountId, Sequence, ShardId, TransferId};
 use ledger::saga::{Failure, Order, Ordered, Position, Saga, SagaStep, Sagas, StepKind};
 use ledger::time::Timestamp;
 use ledger::transfer::{Posting, Side, TransferRow, Transferred};
+use ledger::working_set::WorkingSet;
 use std::collections::BTreeMap;
 
 /// Most items of a page.
@@ -50,6 +51,10 @@ pub enum TimeAxis {
     Effective,
 }
 
+/// How much later than its booking a value date may be, in microseconds: that of a move between shards comes from the clock of
+/// the shard that an account left.
+const VALUE_DATE_AHEAD_US: u64 = 60_000_000;
+
 /// Conditions on transfers and postings; all must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -66,6 +71,15 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// A time such that nothing passes which was booked before it. What is looked for further back is not found.
+    pub fn booked_since(&self) -> Option<Timestamp> {
+        let ahead = match self.axis {
+            TimeAxis::Booking => 0,
+            TimeAxis::Effective => VALUE_DATE_AHEAD_US,
+        };
+        self.since.and_then(|since| Timestamp::from_microseconds(since.microseconds().saturating_sub(ahead)))
+    }
+
     /// Whether a transfer that was booked at this time passes.
     pub fn passes(&self, transferred: &Transferred, booked_at: Timestamp) -> bool {
         let time = match self.axis {
@@ -262,6 +276,15 @@ pub fn is_listed(entry: &Entry, transferred: &Transferred, account: Option<Accou
                 && transferred.postings.iter().any(|posting| posting.account == account)
         }
     }
+}
+
+/// Customers' accounts by their places among the rows, which never change; for [`crate::Store::account_ids`].
+pub fn page_of_accounts(set: &WorkingSet, after: Option<u64>, limit: usize) -> Page<AccountId> {
+    let start = after.and_then(|after| usize::try_from(after).ok()).unwrap_or(0);
+    let end = start.saturating_add(limit).min(set.accounts.len());
+    let rows = set.accounts.iter().take(end).skip(start);
+    let items = rows.filter(|account| !account.is_system()).map(|account| account.id).collect();
+    Page { items, next: (end < set.accounts.len()).then_some(end as u64) }
 }
 
 /// Whether an account is a customer's in this slot, and did not move away.

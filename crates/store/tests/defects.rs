@@ -229,6 +229,10 @@ impl Store for Wrong {
         self.memory.slots()
     }
 
+    fn account_ids(&self, after: Option<u64>, limit: usize) -> Reply<'_, Page<AccountId>> {
+        self.memory.account_ids(after, limit)
+    }
+
     fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {
         self.memory.accounts_in(slot, after, limit)
     }

@@ -11,7 +11,7 @@ use crate::month::Month;
 use crate::ports::{RecordChange, Records};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ledger::ids::{AccountId, SLOTS};
+use ledger::ids::{AccountId, SLOTS, slot};
 use ledger::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -21,7 +21,9 @@ use store::Fault;
 /// Slots of a group.
 const SLOTS_A_GROUP: u16 = 16;
 /// Accounts looked for at a time.
-const ACCOUNTS_A_PAGE: usize = 200;
+const ACCOUNTS_A_PAGE: usize = 10_000;
+/// After so many faults that may pass it is not the accounts: the batch ends.
+const FAULTS_MAX: u32 = 32;
 /// How long a node waits for groups that others do, in microseconds.
 const PAUSE_US: u64 = 1_000_000;
 
@@ -77,15 +79,16 @@ impl Statements {
     /// several nodes the counts are of this node alone.
     ///
     /// # Errors
-    /// The first fault that concerns more than one account; what was made stays. Accounts whose statement contradicts what is
-    /// stored are counted, and `progress` hears why.
+    /// The first fault that may pass, once all other accounts were gone through, or there were too many of them; what was made
+    /// stays. Accounts whose statement contradicts what is stored are counted, and `progress` hears why.
     pub async fn make_all(
         &self,
         batch: &Batch,
         progress: &(dyn Fn(Result<&Made, &Fault>) + Send + Sync),
     ) -> Result<BatchCounts, Fault> {
-        let mut counts = BatchCounts::default();
+        let mut tally = Tally { counts: BatchCounts::default(), faults: 0, first: None, progress };
         let began = self.bank().now();
+        let accounts = self.bank().accounts_by_group().await?;
         let groups = SLOTS / SLOTS_A_GROUP;
         // Nodes that begin together begin at different places.
         let drawn = batch.share.as_ref().map_or(0, |share| share.holder % u128::from(groups));
@@ -94,8 +97,8 @@ impl Statements {
         while !rest.is_empty() {
             let mut others = Vec::new();
             for group in rest {
-                let work = GroupWork { batch, group, began };
-                if !work.run(self, &mut counts, progress).await? {
+                let work = GroupWork { batch, group, began, accounts: &accounts[usize::from(group)] };
+                if !work.run(self, &mut tally).await? {
                     others.push(group);
                 }
             }
@@ -104,7 +107,7 @@ impl Statements {
                 self.bank().env().sleep(PAUSE_US).await;
             }
         }
-        Ok(counts)
+        tally.first.map_or(Ok(tally.counts), Err)
     }
 }
 
@@ -112,18 +115,23 @@ struct GroupWork<'a> {
     batch: &'a Batch,
     group: u16,
     began: Timestamp,
+    accounts: &'a [AccountId],
+}
+
+/// What came of the accounts so far.
+struct Tally<'a> {
+    counts: BatchCounts,
+    /// Accounts that a later batch is to try again.
+    faults: u32,
+    first: Option<Fault>,
+    progress: &'a (dyn Fn(Result<&Made, &Fault>) + Send + Sync),
 }
 
 impl GroupWork<'_> {
     /// Does the group, unless another node did so since this one began; false if another does.
-    async fn run(
-        &self,
-        statements: &Statements,
-        counts: &mut BatchCounts,
-        progress: &(dyn Fn(Result<&Made, &Fault>) + Send + Sync),
-    ) -> Result<bool, Fault> {
+    async fn run(&self, statements: &Statements, tally: &mut Tally<'_>) -> Result<bool, Fault> {
         let Some(share) = &self.batch.share else {
-            self.make(statements, counts, None, progress).await?;
+            self.make(statements, tally, None).await?;
             return Ok(true);
         };
         let name = format!("statements/{}..{}/{}", self.batch.first, self.batch.last, self.group);
@@ -136,8 +144,9 @@ impl GroupWork<'_> {
         if lease.take(now).await?.is_none() {
             return Ok(false);
         }
-        let made = self.make(statements, counts, Some(&lease), progress).await;
-        if made.is_ok() {
+        let faults = tally.faults;
+        let made = self.make(statements, tally, Some(&lease)).await;
+        if made.is_ok() && tally.faults == faults {
             // Whoever began before this group was begun need not go through it again.
             let done = RecordChange::put(&name, &Done { began_us: now.microseconds() })?;
             share.records.change(vec![done]).await?;
@@ -146,32 +155,24 @@ impl GroupWork<'_> {
         made.map(|()| true)
     }
 
-    async fn make(
-        &self,
-        statements: &Statements,
-        counts: &mut BatchCounts,
-        lease: Option<&Lease>,
-        progress: &(dyn Fn(Result<&Made, &Fault>) + Send + Sync),
-    ) -> Result<(), Fault> {
+    async fn make(&self, statements: &Statements, tally: &mut Tally<'_>, lease: Option<&Lease>) -> Result<(), Fault> {
         let mut running = FuturesUnordered::new();
         let mut sure_until = Timestamp::ZERO;
-        for slot in (self.group * SLOTS_A_GROUP..).take(usize::from(SLOTS_A_GROUP)) {
-            for account in statements.bank().accounts_in_slot(slot).await? {
-                while self.batch.at_once.max(1) <= running.len() {
-                    counts.add(running.next().await, progress)?;
-                }
-                let now = statements.bank().now();
-                if let Some(lease) = lease
-                    && sure_until <= now
-                {
-                    // Where another has it meanwhile, both go on: nothing is wrong with what two make.
-                    sure_until = lease.take(now).await?.unwrap_or(now.saturating_add(LEASE_LEAST_US));
-                }
-                running.push(self.make_of(statements, account));
+        for account in self.accounts {
+            while self.batch.at_once.max(1) <= running.len() {
+                tally.add(running.next().await)?;
             }
+            let now = statements.bank().now();
+            if let Some(lease) = lease
+                && sure_until <= now
+            {
+                // Where another has it meanwhile, both go on: nothing is wrong with what two make.
+                sure_until = lease.take(now).await?.unwrap_or(now.saturating_add(LEASE_LEAST_US));
+            }
+            running.push(self.make_of(statements, *account));
         }
         while !running.is_empty() {
-            counts.add(running.next().await, progress)?;
+            tally.add(running.next().await)?;
         }
         Ok(())
     }
@@ -187,51 +188,58 @@ impl GroupWork<'_> {
     }
 }
 
-impl BatchCounts {
-    fn add(
-        &mut self,
-        finished: Option<Result<Vec<Made>, Fault>>,
-        progress: &(dyn Fn(Result<&Made, &Fault>) + Send + Sync),
-    ) -> Result<(), Fault> {
+impl Tally<'_> {
+    fn add(&mut self, finished: Option<Result<Vec<Made>, Fault>>) -> Result<(), Fault> {
         let made = match finished.unwrap_or(Ok(Vec::new())) {
             Ok(made) => made,
-            Err(fault) if fault.retryable() => return Err(fault),
+            Err(fault) if fault.retryable() => {
+                self.faults += 1;
+                if self.faults == FAULTS_MAX {
+                    return Err(self.first.take().unwrap_or(fault));
+                }
+                self.first.get_or_insert(fault);
+                return Ok(());
+            }
             Err(fault) => {
-                self.failed += 1;
-                progress(Err(&fault));
+                self.counts.failed += 1;
+                (self.progress)(Err(&fault));
                 return Ok(());
             }
         };
         for made in made {
             match made {
-                Made::Now(_) => self.made += 1,
-                Made::Before(_) => self.before += 1,
-                Made::Nothing | Made::TooEarly | Made::FarBefore(_) => self.nothing += 1,
+                Made::Now(_) => self.counts.made += 1,
+                Made::Before(_) => self.counts.before += 1,
+                Made::Nothing | Made::TooEarly | Made::FarBefore(_) => self.counts.nothing += 1,
             }
-            progress(Ok(&made));
+            (self.progress)(Ok(&made));
         }
         Ok(())
     }
 }
 
 impl crate::Bank {
-    /// The accounts of a slot, wherever they are.
-    async fn accounts_in_slot(&self, slot: u16) -> Result<Vec<AccountId>, Fault> {
-        let mut accounts = Vec::new();
-        // Beside the owner of the slot a shard that it is moving away from may have some yet.
+    /// The customers' accounts by groups of slots, in each by id. An account that leaves its shard meanwhile is found where it
+    /// was, or where it went.
+    async fn accounts_by_group(&self) -> Result<Vec<Vec<AccountId>>, Fault> {
+        let mut groups = vec![Vec::new(); usize::from(SLOTS / SLOTS_A_GROUP)];
         for store in self.shards() {
             let mut after = None;
             loop {
-                let page = store.accounts_in(slot, after, ACCOUNTS_A_PAGE).await?;
-                after = page.last().copied();
-                accounts.extend_from_slice(&page);
-                if page.len() < ACCOUNTS_A_PAGE {
+                let page = store.account_ids(after, ACCOUNTS_A_PAGE).await?;
+                for account in page.items {
+                    groups[usize::from(slot(account.number()) / SLOTS_A_GROUP)].push(account);
+                }
+                after = page.next;
+                if after.is_none() {
                     break;
                 }
             }
         }
-        accounts.sort_unstable();
-        accounts.dedup();
-        Ok(accounts)
+        for accounts in &mut groups {
+            accounts.sort_unstable();
+            accounts.dedup();
+        }
+        Ok(groups)
     }
 }

@@ -45,9 +45,9 @@ impl Statements {
             }
             month = next.next();
         }
-        if manifests.is_empty() {
-            return Ok(MonthsMade::All(None));
-        }
+        // By the months that it has: however they were asked for, the same statements are one file.
+        let (Some(first), Some(last)) = (manifests.first(), manifests.last()) else { return Ok(MonthsMade::All(None)) };
+        let (first, last) = (first.month, last.month);
         let beginning = format!("{account}/{first}_{last}/statements-{}", digest(&manifests));
         for known in self.objects().list(&format!("{account}/{first}_{last}/")).await? {
             if known.starts_with(&beginning) {

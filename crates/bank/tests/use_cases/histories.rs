@@ -122,6 +122,20 @@ fn what_was_read_before_comes_from_memory_and_what_is_new_is_in_it() {
 }
 
 #[test]
+fn more_postings_than_are_remembered_since_an_empty_account_was_read_are_all_reached() {
+    for postings in [LATEST_MAX as u64, LATEST_MAX as u64 + 1, 100] {
+        let world = World::new(1);
+        world.open(7);
+        assert!(versions(&latest(&world.bank, 7, LATEST_MAX)).is_empty());
+        (0..postings).for_each(|_| world.pay_in(7, 10));
+        for limit in [20, LATEST_MAX] {
+            let page = latest(&world.bank, 7, limit);
+            assert!(same(&page, &straight(&world.bank, 7, None, limit)), "{limit} of {postings}");
+        }
+    }
+}
+
+#[test]
 fn the_next_page_goes_on_behind_what_was_told_whatever_was_booked_since() {
     let world = World::new(1);
     world.open(7);

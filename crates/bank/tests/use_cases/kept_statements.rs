@@ -25,6 +25,8 @@ const DAY_US: u64 = 86_400_000_000;
 struct Objects {
     kept: Mutex<BTreeMap<String, Vec<u8>>>,
     room: Mutex<Option<usize>>,
+    /// What begins so is not to be had.
+    away: Mutex<Option<&'static str>>,
 }
 
 impl Objects {
@@ -36,7 +38,8 @@ impl Objects {
 impl ObjectStore for Objects {
     fn put_new<'a>(&'a self, name: &'a str, bytes: Vec<u8>) -> Boxed<'a, Result<bool, Fault>> {
         let mut room = self.room.lock().expect("unpoisoned");
-        if *room == Some(0) {
+        let is_away = self.away.lock().expect("unpoisoned").is_some_and(|away| name.starts_with(away));
+        if is_away || *room == Some(0) {
             return Box::pin(async { Err(Fault::Unavailable { reason: "no".into() }) });
         }
         *room = room.map(|room| room - 1);
@@ -427,6 +430,21 @@ fn a_batch_makes_a_statement_of_every_account_and_none_twice() {
 }
 
 #[test]
+fn an_account_whose_statement_cannot_be_made_now_holds_up_no_other() {
+    let (world, objects) = (many(50), Arc::new(Objects::default()));
+    *objects.away.lock().expect("unpoisoned") = Some("7/");
+    let share = Share { records: Arc::<MemoryRecords>::default(), holder: 1 };
+    let statements = statements(world.another_node(), &objects);
+    let asked = batch(Some(share));
+    let progress = |_: Result<&Made, &Fault>| {};
+    assert!(now(statements.make_all(&asked, &progress)).expect_err("one is missing").retryable());
+    assert_eq!(objects.names().len(), 49 * 4);
+    *objects.away.lock().expect("unpoisoned") = None;
+    let rest = now(statements.make_all(&asked, &progress)).expect("made");
+    assert_eq!((rest.made, objects.names().len()), (1, 200));
+}
+
+#[test]
 fn nodes_that_make_a_batch_at_once_share_the_work() {
     let (world, objects) = (many(120), Arc::new(Objects::default()));
     let records: Arc<MemoryRecords> = Arc::default();
@@ -463,6 +481,7 @@ fn several_months_are_one_file_whose_name_says_what_is_in_it() {
         ["2027-01", "2027-02", "2027-03"]
     );
     assert_eq!(months("2026-11", "2027-03"), Some(made.clone()));
+    assert_eq!(months("2026-12", "2027-03"), Some(made.clone()), "however it is asked for");
     let file = now(statements.file(&made.file)).expect("read").expect("a file");
     let names = String::from_utf8(file).expect("text");
     assert!(

@@ -289,6 +289,7 @@ impl Store for Hooked {
         head_after(sequence: Sequence) -> Sequence;
         positions() -> Positions;
         open_sagas(query: SagaQuery) -> Page<Saga>;
+        account_ids(after: Option<u64>, limit: usize) -> Page<AccountId>;
         accounts_in(slot: u16, after: Option<AccountId>, limit: usize) -> Vec<AccountId>;
         entry_of_key(digest: u128) -> Option<EntryRef>;
         lease(holder: u128, microseconds: u64) -> bool;

@@ -77,13 +77,18 @@ impl StatementPrinter for Printer {
         Box::pin(async move {
             let stopped =
                 |error: &dyn std::fmt::Display| Fault::Unavailable { reason: format!("printing stopped: {error}") };
+            let (account, month) = (statement.account, statement.month);
             let turn = turns.acquire_owned().await.map_err(|error| stopped(&error))?;
             // Who does not wait for it any more leaves it its turn until it is done.
             let printed = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
                 press.print(&statement, number)
             });
-            printed.await.map_err(|error| stopped(&error))?
+            printed.await.map_err(|error| match error.is_panic() {
+                // It would do so again: others are printed meanwhile.
+                true => Fault::Corrupt { detail: format!("the statement of account {account} for {month}: {error}") },
+                false => stopped(&error),
+            })?
         })
     }
 

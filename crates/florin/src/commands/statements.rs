@@ -72,7 +72,7 @@ fn make_all(program: &Program, first: Month, last: Month) -> Result<(), Failure>
 /// The statements of all accounts for these months. Nodes that do so at the same time share the work.
 ///
 /// # Errors
-/// The first fault that concerns more than one account; what was made stays, and is not made again.
+/// The first fault that may pass; what was made stays, and is not made again.
 pub(crate) async fn make(
     bank: &Bank,
     statements: &Kept,

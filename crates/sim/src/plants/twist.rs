@@ -163,6 +163,7 @@ impl<T: Twist> Store for Twisted<T> {
         head_after(sequence: Sequence) -> Sequence;
         open_sagas(query: SagaQuery) -> Page<Saga>;
         slots() -> Slots;
+        account_ids(after: Option<u64>, limit: usize) -> Page<AccountId>;
         accounts_in(slot: u16, after: Option<AccountId>, limit: usize) -> Vec<AccountId>;
         lease(holder: u128, microseconds: u64) -> bool;
         due_holds(now: Timestamp, limit: usize) -> Vec<HoldId>;

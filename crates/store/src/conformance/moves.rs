@@ -134,6 +134,8 @@ pub async fn an_account_moves_with_all_it_has(bench: &mut Bench) {
         for (place, expected) in [(0, false), (1, true), (2, false)] {
             let there = net.store(place).accounts_in(slot, None, 10).await.expect("the store answers");
             assert_eq!(there.contains(&account), expected, "place {place}");
+            let was_there = net.store(place).account_ids(None, 1000).await.expect("the store answers").items;
+            assert_eq!(was_there.contains(&account), place != 2, "place {place}");
         }
         net.assert_quiet("after a move").await;
 

@@ -86,6 +86,29 @@ pub async fn paging_gives_each_row_of_a_list_once(bench: &mut Bench) {
     }
 }
 
+/// All of them, whatever the pages' size, and none of the bank's own.
+pub async fn every_account_of_a_customer_is_listed_once(bench: &mut Bench) {
+    bench.open_accounts(&[1000]).await;
+    for number in [60, 20, 90, 30] {
+        bench.ask(ask::open(Some(number), OWNER, "EUR", 0)).await;
+    }
+    bench.settle();
+    for limit in [1, 2, 5, 100] {
+        let (mut numbers, mut after) = (Vec::new(), None);
+        loop {
+            let page = bench.store().account_ids(after, limit).await.expect("the store answers");
+            assert!(page.items.len() <= limit);
+            numbers.extend(page.items.iter().map(|id| id.number()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 20, 30, 60, 90], "pages of {limit}");
+    }
+}
+
 /// What comes in while somebody reads page after page neither doubles nor hides a row.
 pub async fn a_list_that_grows_does_not_disturb_its_pages(bench: &mut Bench) {
     bench.open_accounts(&[1000, 0]).await;

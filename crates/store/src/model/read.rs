@@ -3,7 +3,8 @@
 use super::{MemoryStore, State};
 use crate::query::{
     BalanceQuery, EntryQuery, PAGE_MAX, Page, PageQuery, Positions, PostingQuery, PostingRow, SagaQuery, TimeAxis,
-    TransferQuery, TransferView, ids_of_step, is_in_slot, is_listed, page_of_sagas, postings_on, saga_step,
+    TransferQuery, TransferView, ids_of_step, is_in_slot, is_listed, page_of_accounts, page_of_sagas, postings_on,
+    saga_step,
 };
 use crate::report::{Progress, Stats, VerifyReport};
 use crate::{Answer, EntryRef, Fault, Reply, Store, Submission, TransferRef};
@@ -263,6 +264,10 @@ impl Store for MemoryStore {
 
     fn slots(&self) -> Reply<'_, Slots> {
         ready(self.state().set.slots.clone())
+    }
+
+    fn account_ids(&self, after: Option<u64>, limit: usize) -> Reply<'_, Page<AccountId>> {
+        ready(page_of_accounts(&self.state().set, after, limit))
     }
 
     fn accounts_in(&self, slot: u16, after: Option<AccountId>, limit: usize) -> Reply<'_, Vec<AccountId>> {
