@@ -189,12 +189,13 @@ impl Bank {
         // Those that were told are looked over; where the next page is a position again.
         let mut before = None;
         loop {
-            let mut page = self.postings_at(PostingQuery { before, ..query.clone() }).await?;
-            page.items.retain(|row| row.parts().is_some_and(|(posting, ..)| posting.version < version));
+            let page = self.postings_at(PostingQuery { before, ..query.clone() }).await?;
+            before = page.next;
+            let is_before = |row: &PostingRow| row.parts().is_some_and(|(posting, ..)| posting.version < version);
+            let page = Page::of(page.into_rows().filter(|(_, row)| is_before(row)), before);
             if !page.items.is_empty() || page.next.is_none() {
                 return Ok(page);
             }
-            before = page.next;
         }
     }
 
@@ -204,13 +205,17 @@ impl Bank {
         loop {
             let Some(shard) = shards.get(stage) else { return Ok(Page::empty()) };
             let page = self.store(*shard).postings(PostingQuery { before, ..query.clone() }).await?;
-            match page.next {
-                Some(next) => return Ok(Page { next: Some(pack(stage, next)), ..page }),
-                None if stage == 0 => return Ok(page),
-                None if page.items.is_empty() => (stage, before) = (stage - 1, None),
+            let next = match page.next {
+                Some(next) => Some(pack(stage, next)),
+                None if stage == 0 => None,
+                None if page.items.is_empty() => {
+                    (stage, before) = (stage - 1, None);
+                    continue;
+                }
                 // The earlier shard's part begins on a page of its own.
-                None => return Ok(Page { next: Some(pack(stage - 1, STAGE_START)), ..page }),
-            }
+                None => Some(pack(stage - 1, STAGE_START)),
+            };
+            return Ok(Page::of(page.into_rows().map(|(place, row)| (pack(stage, place), row)), next));
         }
     }
 
@@ -308,7 +313,7 @@ impl Bank {
     }
 
     /// Part of a list that every shard has a part of. What was read of a shard and did not fit is read again for the
-    /// next page, since only a store knows where its page goes on.
+    /// next page, from after the last that did.
     pub(crate) async fn merged<T, F, K>(
         &self,
         limit: usize,
@@ -328,16 +333,12 @@ impl Bank {
                 Some(position) => fetch(store.as_ref(), page_at(position, limit)).await?,
                 None => Page::empty(),
             };
-            parts.push(Part { rest: page.items.into(), taken: 0, next: page.next });
+            let next = page.next;
+            parts.push(Part { rest: page.into_rows().collect(), last: *position, next });
         }
         let items = newest(&mut parts, limit, time);
-        for (index, part) in parts.iter().enumerate() {
-            let Some(position) = positions[index] else { continue };
-            positions[index] = match (part.rest.is_empty(), part.taken) {
-                (true, _) => part.next,
-                (false, 0) => Some(position),
-                (false, taken) => after_items(self.shards[index].as_ref(), &fetch, position, taken).await?,
-            };
+        for (position, part) in positions.iter_mut().zip(parts) {
+            *position = if part.rest.is_empty() { part.next } else { part.last };
         }
         let next = positions.iter().any(Option::is_some).then_some(positions);
         Ok(Merged { items, next })
@@ -384,8 +385,11 @@ const CONSISTENT_READS_MAX: usize = 100;
 
 /// What a shard contributed to a page.
 struct Part<T> {
-    rest: VecDeque<T>,
-    taken: usize,
+    /// What is not taken yet, each item with where the list goes on after it.
+    rest: VecDeque<(u64, T)>,
+    /// Where the list goes on after what was taken.
+    last: Option<u64>,
+    /// Where it goes on after all of it.
     next: Option<u64>,
 }
 
@@ -398,32 +402,16 @@ fn newest<T>(parts: &mut [Part<T>], limit: usize, time: impl Fn(&T) -> u64) -> V
     let mut items = Vec::with_capacity(limit.min(PAGE_MAX));
     while items.len() < limit {
         let newest = parts.iter_mut().filter(|part| !part.rest.is_empty()).rev();
-        let Some(part) = newest.max_by_key(|part| part.rest.front().map(&time)) else { break };
-        items.extend(part.rest.pop_front());
-        part.taken += 1;
+        let Some(part) = newest.max_by_key(|part| part.rest.front().map(|(_, item)| time(item))) else { break };
+        let Some((place, item)) = part.rest.pop_front() else { break };
+        part.last = Some(place);
+        items.push(item);
         // What a short page hides may be newer than what the other shards still have.
         if part.rest.is_empty() && part.next.is_some() {
             break;
         }
     }
     items
-}
-
-/// Where a shard's list goes on after so many items from a position.
-async fn after_items<T, F>(store: &dyn Store, fetch: &F, position: u64, items: usize) -> Result<Option<u64>, Fault>
-where
-    F: for<'s> Fn(&'s dyn Store, PageQuery) -> Reply<'s, Page<T>>,
-{
-    let (mut position, mut left) = (position, items);
-    while 0 < left {
-        let page = fetch(store, page_at(position, left)).await?;
-        left = left.saturating_sub(page.items.len());
-        match page.next {
-            Some(next) => position = next,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(position))
 }
 
 /// A shard's books at one instant: they are read in two steps, so they are read again while entries come in between
@@ -461,11 +449,12 @@ mod tests {
 
     #[test]
     fn what_a_short_page_hides_is_not_overtaken() {
-        let part = |items: &[u64], next| Part { rest: items.iter().copied().collect(), taken: 0, next };
+        let part =
+            |items: &[u64], next| Part { rest: items.iter().map(|item| (*item, *item)).collect(), last: None, next };
         let mut parts = [part(&[9, 8], Some(8)), part(&[7, 6, 5], None)];
         assert_eq!(newest(&mut parts, 10, |time| *time), [9, 8], "the first may have newer ones than 7 to come");
         let mut parts = [part(&[9, 8], None), part(&[7, 6, 5], None)];
         assert_eq!(newest(&mut parts, 4, |time| *time), [9, 8, 7, 6]);
-        assert_eq!(parts.map(|part| part.taken), [2, 2]);
+        assert_eq!(parts.map(|part| part.last), [Some(8), Some(6)]);
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn postings(published: &Published, query: &PostingQuery) -> Read<Page
                 return Ok(ControlFlow::Break(()));
             }
             if passes(&row, query) {
-                page.items.push(row);
+                page.push(Position { sequence, skip: place + 1 }.pack(), row);
             }
         }
         if looked_at == ENTRIES_PER_PAGE_MAX {
@@ -102,7 +102,9 @@ pub(crate) fn transfers(published: &Published, query: &TransferQuery) -> Read<Pa
                 page.next = Some(Position { sequence, skip: place }.pack());
                 return Ok(ControlFlow::Break(()));
             }
-            page.items.extend(listed(published, transfer)?);
+            if let Some(view) = listed(published, transfer)? {
+                page.push(Position { sequence, skip: place + 1 }.pack(), view);
+            }
         }
         if looked_at == ENTRIES_PER_PAGE_MAX {
             page.next = Some(Position { sequence: sequence - 1, skip: 0 }.pack());

@@ -267,15 +267,16 @@ fn page<T, R>(
 ) -> Page<R> {
     let start =
         query.before.and_then(|before| usize::try_from(before).ok()).map_or(length, |before| before.min(length));
-    let mut items = Vec::new();
+    let mut page = Page::empty();
     for place in (0..start).rev() {
         let Some(item) = get(place).and_then(&keep) else { continue };
-        if items.len() == query.limit {
-            return Page { items, next: Some(place as u64 + 1) };
+        if page.items.len() == query.limit {
+            page.next = Some(place as u64 + 1);
+            break;
         }
-        items.push(item);
+        page.push(place as u64, item);
     }
-    Page { items, next: None }
+    page
 }
 
 impl Store for Shard {

@@ -86,7 +86,7 @@ pub(crate) async fn account_ids(reads: &Reads, after: Option<u64>, limit: usize)
     let id = |row| Ok::<_, Fault>(unbig(get(row, "id").map_err(corrupt)?));
     let ids = rows.iter().map(id).collect::<Result<Vec<u64>, Fault>>()?;
     let next = ids.last().copied().filter(|_| ids.len() == limit);
-    Ok(Page { items: ids.into_iter().filter_map(AccountId::new).collect(), next })
+    Ok(Page::of(ids.into_iter().filter_map(|id| Some((id, AccountId::new(id)?))), next))
 }
 
 /// Customers' accounts in a slot, by id.

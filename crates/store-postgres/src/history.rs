@@ -207,7 +207,7 @@ pub(crate) async fn transfers(reads: &Reads, query: &TransferQuery) -> Result<Pa
     let entries = entries_at(&client, sequences(&rows)?).await?;
     let next = rows.get(most - 1).filter(|_| most < rows.len()).map(|row| get::<i64>(row, "place"));
     let next = next.transpose().map_err(damaged)?.map(unbig);
-    let mut items: Vec<TransferView> = Vec::new();
+    let mut page = Page { next, ..Page::empty() };
     let mut listed = std::collections::HashSet::new();
     for row in rows.iter().take(most) {
         let (id, sequence) = (transfer_id(row, "transfer").map_err(damaged)?, get(row, "sequence").map_err(damaged)?);
@@ -218,10 +218,13 @@ pub(crate) async fn transfers(reads: &Reads, query: &TransferQuery) -> Result<Pa
                 && query.filter.passes(transferred, found.entry.header.time)
         });
         if is_wanted && listed.insert((id, sequence)) {
-            items.extend(seen(&client, found, id).await?);
+            let place: i64 = get(row, "place").map_err(damaged)?;
+            if let Some(view) = seen(&client, found, id).await? {
+                page.push(unbig(place), view);
+            }
         }
     }
-    Ok(Page { items, next })
+    Ok(page)
 }
 
 /// A transfer of a list: one that never left its shard is all there.
@@ -273,16 +276,16 @@ pub(crate) async fn postings(reads: &Reads, query: &PostingQuery) -> Result<Page
     let entries = entries_at(&client, sequences(&rows)?).await?;
     let next = rows.get(most - 1).filter(|_| most < rows.len()).map(|row| get::<i64>(row, "version"));
     let next = next.transpose().map_err(damaged)?.map(unbig);
-    let mut items = Vec::new();
+    let mut page = Page { next, ..Page::empty() };
     for row in rows.iter().take(most) {
         let found = posting(&entries, row, query.account)?;
         let passes =
             found.parts().is_some_and(|(_, transferred, entry)| query.filter.passes(transferred, entry.header.time));
         if passes {
-            items.push(found);
+            page.push(unbig(get::<i64>(row, "version").map_err(damaged)?), found);
         }
     }
-    Ok(Page { items, next })
+    Ok(page)
 }
 
 fn posting(entries: &Entries, row: &Row, account: AccountId) -> Result<PostingRow, Fault> {

@@ -22,7 +22,7 @@ pub(crate) fn page<T>(mut rows: Vec<(u64, T)>, most: usize) -> Page<T> {
     let goes_on = most < rows.len();
     rows.truncate(most);
     let next = rows.last().map(|(place, _)| *place).filter(|_| goes_on);
-    Page { items: rows.into_iter().map(|(_, row)| row).collect(), next }
+    Page::of(rows, next)
 }
 
 /// An account as it is at a time: its row, less what holds reserve whose time is over.

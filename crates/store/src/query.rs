@@ -19,6 +19,8 @@ pub const PAGE_MAX: usize = 1000;
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
+    /// Where a list goes on after each of them.
+    pub places: Vec<u64>,
     /// Where the next page starts; `None` when there is nothing more. A page may be short and yet not be the last.
     pub next: Option<u64>,
 }
@@ -26,7 +28,24 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// A page of nothing.
     pub const fn empty() -> Page<T> {
-        Page { items: Vec::new(), next: None }
+        Page { items: Vec::new(), places: Vec::new(), next: None }
+    }
+
+    /// These items with their places, in their order.
+    pub fn of(rows: impl IntoIterator<Item = (u64, T)>, next: Option<u64>) -> Page<T> {
+        let (places, items) = rows.into_iter().unzip();
+        Page { items, places, next }
+    }
+
+    /// Adds an item.
+    pub fn push(&mut self, place: u64, item: T) {
+        self.places.push(place);
+        self.items.push(item);
+    }
+
+    /// The items with their places.
+    pub fn into_rows(self) -> impl ExactSizeIterator<Item = (u64, T)> {
+        self.places.into_iter().zip(self.items)
     }
 }
 
@@ -282,9 +301,9 @@ pub fn is_listed(entry: &Entry, transferred: &Transferred, account: Option<Accou
 pub fn page_of_accounts(set: &WorkingSet, after: Option<u64>, limit: usize) -> Page<AccountId> {
     let start = after.and_then(|after| usize::try_from(after).ok()).unwrap_or(0);
     let end = start.saturating_add(limit).min(set.accounts.len());
-    let rows = set.accounts.iter().take(end).skip(start);
-    let items = rows.filter(|account| !account.is_system()).map(|account| account.id).collect();
-    Page { items, next: (end < set.accounts.len()).then_some(end as u64) }
+    let rows = (1..).zip(set.accounts.iter()).take(end).skip(start);
+    let ids = rows.filter(|(_, account)| !account.is_system()).map(|(place, account)| (place, account.id));
+    Page::of(ids, (end < set.accounts.len()).then_some(end as u64))
 }
 
 /// Whether an account is a customer's in this slot, and did not move away.
@@ -309,9 +328,10 @@ pub fn page_of_sagas(sagas: &Sagas, query: SagaQuery) -> Page<Saga> {
         saga.started_at <= query.until && query.before.is_none_or(|before| saga.order.id().number() < before)
     };
     let mut found = sagas.open().rev().filter(is_wanted);
-    let items: Vec<Saga> = found.by_ref().take(query.limit.clamp(1, PAGE_MAX)).cloned().collect();
-    let next = items.last().map(|saga| saga.order.id().number()).filter(|_| found.next().is_some());
-    Page { items, next }
+    let taken = found.by_ref().take(query.limit.clamp(1, PAGE_MAX));
+    let rows: Vec<(u64, Saga)> = taken.map(|saga| (saga.order.id().number(), saga.clone())).collect();
+    let next = rows.last().map(|(place, _)| *place).filter(|_| found.next().is_some());
+    Page::of(rows, next)
 }
 
 /// Where a shard stands with the others.

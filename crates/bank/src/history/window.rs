@@ -56,10 +56,10 @@ impl Window {
         if self.rows.len() < limit && !self.is_all {
             return None;
         }
-        let items: Vec<PostingRow> = self.rows.iter().take(limit).cloned().collect();
+        let rows = self.rows.iter().take(limit).map(|row| (by_version(version_of(row)), row.clone()));
         let is_more = limit < self.rows.len() || !self.is_all;
-        let next = items.last().filter(|_| is_more).map(|row| by_version(version_of(row)));
-        Some(Page { items, next })
+        let page = Page::of(rows, None);
+        Some(Page { next: page.places.last().copied().filter(|_| is_more), ..page })
     }
 
     /// About how many bytes it takes.

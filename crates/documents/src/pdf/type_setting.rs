@@ -3,6 +3,7 @@
 use harfrust::{FontRef, ShapeOptions, ShapePlan, ShapePlanKey, ShaperData, UnicodeBuffer, script};
 use krilla::text::{Font, GlyphId, KrillaGlyph};
 use skrifa::MetadataProvider;
+use skrifa::raw::TableProvider;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,7 +32,12 @@ struct Face {
 
 impl Face {
     fn new(data: Arc<[u8]>) -> Result<Face, FontError> {
-        let shaper = ShaperData::new(&font_of(&data).ok_or(FontError)?);
+        let read = font_of(&data).ok_or(FontError)?;
+        // OpenType, OS/2, fsType: a restricted licence. Every file with such a font would be refused when it is made.
+        if read.os2().is_ok_and(|table| table.fs_type() & 0xF == 2) {
+            return Err(FontError);
+        }
+        let shaper = ShaperData::new(&read);
         let font = Font::new(data.to_vec().into(), 0).ok_or(FontError)?;
         Ok(Face { data, shaper, plans: Vec::new(), font })
     }

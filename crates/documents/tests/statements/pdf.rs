@@ -11,7 +11,7 @@ const HINT: &str = "run ./xtask/install-test-tools.sh";
 const JAPANESE: &str = "/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf";
 
 fn built_in() -> Typesetter {
-    Typesetter::new(&[]).expect("the built-in fonts")
+    Typesetter::new(&[]).expect("the built-in font")
 }
 
 fn with_japanese() -> Typesetter {
@@ -128,4 +128,14 @@ fn the_same_statement_gives_the_same_bytes() {
 #[test]
 fn a_file_that_is_no_font_is_refused() {
     assert!(Typesetter::new(&[b"no font".to_vec()]).is_err());
+}
+
+#[test]
+fn a_font_whose_licence_forbids_to_embed_it_is_refused() {
+    let mut font = std::fs::read(JAPANESE).unwrap_or_else(|error| panic!("{JAPANESE}: {error}: {HINT}"));
+    let record = font.windows(4).position(|bytes| bytes == b"OS/2").expect("a table");
+    let start: [u8; 4] = font[record + 8..record + 12].try_into().expect("an offset");
+    let licence = usize::try_from(u32::from_be_bytes(start)).expect("an offset") + 8;
+    font[licence..licence + 2].copy_from_slice(&2u16.to_be_bytes());
+    assert!(Typesetter::new(&[font]).is_err());
 }

@@ -121,8 +121,8 @@ impl<T: Twist> Store for Twisted<T> {
         let store = self.0.store();
         Box::pin(async move {
             let page = store.transfers(query).await?;
-            let items = page.items.into_iter().map(|view| self.shown_view(view)).collect();
-            Ok(Page { items, next: page.next })
+            let next = page.next;
+            Ok(Page::of(page.into_rows().map(|(place, view)| (place, self.shown_view(view))), next))
         })
     }
 

@@ -219,8 +219,10 @@ fn an_old_primary_is_not_used_again() {
     node.open_accounts();
     server.psql(&database, "update florin.head set epoch = 7");
     node.insist(&[transfer(1)]);
-    // As a primary would say that was cut off before the other was promoted.
+    // As a primary would say that was cut off before the other was promoted, to whoever connects to it from now on.
     server.psql(&database, "update florin.head set epoch = 6");
+    let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'");
+    server.psql("postgres", &end);
     let fault = node.submit(vec![transfer(2)]).expect_err("it is refused");
     assert!(fault.to_string().contains("old primary"), "{fault}");
     let read = || block_on(node.store.account(ask::account(1), clock()()));

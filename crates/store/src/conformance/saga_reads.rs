@@ -249,7 +249,7 @@ pub async fn open_sagas_are_paged(bench: &mut Bench) {
     net.assert_counters(0, "seven are open").await;
     net.carry_all().await;
     let all = SagaQuery { until: at(now), before: None, limit: 10 };
-    let Page { items, next } = net.store(0).open_sagas(all).await.expect("the store answers");
+    let Page { items, next, .. } = net.store(0).open_sagas(all).await.expect("the store answers");
     assert!(items.is_empty() && next.is_none());
 }
 

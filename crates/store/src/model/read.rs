@@ -35,7 +35,7 @@ fn page<T>(rows: impl Iterator<Item = (u64, T)>, before: Option<u64>, limit: usi
     let goes_on = limit < taken.len();
     taken.truncate(limit);
     let next = taken.last().map(|(place, _)| *place).filter(|_| goes_on);
-    Page { items: taken.into_iter().map(|(_, row)| row).collect(), next }
+    Page::of(taken, next)
 }
 
 /// Rows with their places, newest first.
