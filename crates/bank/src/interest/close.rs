@@ -144,7 +144,10 @@ impl Interest {
 
     /// The interest of all accounts for a day; how far each journal was read.
     async fn close_accounts(&self, today: &Today<'_>, after: &[u64]) -> Result<(Closed, Vec<u64>), Fault> {
-        let opening = if self.least_through().await?.is_none() {
+        // Only on the first day with a product is nothing known of accounts but their balances. On a later one whoever was
+        // forgotten has a carry and an accrual too, which the days before it tell.
+        let is_first = today.catalogue.first_day() == Some(today.day);
+        let opening = if is_first && self.least_through().await?.is_none() {
             Some(self.bank.movements(&[], Timestamp::ZERO, today.start).await?)
         } else {
             None
@@ -152,8 +155,9 @@ impl Interest {
         let after = opening.as_ref().map_or(after, |opening| &opening.until);
         let movements = self.bank.movements(after, today.start, today.end).await?;
         let Movements { chunks, until } = movements;
-        let mut openings = opening.map_or_else(Vec::new, |opening| opening.chunks);
-        openings.resize_with(chunks.len(), HashMap::new);
+        let mut openings: Vec<Option<_>> =
+            opening.map_or_else(Vec::new, |opening| opening.chunks.into_iter().map(Some).collect());
+        openings.resize_with(chunks.len(), || None);
         let work = (0..CHUNKS).zip(openings).zip(chunks);
         let work = work.map(|((number, opening), movements)| self.close_chunk(today, number, opening, movements));
         let mut all = stream::iter(work).buffer_unordered(CHUNKS_AT_ONCE);
@@ -190,15 +194,16 @@ impl Interest {
         Ok(())
     }
 
-    /// Forgets what is kept of accounts beside the journal. The next close makes it again from the journal.
+    /// Forgets what is kept of accounts beside the journal. The next close makes it again from the journal; one that is under
+    /// way hears that it has to begin again.
     ///
     /// # Errors
     /// A fault of the records.
     pub async fn forget(&self) -> Result<(), Fault> {
-        for prefix in [THROUGH, STATE] {
-            for (key, _) in all(self.records(), prefix).await? {
-                self.records().change(vec![RecordChange::remove(key)]).await?;
-            }
+        for number in 0..CHUNKS {
+            // Both at once: a chunk that is said to be brought up to a day has a state of that day, whoever writes meanwhile.
+            let keys = [through_key(number), state_key(number)];
+            self.records().change(keys.map(RecordChange::remove).into()).await?;
         }
         Ok(())
     }
@@ -207,23 +212,20 @@ impl Interest {
         &self,
         today: &Today<'_>,
         number: u16,
-        opening: HashMap<AccountId, Movement>,
+        opening: Option<HashMap<AccountId, Movement>>,
         movements: HashMap<AccountId, Movement>,
     ) -> Result<Closed, Fault> {
         let key = state_key(number);
         let kept = self.records().get(&key).await?;
-        let rows = match kept.as_deref().map(|kept| State::decode(&key, kept)).transpose()? {
-            Some(state) if today.day <= state.through => return Ok(Closed::new(today.day)),
-            Some(state) if state.through.number() + 1 == today.day.number() => state.rows,
-            Some(state) => {
-                let detail = format!("{key} is as of {}, so {} cannot be closed", state.through, today.day);
-                return Err(Fault::Corrupt { detail });
-            }
-            None => {
+        let rows = match (kept.as_deref().map(|kept| State::decode(&key, kept)).transpose()?, opening) {
+            (Some(state), _) if today.day <= state.through => return Ok(Closed::new(today.day)),
+            (Some(state), _) if state.through.number() + 1 == today.day.number() => state.rows,
+            (None, Some(opening)) => {
                 let mut rows = with_opened(Vec::new(), &opening);
                 self.move_on(&mut rows, opening, today.start, today.start).await?;
                 rows
             }
+            (Some(_) | None, _) => return Err(forgotten(&key, today.day)),
         };
         let mut rows = with_opened(rows, &movements);
         let assigned = self.assignments_of(number).await?;
@@ -293,7 +295,7 @@ impl Interest {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let (places, due): (Vec<usize>, Vec<Due>) = due.into_iter().unzip();
+        let due = asked;
         let fates = self.post(&due, effective_at).await?;
         let mut changes = Vec::new();
         for ((place, due), fate) in places.into_iter().zip(&due).zip(fates) {
@@ -332,9 +334,9 @@ impl Interest {
     ) -> Result<(), Fault> {
         let state = State { through: today.day, rows };
         let expected = kept.map_or(Expected::Absent, Expected::Exactly);
-        changes.push(RecordChange::put(format!("{THROUGH}{number:02}"), &today.day.to_string())?);
+        changes.push(RecordChange::put(through_key(number), &today.day.to_string())?);
         changes.push(RecordChange { key: state_key(number), expected, value: Some(state.encode()) });
-        // Where it is no longer what was read, somebody else did the same.
+        // Where it is no longer what was read, somebody else did the same, or forgot it: then the next close makes it again.
         self.records().change(changes).await.map(|_| ())
     }
 
@@ -394,6 +396,18 @@ impl Interest {
 
 fn no_day(key: &str) -> Fault {
     Fault::Corrupt { detail: format!("the record {key} has no day") }
+}
+
+/// What is kept of a chunk is not there, or older than the day before: somebody makes it again from the journal.
+fn forgotten(key: &str, day: Day) -> Fault {
+    let reason = format!(
+        "{key} was forgotten while {day} was being closed; close {day} again, and if that says the same, with `--rebuild`"
+    );
+    Fault::Unavailable { reason }
+}
+
+fn through_key(number: u16) -> String {
+    format!("{THROUGH}{number:02}")
 }
 
 fn state_key(number: u16) -> String {

@@ -2,54 +2,32 @@
 //! paid twice, however often what is kept beside the journal is made again.
 
 use crate::interest::{Savings, day, product, states};
+use crate::meanwhile::Meanwhile;
 use crate::world::{account, amount, euro, local, now, transfer};
 use bank::Caller;
 use bank::calendar::Calendar;
-use bank::interest::Interest;
 use bank::interest::parts::{MINOR_UNIT, Rate};
 use bank::interest::product::{PostingPlan, Product, Version};
-use bank::ports::{Boxed, Record, RecordChange, Records};
-use bank::records::MemoryRecords;
+use bank::interest::{CloseError, Interest};
+use bank::ports::Records;
 use ledger::account::{AccountKind, SystemAccount, SystemKind};
 use ledger::command::Command;
 use ledger::event::Channel;
 use ledger::ids::ShardId;
 use ledger::token::Role;
 use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use store::Fault;
 use store::faulty::Submitting;
 
-/// Records before whose first change somebody else does something.
-struct Meanwhile {
-    kept: Arc<MemoryRecords>,
-    first: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Records for Meanwhile {
-    fn get<'a>(&'a self, key: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>> {
-        self.kept.get(key)
-    }
-
-    fn list<'a>(
-        &'a self,
-        prefix: &'a str,
-        after: Option<&'a str>,
-        count: usize,
-    ) -> Boxed<'a, Result<Vec<Record>, Fault>> {
-        self.kept.list(prefix, after, count)
-    }
-
-    fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
-        let first = self.first.lock().expect("not poisoned").take();
-        first.into_iter().for_each(|first| first());
-        self.kept.change(changes)
-    }
-}
-
 /// A node that is overtaken between what it reads and its first change.
 fn overtaken(savings: &Savings, meanwhile: impl FnOnce() + Send + 'static) -> Interest {
-    let records = Meanwhile { kept: savings.records.clone(), first: Mutex::new(Some(Box::new(meanwhile))) };
+    overtaken_after(savings, 0, meanwhile)
+}
+
+/// A node that is overtaken after so many changes.
+fn overtaken_after(savings: &Savings, changes: usize, meanwhile: impl FnOnce() + Send + 'static) -> Interest {
+    let records = Meanwhile::new(savings.records.clone(), changes, meanwhile);
     Interest::new(Arc::new(savings.world.another_node()), Arc::new(records), Calendar::default())
 }
 
@@ -124,6 +102,53 @@ fn states_made_again_after_such_a_change_pay_nothing_twice() {
         }
         assert_eq!(lost.interest_of(1), paid, "{product:?}");
         assert_eq!(states(&lost), states(&kept), "{product:?}");
+    }
+}
+
+/// A month with what accrued in it, ten accounts, and a day that is over and not closed.
+fn in_the_middle_of_a_month() -> Savings {
+    let savings = Savings::new(1, PostingPlan::Monthly);
+    (1..=10).for_each(|id| savings.world.open_with(id, 123_456));
+    savings.pass_days(10);
+    savings.close();
+    savings.pass_days(1);
+    savings
+}
+
+/// All is as in a bank in which nobody forgot anything.
+fn assert_nothing_forgotten(savings: &Savings, place: &str) {
+    savings.close();
+    savings.pass_days(10);
+    savings.close();
+    for id in 1..=10 {
+        assert_eq!(savings.interest_of(id).iter().map(|row| row.0).collect::<Vec<_>>(), [209], "{place}, account {id}");
+        savings.assert_nothing_lost(id);
+    }
+}
+
+#[test]
+fn states_that_are_forgotten_while_a_day_is_closed_are_made_again_with_all_they_had() {
+    for changes in 0..70 {
+        let savings = in_the_middle_of_a_month();
+        let other = savings.node();
+        let closing = overtaken_after(&savings, changes, move || now(other.forget()).expect("forgotten"));
+        // It may hear that it has to close the day again, or that another node does.
+        let closed = now(closing.close_until(None));
+        assert!(!matches!(closed, Err(CloseError::Fault(Fault::Corrupt { .. }))), "after {changes}: {closed:?}");
+        assert_nothing_forgotten(&savings, &format!("forgotten after {changes} changes"));
+    }
+}
+
+#[test]
+fn a_day_that_is_closed_while_states_are_forgotten_loses_nothing() {
+    for changes in 0..130 {
+        let savings = in_the_middle_of_a_month();
+        let other = savings.node();
+        let forgetting = overtaken_after(&savings, changes, move || {
+            now(other.close_until(None)).expect("closed");
+        });
+        now(forgetting.forget()).expect("forgotten");
+        assert_nothing_forgotten(&savings, &format!("closed after {changes} changes"));
     }
 }
 

@@ -12,6 +12,7 @@ mod journal;
 mod kept_statements;
 mod keys;
 mod leases;
+mod meanwhile;
 mod messages;
 mod moving;
 mod notices;
