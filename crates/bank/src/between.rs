@@ -1,16 +1,16 @@
 //! Commands whose accounts are on several shards: where each account is, and what has to be looked up elsewhere before
 //! the home shard decides.
 
-use crate::Bank;
 use crate::error::BankError;
 use crate::transfer::transfers_in;
-use ledger::account::Status;
+use crate::{Bank, Caller};
+use ledger::account::{Status, SystemAccount, SystemKind};
 use ledger::command::{Between, Command, PlaceHold, Receive};
 use ledger::event::{Context, Event, Outcome};
 use ledger::ids::{AccountId, ShardId};
 use ledger::rejection::Rejection;
 use ledger::saga::{Envelope, Message, Position, Route, StepKind};
-use ledger::transfer::LegAmount;
+use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::{Answer, Fault, Request, Submission};
@@ -42,6 +42,14 @@ impl Bank {
                 Ok(self.routed(command, home, accounts.into_iter()))
             }
             _ => Ok(command),
+        }
+    }
+
+    /// As [`Bank::between`], for one transfer as it is asked for: it needs no look-up.
+    pub(crate) fn transfer_at(&self, caller: &Caller, command: Command, home: ShardId) -> Result<Command, BankError> {
+        match own_interest(caller, &command, home) {
+            Some(own) => Ok(own),
+            None => self.between_transfers(self.dated(caller, command), home),
         }
     }
 
@@ -112,4 +120,19 @@ impl Bank {
         }
         Ok(answer)
     }
+}
+
+/// Interest that the bank itself pays or takes back, between the account and the expense account beside it. Whoever asked
+/// may have known another shard as the account's; between shards it would be booked by a relay, whose postings are not
+/// those of the day that is being closed.
+fn own_interest(caller: &Caller, command: &Command, home: ShardId) -> Option<Command> {
+    let Command::Transfer(transfer) = command else { return None };
+    let Legs::One([leg]) = &transfer.legs else { return None };
+    if transfer.kind != TransferKind::Interest || !caller.is_bank() {
+        return None;
+    }
+    let expense = SystemAccount::standard(home, SystemKind::Expense, transfer.currency).id();
+    let beside = |id| if SystemAccount::from_id(id).is_some() { expense } else { id };
+    let leg = Leg { from: beside(leg.from), to: beside(leg.to), amount: leg.amount };
+    Some(Command::Transfer(Transfer { legs: Legs::One([leg]), ..transfer.clone() }))
 }

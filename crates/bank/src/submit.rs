@@ -178,7 +178,7 @@ impl Bank {
                 Command::Transfer(transfer) => {
                     let home = self.home_of_transfers(std::slice::from_ref(transfer));
                     check_role(caller, &command)
-                        .and_then(|()| self.between_transfers(self.dated(caller, command), home.shard))
+                        .and_then(|()| self.transfer_at(caller, command, home.shard))
                         .map(|command| request_at(&keys, key, command, home))
                 }
                 _ => self.request(caller, key, command).await,
@@ -244,7 +244,10 @@ impl Bank {
         check_role(caller, &command)?;
         let home = self.home(caller, key, &command).await?;
         let command = self.with_known_customer(command, home.shard).await?;
-        let command = self.between(self.dated(caller, command), home.shard).await?;
+        let command = match &command {
+            Command::Transfer(_) => self.transfer_at(caller, command, home.shard)?,
+            _ => self.between(self.dated(caller, command), home.shard).await?,
+        };
         let command = match home.slot {
             Some(slot) if 1 < self.shards().len() => Command::AtHome(Box::new(AtHome { slot, command })),
             Some(_) | None => command,

@@ -10,7 +10,7 @@ use ledger::account::{SystemAccount, SystemKind};
 use ledger::amount::Amount;
 use ledger::command::Command;
 use ledger::currency::Currency;
-use ledger::event::{Channel, Outcome};
+use ledger::event::{Channel, Event, Outcome};
 use ledger::ids::AccountId;
 use ledger::time::{Day, Timestamp};
 use ledger::transfer::{Leg, LegAmount, Legs, Note, Transfer, TransferKind, Transferred};
@@ -75,6 +75,7 @@ impl Due {
         format!("{what} {} {}/{}", self.product, self.period.first, self.period.last)
     }
 
+    /// As far as this node knows where the account is: where it is decided it gets the expense account of that shard.
     fn transfer(&self, bank: &Bank, effective_at: Timestamp) -> Option<Transfer> {
         let shard = bank.shard_of_account(self.account);
         let expense = SystemAccount::standard(shard, SystemKind::Expense, self.currency).id();
@@ -132,7 +133,9 @@ impl Interest {
             fates.push(match (&answer, answer.outcome()) {
                 (Answer::KeyReused, _) => Fate::Another(self.posted_before(due, text, effective_at).await?),
                 (_, Some(Outcome::Rejection { rejection, .. })) => Fate::Refused(rejection.code()),
-                _ => Fate::Posted,
+                (_, Some(Outcome::Event(Event::Transferred(_)))) => Fate::Posted,
+                // Were it on its way between shards, it would be counted once more when it arrives.
+                _ => return Err(Fault::Corrupt { detail: format!("{text} was not posted beside its account") }),
             });
         }
         Ok(fates)

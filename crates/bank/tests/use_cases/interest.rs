@@ -11,9 +11,9 @@ use bank::ports::Records;
 use bank::records::MemoryRecords;
 use bank::transfer::Terms;
 use futures_util::future::join_all;
-use ledger::account::{AccountKind, SystemAccount, SystemKind};
+use ledger::account::{AccountKind, FreezeKind, SystemAccount, SystemKind};
 use ledger::amount::Amount;
-use ledger::command::Command;
+use ledger::command::{Command, Freeze};
 use ledger::ids::ShardId;
 use ledger::time::{Day, Timestamp};
 use ledger::transfer::{LegAmount, TransferKind};
@@ -50,7 +50,10 @@ pub(crate) fn day(text: &str) -> Day {
 
 impl Savings {
     pub(crate) fn new(shards: u16, posting: PostingPlan) -> Savings {
-        let world = World::new(shards);
+        Savings::of(World::new(shards), posting)
+    }
+
+    fn of(world: World, posting: PostingPlan) -> Savings {
         let records = Arc::new(MemoryRecords::default());
         let interest = Interest::new(Arc::new(world.another_node()), records.clone(), Calendar::default());
         let savings = Savings { world, interest, records };
@@ -338,22 +341,6 @@ fn what_was_paid_too_much_is_taken_back_even_from_an_empty_account() {
 }
 
 #[test]
-fn a_closed_account_keeps_its_carry_and_the_refusal_is_told() {
-    let savings = Savings::new(1, PostingPlan::Monthly);
-    savings.world.open_with(1, 1_000_000);
-    savings.world.open(2);
-    savings.pass_days(1);
-    savings.close();
-    savings.world.submit(None, Command::Transfer(crate::world::transfer(1, 2, 1_000_000))).expect("an answer");
-    savings.world.submit(None, Command::Close(account(1))).expect("an answer");
-    savings.pass_days(20);
-    assert_eq!(savings.close(), (1, 0, 1));
-    let told = now(savings.records.list("interest/refused/", None, 10)).expect("read");
-    assert_eq!(told.len(), 1);
-    assert!(String::from_utf8_lossy(&told[0].1).contains("account_closed"), "{told:?}");
-}
-
-#[test]
 fn a_change_of_the_rate_counts_from_its_day_and_never_for_a_closed_one() {
     let savings = Savings::new(1, PostingPlan::Monthly);
     savings.world.open_with(1, 1_000_000);
@@ -393,21 +380,28 @@ fn a_product_that_ends_is_posted_on_its_last_day() {
 
 #[test]
 fn an_account_that_moved_to_another_shard_bears_interest_as_if_it_had_not() {
-    let savings = Savings::new(2, PostingPlan::Daily);
-    let id = savings.world.id_on(0, 0);
-    savings.world.open_with(id, 1_000_000);
-    savings.pass_days(1);
-    savings.close();
-    let slot = ledger::ids::slot(id);
-    now(savings.world.bank.move_slots(&local(), &[slot], ShardId::new(1).expect("a shard"))).expect("moved");
-    let interest = savings.node();
-    now(interest.bank().reload_placement()).expect("read");
-    savings.pass_days(3);
-    now(interest.close_until(None)).expect("closed");
-    now(savings.world.bank.reload_placement()).expect("read");
-    let amounts: Vec<i128> = savings.interest_of(id).into_iter().map(|row| row.0).collect();
-    assert_eq!(amounts, [100, 100, 100, 100]);
-    assert_eq!((savings.expense(0), savings.expense(1)), (-100, -300));
+    for knows_of_it in [true, false] {
+        let savings = Savings::new(2, PostingPlan::Daily);
+        let id = savings.world.id_on(0, 0);
+        savings.world.open_with(id, 1_000_000);
+        savings.pass_days(1);
+        savings.close();
+        let slot = ledger::ids::slot(id);
+        now(savings.world.bank.move_slots(&local(), &[slot], ShardId::new(1).expect("a shard"))).expect("moved");
+        for _ in 0..3 {
+            let node = savings.node();
+            if knows_of_it {
+                now(node.bank().reload_placement()).expect("read");
+            }
+            savings.pass_days(1);
+            now(node.close_until(None)).expect("closed");
+            now(savings.world.bank.finish_sagas()).expect("carried");
+        }
+        let amounts: Vec<i128> = savings.interest_of(id).into_iter().map(|row| row.0).collect();
+        assert_eq!(amounts, [100, 100, 100, 100]);
+        savings.assert_nothing_lost(id);
+        assert_eq!((savings.expense(0), savings.expense(1)), (-100, -300), "knows of it: {knows_of_it}");
+    }
 }
 
 #[test]
