@@ -215,7 +215,8 @@ impl Scheduler {
         }
     }
 
-    /// Runs a job now, for a date if one is named, else for its latest.
+    /// Runs a job now, for a date if one is named, else for its latest. A date to come is too early for every job: what is
+    /// due then must not be done today.
     ///
     /// # Errors
     /// As [`RunError`] says.
@@ -223,10 +224,13 @@ impl Scheduler {
         let found = self.jobs.iter().find(|(job, _)| job.name() == name);
         let (job, memory) = found.ok_or(RunError::Unknown)?;
         let now = self.env.now();
+        let today = self.calendar.day(now);
+        if let Some(date) = date.filter(|date| today < *date) {
+            return Err(JobError::TooEarly(format!("it is {today}; run {name} for {date} on that day")).into());
+        }
         if !self.has_lease(job.as_ref(), memory, now).await.map_err(JobError::from)? {
             return Err(RunError::Busy);
         }
-        let today = self.calendar.day(now);
         let date = date.unwrap_or_else(|| job.plan().latest(&self.calendar, now).unwrap_or(today));
         Ok(self.run(job, memory, date, true).await?)
     }

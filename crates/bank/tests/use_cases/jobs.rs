@@ -179,3 +179,13 @@ fn the_latest_runs_are_kept() {
     assert_eq!(nodes.dates().len(), 250);
     assert_eq!(now(node.runs("noting")).expect("read").expect("there").len(), 200);
 }
+
+#[test]
+fn nothing_is_done_by_hand_for_a_day_to_come() {
+    let nodes = Nodes::new("every 60s");
+    let node = nodes.node(0);
+    let run = |date: &str| now(node.run_now("noting", Some(date.parse().expect("a day"))));
+    assert!(matches!(run("2027-01-16"), Err(RunError::Job(JobError::TooEarly(_)))));
+    run("2027-01-15").expect("it is that day");
+    assert_eq!(nodes.dates(), ["2027-01-15"]);
+}
