@@ -6,13 +6,14 @@ use crate::Caller;
 use crate::error::BankError;
 use crate::submit::ClientKey;
 use crate::transfer;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use ledger::command::Command;
 use ledger::event;
 use ledger::ids::TransferId;
 use ledger::rejection::Rejection;
 use ledger::time::Day;
 use ledger::transfer::{LegAmount, Note, TransferKind};
+use std::collections::BTreeSet;
 use store::{Answer, Fault, transfers_of};
 
 /// Orders looked at in a page.
@@ -31,42 +32,78 @@ pub struct Executed {
     pub refused: u64,
 }
 
+/// What was done so far, and which orders could not be tried.
+#[derive(Default)]
+struct Round {
+    executed: Executed,
+    failed: BTreeSet<String>,
+    /// The first of their faults.
+    fault: Option<Fault>,
+}
+
+impl Round {
+    fn note(&mut self, id: String, outcome: Result<Option<Outcome>, Fault>) {
+        match outcome {
+            Ok(Some(Outcome::Done)) => self.executed.done += 1,
+            Ok(Some(Outcome::Retry(..))) => self.executed.retried += 1,
+            Ok(Some(Outcome::Refused(_))) => self.executed.refused += 1,
+            Ok(None) => {}
+            Err(fault) => {
+                self.failed.insert(id);
+                self.fault.get_or_insert(fault);
+            }
+        }
+    }
+}
+
 impl StandingOrders {
-    /// Makes what is due up to this day, the earliest day first.
+    /// Makes what is due up to this day, the earliest day first. An order that cannot be tried holds up no other: it stays
+    /// due.
     ///
     /// # Errors
-    /// A fault; what was done stays, and is not done again.
+    /// The first fault, after everything else was done; what was done stays, and is not done again.
     pub async fn execute(&self, until: Day) -> Result<Executed, Fault> {
-        let mut executed = Executed::default();
+        let mut round = Round::default();
+        // What was tried may be due again before what was tried last, by a rhythm that is quicker than its retries: so it is
+        // begun again until there is nothing more.
+        while self.execute_round(until, &mut round).await? {}
+        round.fault.map_or(Ok(round.executed), Err)
+    }
+
+    /// Goes once through what is due; whether anything was tried.
+    async fn execute_round(&self, until: Day, round: &mut Round) -> Result<bool, Fault> {
+        let (mut after, mut has_tried): (Option<String>, bool) = (None, false);
         loop {
-            let page = self.records.list("order-due/", None, PAGE).await?;
+            let page = self.records.list("order-due/", after.as_deref(), PAGE).await?;
             let due = page.iter().filter_map(|(key, _)| {
                 let (on, id) = key.strip_prefix("order-due/")?.split_once('/')?;
                 Some((on.parse::<Day>().ok()?, id.to_owned()))
             });
             // Those of one day together: a day's transfers come before the next one's.
             let due: Vec<(Day, String)> = due.filter(|(on, _)| *on <= until).collect();
-            let Some(first) = due.first().map(|(on, _)| *on) else { return Ok(executed) };
-            let today = due.into_iter().filter(|(on, _)| *on == first).map(|(on, id)| self.execute_one(on, id));
-            let mut today = stream::iter(today).buffered(AT_ONCE);
-            while let Some(outcome) = today.try_next().await? {
-                match outcome {
-                    Some(Outcome::Done) => executed.done += 1,
-                    Some(Outcome::Retry(..)) => executed.retried += 1,
-                    Some(Outcome::Refused(_)) => executed.refused += 1,
-                    None => {}
-                }
+            let Some(first) = due.first().map(|(on, _)| *on) else { return Ok(has_tried) };
+            let today: Vec<String> = due.into_iter().filter(|(on, _)| *on == first).map(|(_, id)| id).collect();
+            after = today.last().map(|id| due_key(first, id));
+            let tries = today.into_iter().filter(|id| !round.failed.contains(id)).map(|id| async move {
+                let outcome = self.execute_one(first, &id).await;
+                (id, outcome)
+            });
+            let tries: Vec<_> = tries.collect();
+            let mut tries = stream::iter(tries).buffered(AT_ONCE);
+            while let Some((id, outcome)) = tries.next().await {
+                has_tried |= outcome.is_ok();
+                round.note(id, outcome);
             }
         }
     }
 
     /// Tries the occurrence that an order has on this day; `None` if it has none there any more.
-    async fn execute_one(&self, on: Day, id: String) -> Result<Option<Outcome>, Fault> {
-        let found = self.order_with_value(&id).await?;
+    async fn execute_one(&self, on: Day, id: &str) -> Result<Option<Outcome>, Fault> {
+        let found = self.order_with_value(id).await?;
         let next = found.as_ref().and_then(|(order, _)| order.next).filter(|next| next.on == on);
         let (Some((order, value)), Some(next)) = (found, next) else {
             // The note of a day is left over where somebody else was faster; it leads nowhere.
-            let stale = crate::ports::RecordChange::remove(due_key(on, &id));
+            let stale = crate::ports::RecordChange::remove(due_key(on, id));
             self.records.change(vec![stale]).await?;
             return Ok(None);
         };

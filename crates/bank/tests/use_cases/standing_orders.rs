@@ -1,9 +1,10 @@
 //! Standing orders: each due day once, on the right day, whoever executes them and however often.
 
+use crate::meanwhile::Meanwhile;
 use crate::world::{World, account, amount, euro, local, now};
 use bank::holidays::{BusinessCalendar, HolidayRule, Holidays};
 use bank::notification::Notifications;
-use bank::ports::Records;
+use bank::ports::{Expected, RecordChange, Records};
 use bank::records::MemoryRecords;
 use bank::standing_order::{Executed, Order, Outcome, Payee, StandingOrders, Status, Terms};
 use futures_util::future::join_all;
@@ -248,4 +249,40 @@ fn who_ordered_is_told_once_of_what_was_refused_for_good() {
     assert_eq!(told[0].kind, bank::notification::kind::Kind::StandingOrderRefused);
     assert_eq!(told[0].facts.code.as_deref(), Some("insufficient_funds"));
     assert_eq!((told[0].facts.account.as_deref(), told[0].facts.amount), (Some("1"), Some(1_000)));
+}
+
+#[test]
+fn an_order_that_cannot_be_read_holds_up_no_other() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 100_000);
+    // More than a page of them, before all that is due.
+    for number in 0..600 {
+        let (key, id) = (format!("order-due/2027-01-15/a-{number:03}"), format!("order/a-{number:03}"));
+        let changes = [key, id].map(|key| RecordChange { key, expected: Expected::Absent, value: Some(b"{".to_vec()) });
+        now(desk.records.change(changes.into())).expect("kept");
+    }
+    desk.create("rent", terms(1, Payee::Outside, "once 2027-01-15"));
+    desk.create("weekly", terms(1, Payee::Outside, "weekly from 2027-01-15"));
+    desk.world.pass(8 * DAY_US);
+    for _ in 0..2 {
+        let fault = now(desk.orders.execute(desk.world.bank.now().day())).expect_err("somebody has to look at it");
+        assert!(fault.to_string().contains("order/a-000"), "the first of them is told: {fault}");
+        assert_eq!(desk.told("rent"), ["2027-01-15 1 done"]);
+        assert_eq!(desk.told("weekly"), ["2027-01-15 1 done", "2027-01-22 1 done"]);
+    }
+    assert_eq!(desk.world.balance(1), 97_000);
+}
+
+#[test]
+fn a_shard_that_fails_holds_up_no_order_of_another() {
+    let desk = Desk::new(2);
+    let ids = [0, 1].map(|shard| desk.world.id_on(shard, 0));
+    for (order, id) in ["a", "b"].into_iter().zip(ids) {
+        desk.world.open_with(id, 10_000);
+        desk.create(order, terms(id, Payee::Outside, "once 2027-01-15"));
+    }
+    desk.world.faulty[0].script_submissions([Submitting::IsRefused]);
+    assert!(now(desk.orders.execute(day("2027-01-15"))).is_err());
+    assert_eq!((desk.told("a").len(), desk.told("b")), (0, vec!["2027-01-15 1 done".to_owned()]));
+    assert_eq!(desk.execute().done, 1);
 }
