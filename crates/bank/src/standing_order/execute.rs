@@ -111,7 +111,9 @@ impl StandingOrders {
         let outcome = match outcome {
             None => Outcome::Done,
             Some(rejection) if may_change(&rejection) && next.attempt <= order.terms.retries => {
-                let again = Day::new(on.number() + i32::from(order.terms.retry_days));
+                // After days off too there are days between the tries: the money needs them to come.
+                let tried_on = on.max(self.calendar.calendar.day(self.bank.now()));
+                let again = Day::new(tried_on.number() + i32::from(order.terms.retry_days));
                 Outcome::Retry(
                     rejection.code().into(),
                     self.calendar.holidays.moved(again, crate::holidays::HolidayRule::After),

@@ -286,3 +286,17 @@ fn a_shard_that_fails_holds_up_no_order_of_another() {
     assert_eq!((desk.told("a").len(), desk.told("b")), (0, vec!["2027-01-15 1 done".to_owned()]));
     assert_eq!(desk.execute().done, 1);
 }
+
+#[test]
+fn after_days_off_tries_are_still_days_apart() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 500);
+    desk.create("rent", Terms { retries: 2, retry_days: 3, ..terms(1, Payee::Outside, "once 2027-01-15") });
+    desk.world.pass(10 * DAY_US);
+    assert_eq!(desk.execute(), Executed { retried: 1, ..Executed::default() });
+    assert_eq!(desk.told("rent"), ["2027-01-15 1 insufficient_funds, again on 2027-01-28"]);
+    desk.world.pay_in(1, 600);
+    desk.world.pass(3 * DAY_US);
+    desk.execute();
+    assert_eq!(desk.told("rent"), ["2027-01-15 2 done"]);
+}
