@@ -130,8 +130,14 @@ impl StandingOrders {
         let occurrence = Occurrence { order: order.id.clone(), due, attempt, outcome: outcome.clone(), transfer };
         let mut changes = replaced((&order, value), &after)?;
         changes.push(told(&occurrence)?);
-        let is_changed = self.records.change(changes).await?;
-        Ok(is_changed.then_some(outcome))
+        if self.records.change(changes).await? {
+            return Ok(Some(outcome));
+        }
+        // Somebody else was faster and told the same; or the order was ended meanwhile, and what it paid is told all the same.
+        if outcome == Outcome::Done {
+            self.records.change(vec![told(&occurrence)?]).await?;
+        }
+        Ok(None)
     }
 
     /// The order as it is after a try.
@@ -146,6 +152,56 @@ impl StandingOrders {
 
     /// Moves the money, or hears why not.
     async fn attempt(&self, order: &Order, next: Next) -> Result<(Option<Rejection>, Option<TransferId>), Fault> {
+        let command = match self.command(order, next) {
+            Ok(command) => command,
+            Err(rejection) => return Ok((Some(rejection), None)),
+        };
+        let (text, fingerprint) = self.key(order, next);
+        let key = ClientKey { text: &text, fingerprint };
+        let answer = self.bank.submit(&Caller::bank(), Some(key), command, false).await.map_err(fault)?;
+        match (&answer, answer.outcome()) {
+            (Answer::KeyReused, _) | (_, None) => {
+                Err(Fault::Corrupt { detail: format!("{text} was used for another transfer") })
+            }
+            (_, Some(event::Outcome::Rejection { rejection, .. })) => Ok((Some(*rejection), None)),
+            (_, Some(outcome)) => Ok((None, transfers_of(outcome).first().map(|transferred| transferred.id))),
+        }
+    }
+
+    /// What the next try of an order did, if it moved the money and nobody heard of it.
+    pub(super) async fn unheard(&self, order: &Order) -> Result<Option<Occurrence>, Fault> {
+        let Some(next) = order.next else { return Ok(None) };
+        let Ok(command) = self.command(order, next) else { return Ok(None) };
+        let (text, fingerprint) = self.key(order, next);
+        let key = Some(ClientKey { text: &text, fingerprint });
+        let Some(key) = self.bank.key_digest(&Caller::bank(), key, &command).await.map_err(fault)? else {
+            return Ok(None);
+        };
+        for store in self.bank.shards() {
+            let Some(entry) = store.entry_of_key(key.digest).await? else { continue };
+            let transferred = transfers_of(&entry.outcome).first();
+            let is_same = entry.header.key.is_some_and(|known| known.fingerprint == key.fingerprint);
+            return Ok(transferred.filter(|_| is_same).map(|transferred| Occurrence {
+                order: order.id.clone(),
+                due: next.due,
+                attempt: next.attempt,
+                outcome: Outcome::Done,
+                transfer: Some(transferred.id),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// The key of a try, and the fingerprint of what it says.
+    fn key(&self, order: &Order, next: Next) -> (String, u128) {
+        let terms = &order.terms;
+        let said = format!("{} {} {:?}", terms.amount.minor_units(), terms.currency, terms.to);
+        let fingerprint = self.bank.fingerprint("standing-order", &[terms.from.number()], said.as_bytes());
+        (format!("standing-order/{}/{}/{}", order.id, next.due, next.attempt), fingerprint)
+    }
+
+    /// What the bank is asked for.
+    fn command(&self, order: &Order, next: Next) -> Result<Command, Rejection> {
         let terms = &order.terms;
         let wanted = transfer::Terms {
             currency: terms.currency,
@@ -161,30 +217,19 @@ impl StandingOrders {
                     .collect(),
             })),
         };
-        let command = match terms.to {
-            Payee::Account(to) => Ok(transfer::transfer(TransferKind::Transfer, terms.from, to, wanted)),
-            Payee::Outside => self.bank.withdrawal(terms.from, None, wanted),
-        };
-        let command = match command {
-            Ok(command) => Command::Transfer(command),
-            Err(rejection) => return Ok((Some(rejection), None)),
-        };
-        let text = format!("standing-order/{}/{}/{}", order.id, next.due, next.attempt);
-        let said = format!("{} {} {:?}", terms.amount.minor_units(), terms.currency, terms.to);
-        let fingerprint = self.bank.fingerprint("standing-order", &[terms.from.number()], said.as_bytes());
-        let key = ClientKey { text: &text, fingerprint };
-        let answer = self.bank.submit(&Caller::bank(), Some(key), command, false).await;
-        let answer = answer.map_err(|error| match error {
-            BankError::Fault(fault) => fault,
-            other => Fault::Unavailable { reason: other.to_string() },
-        })?;
-        match (&answer, answer.outcome()) {
-            (Answer::KeyReused, _) | (_, None) => {
-                Err(Fault::Corrupt { detail: format!("{text} was used for another transfer") })
+        match terms.to {
+            Payee::Account(to) => {
+                Ok(Command::Transfer(transfer::transfer(TransferKind::Transfer, terms.from, to, wanted)))
             }
-            (_, Some(event::Outcome::Rejection { rejection, .. })) => Ok((Some(*rejection), None)),
-            (_, Some(outcome)) => Ok((None, transfers_of(outcome).first().map(|transferred| transferred.id))),
+            Payee::Outside => self.bank.withdrawal(terms.from, None, wanted).map(Command::Transfer),
         }
+    }
+}
+
+fn fault(error: BankError) -> Fault {
+    match error {
+        BankError::Fault(fault) => fault,
+        other => Fault::Unavailable { reason: other.to_string() },
     }
 }
 

@@ -213,7 +213,8 @@ impl StandingOrders {
         Ok(orders)
     }
 
-    /// Ends an order: nothing more of it is tried. Doing it twice is the same as once; `None` if there is no such order.
+    /// Ends an order: nothing more of it is tried. Doing it twice is the same as once; `None` if there is no such order. What
+    /// it paid last is told, also where nobody heard of it; a try that is under way may still move the money, and tells so.
     ///
     /// # Errors
     /// `forbidden`, or a fault.
@@ -225,7 +226,9 @@ impl StandingOrders {
                 return Ok(Some(order));
             }
             let cancelled = Order { status: Status::Cancelled, next: None, ..order.clone() };
-            if self.records.change(replaced((&order, value), &cancelled)?).await? {
+            let mut changes = replaced((&order, value), &cancelled)?;
+            changes.extend(self.unheard(&order).await?.as_ref().map(told).transpose()?);
+            if self.records.change(changes).await? {
                 return Ok(Some(cancelled));
             }
         }

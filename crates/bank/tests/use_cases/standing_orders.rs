@@ -300,3 +300,36 @@ fn after_days_off_tries_are_still_days_apart() {
     desk.execute();
     assert_eq!(desk.told("rent"), ["2027-01-15 2 done"]);
 }
+
+#[test]
+fn what_was_paid_is_told_though_the_order_was_ended_meanwhile() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 10_000);
+    desk.create("rent", terms(1, Payee::Outside, "weekly from 2027-01-15"));
+    let other = desk.node();
+    let records = Meanwhile::new(desk.records.clone(), 0, move || {
+        now(other.cancel(&local(), "rent")).expect("ended");
+    });
+    let bank = Arc::new(desk.world.another_node());
+    let overtaken = StandingOrders::new(bank, Arc::new(records), desk.orders.calendar().clone());
+    now(overtaken.execute(day("2027-01-15"))).expect("executed");
+    assert_eq!(desk.world.balance(1), 9_000);
+    assert_eq!(desk.told("rent"), ["2027-01-15 1 done"]);
+    assert_eq!(now(desk.orders.order("rent")).expect("read").expect("there").status, Status::Cancelled);
+}
+
+#[test]
+fn what_was_paid_and_never_heard_of_is_told_when_the_order_is_ended() {
+    for (how, told) in
+        [(Submitting::LosesAnswer, vec!["2027-01-15 1 done".to_owned()]), (Submitting::IsRefused, vec![])]
+    {
+        let desk = Desk::new(1);
+        desk.world.open_with(1, 10_000);
+        desk.create("rent", terms(1, Payee::Outside, "weekly from 2027-01-15"));
+        desk.world.faulty[0].script_submissions([how]);
+        assert!(now(desk.orders.execute(day("2027-01-15"))).is_err());
+        now(desk.orders.cancel(&local(), "rent")).expect("ended");
+        desk.execute();
+        assert_eq!(desk.told("rent"), told, "{how:?}");
+    }
+}
