@@ -16,7 +16,7 @@ use ledger::rejection::Rejection;
 use ledger::token::Role;
 use ledger::transfer::{Transfer, TransferKind};
 use std::sync::Arc;
-use store::{Answer, Fault, Request, SUBMISSION_MAX, Store, Submission};
+use store::{Answer, EntryRef, Fault, Request, SUBMISSION_MAX, Store, Submission};
 
 /// An idempotency key as the client sent it, and the fingerprint of what the client said with it.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +127,7 @@ impl Bank {
         let Some(key) = request.key.filter(|_| !self.placement().is_as_dealt()) else { return Ok(None) };
         for store in self.shards.iter().filter(|store| store.shard() != shard) {
             if let Some(entry) = store.entry_of_key(key.digest).await? {
-                let is_same = entry.header.key.is_some_and(|known| known.fingerprint == key.fingerprint);
-                return Ok(Some(if is_same { Answer::Replayed(entry) } else { Answer::KeyReused }));
+                return Ok(Some(answer_of(entry, key)));
             }
         }
         Ok(None)
@@ -228,6 +227,26 @@ impl Bank {
         command: &Command,
     ) -> Result<Option<Key>, BankError> {
         Ok(self.request(caller, key, command.clone()).await?.1.key)
+    }
+
+    /// The answer that was given under this key before, if any was: for what cannot be asked any more as it was then, whoever
+    /// sends it again.
+    ///
+    /// # Errors
+    /// As [`Bank::submit`].
+    pub async fn answer_before(
+        &self,
+        caller: &Caller,
+        key: Option<ClientKey<'_>>,
+        command: &Command,
+    ) -> Result<Option<Answer>, BankError> {
+        let Some(key) = self.key_digest(caller, key, command).await? else { return Ok(None) };
+        for store in self.shards() {
+            if let Some(entry) = store.entry_of_key(key.digest).await? {
+                return Ok(Some(answer_of(entry, key)));
+            }
+        }
+        Ok(None)
     }
 
     /// A digest of a key that belongs to a caller and to nothing else.
@@ -394,6 +413,12 @@ impl Bank {
 fn request_at(keys: &KeyDigests, key: Option<ClientKey<'_>>, command: Command, home: Home) -> (ShardId, Request) {
     let key = key.map(|key| Key { digest: keys.key(home.scope, key.text.as_bytes()), fingerprint: key.fingerprint });
     (home.shard, Request { key, command })
+}
+
+/// What a request hears whose key an entry has.
+fn answer_of(entry: EntryRef, key: Key) -> Answer {
+    let is_same = entry.header.key.is_some_and(|known| known.fingerprint == key.fingerprint);
+    if is_same { Answer::Replayed(entry) } else { Answer::KeyReused }
 }
 
 /// What a shard rejects because it has no such customer. Only for a customer of another shard.

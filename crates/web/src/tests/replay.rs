@@ -55,6 +55,27 @@ async fn a_replayed_rejection_is_the_first_one_though_there_is_money_now() {
 }
 
 #[tokio::test]
+async fn a_replayed_transfer_is_the_first_one_though_its_fee_would_be_too_much_now() {
+    let world = World::new();
+    world.open(&[(5, "100"), (6, "0")]).await;
+    let fee = |flat: &str| format!(r#"{{"name":"wire","currency":"EUR","flat":"{flat}","paid_by":"recipient"}}"#);
+    assert_eq!(world.post("/api/v1/fees", "", &fee("1")).await.status, 200);
+    let body = r#"{"type":"transfer","from":"5","to":"6","amount":"2","currency":"EUR","fee":"wire"}"#;
+    let first = world.post("/api/v1/transfers", "k", body).await;
+    assert_eq!(first.status, 201, "{}", first.text());
+    assert_eq!(world.post("/api/v1/fees", "", &fee("50")).await.status, 200);
+    let again = world.post("/api/v1/transfers", "k", body).await;
+    assert!(again.is_replayed(), "{}", again.text());
+    assert_eq!((first.status, first.text()), (again.status, again.text()));
+    assert_eq!(world.ledger(6).await, "1.00");
+    let other = r#"{"type":"transfer","from":"5","to":"6","amount":"3","currency":"EUR","fee":"wire"}"#;
+    assert_eq!(world.post("/api/v1/transfers", "k", other).await.code(), "idempotency_key_reused");
+    assert_eq!(world.post("/api/v1/transfers", "new", body).await.code(), "amount_invalid");
+    let tried = world.post("/api/v1/transfers?dry_run=true", "k", body).await;
+    assert_eq!(tried.code(), "amount_invalid", "a dry run has no key");
+}
+
+#[tokio::test]
 async fn a_key_with_other_content_or_another_path_is_reused() {
     let world = World::new();
     world.open(&[(5, "100"), (6, "0")]).await;

@@ -6,7 +6,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use bank::Bank;
+use bank::fee::Fees;
 use bank::ports::Env;
+use bank::records::MemoryRecords;
 use http_body_util::BodyExt;
 use ledger::time::Timestamp;
 use serde_json::Value;
@@ -79,7 +81,8 @@ impl World {
 
     fn of(env: Arc<TestEnv>, store: Arc<dyn Store>, memory: Arc<MemoryStore>, settings: Settings) -> World {
         let bank = Arc::new(Bank::new(vec![store], env.clone(), Arc::new(TestKeyring::default())));
-        let app = App::new(bank.clone(), settings);
+        let fees = Some(Fees::new(bank.clone(), Arc::new(MemoryRecords::default())));
+        let app = App::new(bank.clone(), Settings { fees, ..settings });
         World { router: router(app.clone()), app, bank, env, memory }
     }
 

@@ -17,7 +17,7 @@ use ledger::ids::{AccountId, TransferId};
 use ledger::saga::{SagaStep, StepKind};
 use ledger::time::Timestamp;
 use ledger::token::Role;
-use ledger::transfer::TransferKind;
+use ledger::transfer::{Transfer, TransferKind};
 use store::query::TransferQuery;
 use store::{Answer, transfers_of};
 
@@ -36,14 +36,33 @@ pub(crate) async fn create(call: Ask) -> Reply {
         return super::quotes::exchange(&call, document.root(), key, dry_run, problems).await;
     }
     let fee = fee_name(document.root(), &mut problems);
-    let mut transfer = transfer(&call.app, &call.caller, document.root(), KeyPlace::Outside, problems)?;
-    if let Some(fee) = fee {
-        transfer = super::fees::fees(&call.app)?.charge(transfer, &fee).await?;
-    }
+    let transfer = transfer(&call.app, &call.caller, document.root(), KeyPlace::Outside, problems)?;
     let fingerprint = fingerprint(&call.app, "POST /transfers", &[], document.root());
     let key = key.as_deref().map(|text| ClientKey { text, fingerprint });
-    let answer = call.app.bank().submit(&call.caller, key, Command::Transfer(transfer), dry_run).await?;
+    let answer = match fee {
+        Some(fee) => with_fee(&call, key, transfer, &fee, dry_run).await?,
+        None => call.app.bank().submit(&call.caller, key, Command::Transfer(transfer), dry_run).await?,
+    };
     Ok(transferred(&answer))
+}
+
+/// Moves money with a fee. The fee may have changed since the same was sent first: where it cannot be charged any more, what
+/// was heard then still holds.
+async fn with_fee(
+    call: &Ask,
+    key: Option<ClientKey<'_>>,
+    transfer: Transfer,
+    fee: &str,
+    dry_run: bool,
+) -> Result<Answer, Problem> {
+    let bank = call.app.bank();
+    match super::fees::fees(&call.app)?.charge(transfer.clone(), fee).await {
+        Ok(charged) => Ok(bank.submit(&call.caller, key, Command::Transfer(charged), dry_run).await?),
+        Err(error) => {
+            let key = key.filter(|_| !dry_run);
+            Ok(bank.answer_before(&call.caller, key, &Command::Transfer(transfer)).await?.ok_or(error)?)
+        }
+    }
 }
 
 /// The name of the fee that it is to carry.
