@@ -166,6 +166,11 @@ impl<'a> Plan<'a> {
         Some((product, Period { first: period.first.max(span.first), last: period.last.min(span.last) }))
     }
 
+    /// The product that ended last before this day, and its last day.
+    pub fn last_before(&self, day: Day) -> Option<(Day, &'a Product)> {
+        self.spans.iter().rev().find(|(span, _)| span.last < day).map(|(span, product)| (span.last, *product))
+    }
+
     /// The first day with a product.
     pub fn first_day(&self) -> Option<Day> {
         self.spans.first().map(|(span, _)| span.first)

@@ -5,13 +5,13 @@
 //! the next one comes to the same postings, which replay. Two who do the same chunk at once write the same.
 
 use super::Interest;
-use super::catalogue::{CHUNKS, Catalogue, all};
+use super::catalogue::{CHUNKS, Catalogue, Plan, all};
 use super::correction::Differences;
 use super::movements::{Movement, Movements, gain};
 use super::parts::Parts;
 use super::plans::Plans;
 use super::posting::{Due, Fate};
-use super::product::{Period, Product};
+use super::product::{Period, PostingPlan, Product};
 use super::state::{Open, Row, State};
 use super::too_much;
 use crate::business_date::{self, ClosedDay};
@@ -244,7 +244,10 @@ impl Interest {
                 row.balance += movement.gain;
                 row.version = row.version.max(movement.last);
             }
-            let Some((product, period)) = plan.on(today.day) else { continue };
+            let Some((product, period)) = plan.on(today.day) else {
+                due.extend(left_over(row, &plan, today.day).map(|item| (index, item)));
+                continue;
+            };
             done.accounts += 1;
             let accrual = product.accrual(today.day, row.balance);
             let accrued = accrual.and_then(|accrual| row.accrued.checked_add(accrual));
@@ -292,7 +295,17 @@ impl Interest {
         due: Vec<(usize, Due)>,
         done: &mut Closed,
     ) -> Result<Vec<RecordChange>, Fault> {
-        if due.is_empty() {
+        let (mut places, mut asked) = (Vec::new(), Vec::new());
+        for (place, due) in due {
+            // Counted when it was refused first; a closed account would refuse it for ever.
+            if due.is_again && self.is_closed(&due, effective_at).await? {
+                rows.get_mut(place).map_or(Ok(()), |row| give_back(row, due.amount))?;
+                continue;
+            }
+            places.push(place);
+            asked.push(due);
+        }
+        if asked.is_empty() {
             return Ok(Vec::new());
         }
         let due = asked;
@@ -313,8 +326,7 @@ impl Interest {
             done.refused += 1;
             // What was not posted is not lost, and what was posted instead counts.
             row.balance += posted;
-            let back = Parts::of_minor_units(due.amount - posted).and_then(|amount| row.carry.checked_add(amount));
-            row.carry = back.ok_or_else(|| too_much(row.account))?;
+            give_back(row, due.amount - posted)?;
             let key = format!("interest/refused/{}/{}", today.day, due.what());
             let told = json!({"amount": due.amount.to_string(), "currency": due.currency.code(), "code": code,
                 "posted": posted.to_string(),
@@ -437,12 +449,13 @@ fn correct(row: &mut Row, day: Day, differences: Differences, mut due: impl FnMu
             row.accrued = row.accrued.checked_add(difference).ok_or_else(|| too_much(row.account))?;
             continue;
         }
+        let is_again = was_refused(row);
         let carry = row.carry.checked_add(difference).ok_or_else(|| too_much(row.account))?;
         let (amount, rest) = carry.split();
         row.carry = rest;
         if amount != 0 {
             let (account, currency) = (row.account, row.currency);
-            due(Due { account, currency, product, period, corrected_on: Some(day), amount });
+            due(Due { account, currency, product, period, corrected_on: Some(day), amount, is_again });
         }
     }
     Ok(())
@@ -451,10 +464,38 @@ fn correct(row: &mut Row, day: Day, differences: Differences, mut due: impl FnMu
 /// Ends a row's open period with this day: the whole minor units are due, the rest is carry.
 fn end_period(row: &mut Row, last: Day) -> Result<Option<Due>, Fault> {
     let Some(Open { product, first }) = row.open.take() else { return Ok(None) };
+    let is_again = was_refused(row);
     let total = row.carry.checked_add(row.accrued).ok_or_else(|| too_much(row.account))?;
     let (amount, rest) = total.split();
     (row.carry, row.accrued) = (rest, Parts::ZERO);
     let (account, currency, period) = (row.account, row.currency, Period { first, last });
-    let due = Due { account, currency, product: (*product).into(), period, corrected_on: None, amount };
+    let due = Due { account, currency, product: (*product).into(), period, corrected_on: None, amount, is_again };
     Ok((amount != 0).then_some(due))
+}
+
+/// What was refused on an account whose product has ended: due again at the end of each month, for the days of it without a
+/// product. No other posting is for days that end with such a one.
+fn left_over(row: &mut Row, plan: &Plan<'_>, day: Day) -> Option<Due> {
+    let month = PostingPlan::Monthly.period(day);
+    let (ended, product) = plan.last_before(day)?;
+    if day != month.last || !was_refused(row) {
+        return None;
+    }
+    let (amount, rest) = row.carry.split();
+    row.carry = rest;
+    let period = Period { first: month.first.max(Day::new(ended.number() + 1)), last: day };
+    let (account, currency, product) = (row.account, row.currency, product.id.clone());
+    Some(Due { account, currency, product, period, corrected_on: None, amount, is_again: true })
+}
+
+/// Whether something is in the carry that was refused: else it is less than a minor unit.
+fn was_refused(row: &Row) -> bool {
+    row.carry.split().0 != 0
+}
+
+/// What was not posted is not lost.
+fn give_back(row: &mut Row, amount: i128) -> Result<(), Fault> {
+    let carry = Parts::of_minor_units(amount).and_then(|amount| row.carry.checked_add(amount));
+    row.carry = carry.ok_or_else(|| too_much(row.account))?;
+    Ok(())
 }

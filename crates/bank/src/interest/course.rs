@@ -43,8 +43,8 @@ pub struct Simulated {
 }
 
 impl Interest {
-    /// The days of an account from the first to the last, those without a product left out: each with its interest as it
-    /// is known now.
+    /// The days of an account from the first to the last, each with its interest as it is known now. Those without a product
+    /// are left out, unless something was posted for them.
     ///
     /// # Errors
     /// A fault of a shard or the records.
@@ -56,17 +56,17 @@ impl Interest {
         let open = self.business_date().await?;
         let history = self.history(account, beginning).await?;
         let mut days = Vec::new();
-        let mut paid: BTreeMap<Day, i128> = BTreeMap::new();
+        let mut paid: BTreeMap<Day, (i128, Box<str>)> = BTreeMap::new();
         for step in history.days.values().flatten() {
             if let Some(for_what) = &step.paid {
-                *paid.entry(for_what.period.last).or_insert(0) += step.gain;
+                paid.entry(for_what.period.last).or_insert((0, for_what.product.clone())).0 += step.gain;
             }
         }
         let (mut balance, mut carry) = (history.opening, Parts::ZERO);
         for number in beginning.number()..=last.number() {
             let day = Day::new(number);
             balance += history.gained(day, true);
-            let posted = paid.get(&day).copied().unwrap_or(0);
+            let posted = paid.get(&day).map_or(0, |(posted, _)| *posted);
             let accrued = match plan.on(day) {
                 Some((product, _)) => product.accrual(day, balance),
                 None => Some(Parts::ZERO),
@@ -76,9 +76,10 @@ impl Interest {
                 .zip(carry.checked_add(accrual))
                 .and_then(|(posted, carry)| carry.checked_sub(posted))
                 .ok_or_else(|| too_much(account.id))?;
-            if let Some((product, _)) = plan.on(day).filter(|_| first <= day) {
-                let slices = product.slices(day, balance);
-                let (product, is_closed) = (product.id.clone(), day < open);
+            let borne = plan.on(day).map(|(product, _)| (product.id.clone(), product.slices(day, balance)));
+            let shown = borne.or_else(|| paid.get(&day).map(|(_, product)| (product.clone(), Vec::new())));
+            if let Some((product, slices)) = shown.filter(|_| first <= day) {
+                let is_closed = day < open;
                 days.push(DayCourse { day, product, balance, slices, accrual, posted, carry, is_closed });
             }
         }

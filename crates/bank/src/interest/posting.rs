@@ -6,7 +6,7 @@ use super::product::Period;
 use crate::error::BankError;
 use crate::submit::ClientKey;
 use crate::{Bank, Caller};
-use ledger::account::{SystemAccount, SystemKind};
+use ledger::account::{Status, SystemAccount, SystemKind};
 use ledger::amount::Amount;
 use ledger::command::Command;
 use ledger::currency::Currency;
@@ -34,6 +34,8 @@ pub(crate) struct Due {
     pub(crate) corrected_on: Option<Day>,
     /// How much, in minor units; less than zero is taken back.
     pub(crate) amount: i128,
+    /// Whether some of it was refused before.
+    pub(crate) is_again: bool,
 }
 
 /// What became of a posting.
@@ -141,19 +143,36 @@ impl Interest {
         Ok(fates)
     }
 
+    /// Whether the account of what is due is closed, and nobody ever asked to post this there. What was asked is asked again,
+    /// so that who makes the states again comes to the same as when the account was open.
+    pub(super) async fn is_closed(&self, due: &Due, effective_at: Timestamp) -> Result<bool, Fault> {
+        let account = self.bank.account(due.account).await?;
+        if account.is_none_or(|account| account.status != Status::Closed) {
+            return Ok(false);
+        }
+        Ok(self.entry_before(due, &due.key(), effective_at).await?.is_none())
+    }
+
     /// What was posted as interest on the account under the key of what is due.
     async fn posted_before(&self, due: &Due, text: &str, effective_at: Timestamp) -> Result<i128, Fault> {
+        let Some(entry) = self.entry_before(due, text, effective_at).await? else { return Ok(0) };
+        let own = transfers_of(&entry.outcome).iter().filter(|transferred| is_own(&entry, transferred));
+        let postings = own.flat_map(|transferred| transferred.postings.iter());
+        Ok(postings.filter(|posting| posting.account == due.account).map(|posting| posting.signed()).sum())
+    }
+
+    /// The entry with the key of what is due.
+    async fn entry_before(&self, due: &Due, text: &str, effective_at: Timestamp) -> Result<Option<EntryRef>, Fault> {
         let transfer = due.transfer(&self.bank, effective_at).ok_or_else(|| super::too_much(due.account))?;
         let key = Some(ClientKey { text, fingerprint: 0 });
         let key = self.bank.key_digest(&Caller::bank(), key, &Command::Transfer(transfer)).await.map_err(fault)?;
         let digest = key.map_or(0, |key| key.digest);
         for store in self.bank.shards() {
-            let Some(entry) = store.entry_of_key(digest).await? else { continue };
-            let own = transfers_of(&entry.outcome).iter().filter(|transferred| is_own(&entry, transferred));
-            let postings = own.flat_map(|transferred| transferred.postings.iter());
-            return Ok(postings.filter(|posting| posting.account == due.account).map(|posting| posting.signed()).sum());
+            if let Some(entry) = store.entry_of_key(digest).await? {
+                return Ok(Some(entry));
+            }
         }
-        Ok(0)
+        Ok(None)
     }
 }
 

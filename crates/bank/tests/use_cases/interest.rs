@@ -341,6 +341,60 @@ fn what_was_paid_too_much_is_taken_back_even_from_an_empty_account() {
 }
 
 #[test]
+fn a_closed_account_keeps_its_carry_and_the_refusal_is_told_once() {
+    let savings = Savings::new(1, PostingPlan::Monthly);
+    savings.world.open_with(1, 1_000_000);
+    savings.world.open(2);
+    savings.pass_days(1);
+    savings.close();
+    savings.world.submit(None, Command::Transfer(crate::world::transfer(1, 2, 1_000_000))).expect("an answer");
+    savings.world.submit(None, Command::Close(account(1))).expect("an answer");
+    savings.pass_days(20);
+    assert_eq!(savings.close(), (1, 0, 1));
+    savings.pass_days(60);
+    assert_eq!(savings.close(), (2, 0, 0), "the other account's alone");
+    let told = now(savings.records.list("interest/refused/", None, 10)).expect("read");
+    assert_eq!(told.len(), 1);
+    assert!(String::from_utf8_lossy(&told[0].1).contains("account_closed"), "{told:?}");
+    savings.assert_nothing_lost(1);
+    // Made again from the journal it is the same.
+    let kept = states(&savings);
+    now(savings.interest.forget()).expect("forgotten");
+    let entries = savings.world.entries();
+    now(savings.node().close_until(None)).expect("nothing to close");
+    savings.pass_days(1);
+    savings.close();
+    assert!(savings.world.entries() <= entries + 1, "nothing is posted again");
+    assert_eq!(states(&savings).len(), kept.len());
+    savings.assert_nothing_lost(1);
+}
+
+#[test]
+fn what_was_refused_is_posted_at_the_end_of_a_month_though_the_product_has_ended() {
+    let savings = Savings::new(1, PostingPlan::Monthly);
+    savings.world.open_with(1, 1_000_000);
+    let row = now(savings.world.bank.account(account(1))).expect("read").expect("an account");
+    now(savings.interest.assign(&local(), &row, day("2027-01-20"), None)).expect("taken away");
+    let freeze = Freeze { account: account(1), kind: Some(FreezeKind::Full), reason: None };
+    savings.world.submit(None, Command::Freeze(Box::new(freeze))).expect("an answer");
+    savings.pass_days(18);
+    assert_eq!(savings.close(), (0, 0, 2), "when the product ended, and at the month's end");
+    savings.world.submit(None, Command::Unfreeze(account(1))).expect("an answer");
+    savings.pass_days(60);
+    assert_eq!(savings.close(), (1, 0, 0));
+    let posted = (500, "2027-03-01T00:00:00Z".to_owned(), "interest daily-money 2027-02-01/2027-02-28".to_owned());
+    assert_eq!(savings.interest_of(1), [posted]);
+    savings.assert_nothing_lost(1);
+    let kept = states(&savings);
+    now(savings.interest.forget()).expect("forgotten");
+    savings.pass_days(1);
+    savings.close();
+    assert_eq!(savings.interest_of(1).len(), 1, "nothing is posted again");
+    assert_eq!(states(&savings).len(), kept.len());
+    savings.assert_nothing_lost(1);
+}
+
+#[test]
 fn a_change_of_the_rate_counts_from_its_day_and_never_for_a_closed_one() {
     let savings = Savings::new(1, PostingPlan::Monthly);
     savings.world.open_with(1, 1_000_000);
