@@ -13,7 +13,7 @@ use crate::ids::{AccountId, CLIENT_ID_END, QuoteId, SYSTEM_ID_START, TransferId}
 use crate::record::record_transferred;
 use crate::rejection::Rejection;
 use crate::saga::{Message, Order};
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 use crate::transfer::{Leg, LegAmount, Legs, Posting, Postings, Reversed, Side, Transfer, TransferKind, Transferred};
 use crate::working_set::WorkingSet;
 
@@ -207,7 +207,8 @@ impl Terms<'_> {
 }
 
 fn decide_transfer(set: &WorkingSet, header: &Header, transfer: &Transfer) -> Decided<Transferred> {
-    judge(set, header, transfer, &Terms { forced: transfer.forced, ..Terms::of(transfer.kind) })
+    let limited = transfer.kind.counts_against_limits();
+    judge(set, header, transfer, &Terms { forced: transfer.forced, limited, ..Terms::of(transfer.kind) })
 }
 
 /// A leg with its two accounts, each looked up once.
@@ -465,7 +466,8 @@ fn reversal_of(set: &WorkingSet, reverse: &Reverse) -> Decided<(Transfer, Revers
         effective_at: None,
         note: reverse.note.clone(),
     };
-    // What a hold reserved was counted when it was placed, not when it was captured.
+    // What a hold reserved was counted when it was placed, not when it was captured; interest counts on no day.
     let hold = original.hold.and_then(|hold| set.hold(hold));
-    Ok((transfer, Reversed { transfer: id, day: hold.map_or(row.day, |hold| hold.day) }))
+    let day = if original.kind == TransferKind::Interest { Day::new(0) } else { row.day };
+    Ok((transfer, Reversed { transfer: id, day: hold.map_or(day, |hold| hold.day) }))
 }

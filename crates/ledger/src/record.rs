@@ -9,7 +9,7 @@ use crate::hold::{Hold, HoldStatus};
 use crate::ids::SYSTEM_ID_START;
 use crate::limit::DebitCounter;
 use crate::time::Day;
-use crate::transfer::{Posting, Postings, TransferKind, Transferred};
+use crate::transfer::{Posting, Postings, Transferred};
 use crate::working_set::{Reversal, WorkingSet};
 
 mod saga;
@@ -108,7 +108,7 @@ fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferr
     if !account.is_system() {
         account.debits = match refund {
             None => debits_after(account.debits, header, transferred, place),
-            Some(day) if saga::counts_against_limits(transferred.kind) => {
+            Some(day) if transferred.kind.counts_against_limits() => {
                 // Only debits were counted, so only they are given back.
                 account.debits.on(header.day).given_back(day, posting.signed().max(0).unsigned_abs())
             }
@@ -120,7 +120,7 @@ fn record_posting(set: &mut WorkingSet, header: &Header, transferred: &Transferr
 /// The debits counted against limits, once the net debit of an account is among them; a reversal gives back what the
 /// original counted. It counts with the account's first posting. A capture was counted when its hold was placed.
 fn debits_after(debits: DebitCounter, header: &Header, transferred: &Transferred, place: usize) -> DebitCounter {
-    if matches!(transferred.kind, TransferKind::Capture | TransferKind::Move) {
+    if transferred.reverses.is_none() && !transferred.kind.counts_against_limits() {
         return debits;
     }
     let net = match &transferred.postings {

@@ -64,6 +64,13 @@ impl TransferKind {
         }
     }
 
+    /// Whether what it takes from an account counts against the account's limits. What a capture takes was counted when its
+    /// hold was placed, a reversal gives back, a move is no movement of money, and interest is the bank's own doing: what was
+    /// paid too much is no spending of the customer's.
+    pub const fn counts_against_limits(self) -> bool {
+        !matches!(self, TransferKind::Capture | TransferKind::Reversal | TransferKind::Move | TransferKind::Interest)
+    }
+
     /// Whether legs may be in currencies of their own. Each such leg has one of the bank's own accounts on a side, whose
     /// id tells its currency.
     pub const fn may_exchange(self) -> bool {
@@ -204,7 +211,7 @@ impl Deref for Postings {
 pub struct Reversed {
     /// The transfer undone.
     pub transfer: TransferId,
-    /// The booking day it counted on: its own, or that of the hold it captured.
+    /// The booking day it counted on: its own, or that of the hold it captured; of what counted on none, one of long ago.
     pub day: Day,
 }
 

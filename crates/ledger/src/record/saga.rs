@@ -9,7 +9,6 @@ use crate::event::Header;
 use crate::hold::{Hold, HoldStatus};
 use crate::ids::ShardId;
 use crate::saga::{Order, Part, PartState, Saga, SagaStep, StepKind};
-use crate::transfer::TransferKind;
 use crate::working_set::{Reversal, WorkingSet};
 use std::sync::Arc;
 
@@ -194,9 +193,4 @@ fn record_captured_hold(set: &mut WorkingSet, header: &Header, step: &SagaStep, 
     // What was captured stayed counted; what the hold reserves again counts, and no more than that.
     let debits = account.debits.on(header.day).given_back(hold.day, amount);
     account.debits = debits.taken_again(hold.day, u128::from(grown));
-}
-
-/// Whether a transfer of this kind counts against limits when it debits.
-pub(super) fn counts_against_limits(kind: TransferKind) -> bool {
-    !matches!(kind, TransferKind::Capture | TransferKind::Reversal | TransferKind::Move)
 }

@@ -54,6 +54,25 @@ fn daily_and_monthly_debits_add_up_and_start_again() {
 }
 
 #[test]
+fn interest_that_is_taken_back_obeys_no_limit_and_uses_none_up() {
+    check(
+        "
+        account    A 1000                                  => opened
+        account    B                                       => opened
+        terms      A per_transfer 30 daily 100 monthly 100 => changed
+        interest   I1 A>expense 40                         => transferred
+        balance    A 960 today 0 month 0
+        transfer   T1 A>B 30                               => transferred
+        interest   I2 A>expense 80                         => transferred
+        balance    A 850 today 30 month 30
+        reverse    R2 I2                                   => transferred     // nothing was counted, so nothing comes back
+        balance    A 930 today 30 month 30
+        transfer   T2 A>B 31                               => limit_exceeded A PerTransfer
+    ",
+    );
+}
+
+#[test]
 fn the_booking_day_counts_not_the_clock() {
     check(
         "

@@ -161,8 +161,10 @@ pub(super) fn parse(bank: &Bank, names: &Names, line: &str) -> Asked {
     let key = words.option("key");
     let verb = words.next();
     let name = words.next();
-    let is_key =
-        matches!(verb, "transfer" | "deposit" | "withdrawal" | "batch" | "reverse" | "hold" | "capture" | "ingest");
+    let is_key = matches!(
+        verb,
+        "transfer" | "deposit" | "withdrawal" | "interest" | "batch" | "reverse" | "hold" | "capture" | "ingest"
+    );
     let key = key.or((is_key && name != "-").then_some(name));
     let command = command(bank, names, verb, name, &mut words);
     words.end();
@@ -171,7 +173,7 @@ pub(super) fn parse(bank: &Bank, names: &Names, line: &str) -> Asked {
 
 fn command(bank: &Bank, names: &Names, verb: &str, name: &str, words: &mut Words<'_>) -> Command {
     match verb {
-        "deposit" | "withdrawal" | "transfer" => Command::Transfer(movement(bank, names, verb, words)),
+        "deposit" | "withdrawal" | "transfer" | "interest" => Command::Transfer(movement(bank, names, verb, words)),
         "batch" => Command::Batch(batch(bank, names, words)),
         "reverse" => {
             let forced = words.flag("forced");
@@ -316,7 +318,7 @@ fn movement(bank: &Bank, names: &Names, verb: &str, words: &mut Words<'_>) -> Tr
                 let amount = leg_amount(words.next().trim_end_matches(','));
                 legs.push(Leg { from: names.account(bank, from), to: names.account(bank, to), amount });
             }
-            (TransferKind::Transfer, legs)
+            (if verb == "interest" { TransferKind::Interest } else { TransferKind::Transfer }, legs)
         }
     };
     let legs = if let [leg] = legs[..] { Legs::One([leg]) } else { Legs::Many(legs.into()) };

@@ -136,7 +136,7 @@ pub(super) fn check_amounts(set: &WorkingSet, header: &Header, order: &Order, sh
 fn check_limits(set: &WorkingSet, header: &Header, order: &Order, share: &Share<'_>) -> Judged<()> {
     let Some(limits) = &share.account.limits else { return Ok(()) };
     let mut counted = set.debits(share.account, header.day, header.time);
-    let is_debit = |(place, net): &&(usize, i128)| *net < 0 && is_limited(order.transfers[*place].kind);
+    let is_debit = |(place, net): &&(usize, i128)| *net < 0 && order.transfers[*place].kind.counts_against_limits();
     for (place, net) in share.nets.iter().filter(is_debit) {
         let debit = net.unsigned_abs();
         if let Some(limit) = limits.exceeded_by(counted, header.day, debit) {
@@ -146,11 +146,6 @@ fn check_limits(set: &WorkingSet, header: &Header, order: &Order, share: &Share<
         counted = counted.debited(header.day, debit);
     }
     Ok(())
-}
-
-/// A capture was counted when its hold was placed; a reversal gives back.
-fn is_limited(kind: TransferKind) -> bool {
-    !matches!(kind, TransferKind::Capture | TransferKind::Reversal)
 }
 
 fn is_stopped(order: &Order, share: &Share<'_>) -> bool {
