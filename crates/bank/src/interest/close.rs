@@ -353,7 +353,8 @@ impl Interest {
     }
 
     /// The movements of accounts, each without a gap after what its row knows. Where the clocks of two shards differ while
-    /// an account moves, its postings are not in the order of their times: then the account is read by itself.
+    /// an account moves, its postings are not in the order of their times: then the account is read by itself. What was
+    /// booked before the end and comes after something that was not is read the day after, and is late then.
     async fn checked(
         &self,
         rows: &[Row],

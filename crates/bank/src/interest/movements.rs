@@ -8,6 +8,7 @@ use ledger::account::AccountKind;
 use ledger::currency::Currency;
 use ledger::event::{AccountChange, Event, Outcome};
 use ledger::ids::{AccountId, SYSTEM_ID_START, Sequence};
+use ledger::saga::StepKind;
 use ledger::time::{Day, Timestamp};
 use ledger::transfer::{TransferKind, Transferred};
 use std::collections::HashMap;
@@ -34,6 +35,8 @@ pub(crate) struct Movement {
     pub(crate) gain: i128,
     /// What is late.
     pub(crate) late: Vec<Late>,
+    /// Its version when it left for another shard, if it did.
+    pub(crate) left: Option<u64>,
     /// What it was opened as, and its booking day.
     pub(crate) opened: Option<(AccountKind, Currency, Day)>,
 }
@@ -50,9 +53,11 @@ impl Movement {
         }
     }
 
-    /// Whether it has every version after this one, up to its last.
+    /// Whether it has every version after this one. Where an account leaves and its arrival is not among this, that is in
+    /// another stretch, which may be an earlier one if the other shard's clock is behind.
     pub(crate) fn continues(&self, version: u64) -> bool {
-        self.count == 0 || (self.first == version + 1 && self.last == version + self.count)
+        let arrives = self.left.is_none_or(|left| left < self.last);
+        arrives && (self.count == 0 || (self.first == version + 1 && self.last == version + self.count))
     }
 }
 
@@ -105,6 +110,7 @@ impl Bank {
 /// An account that moved has postings on several shards.
 fn merge(known: &mut Movement, other: Movement) {
     known.opened = known.opened.or(other.opened);
+    known.left = known.left.max(other.left);
     if other.count == 0 {
         return;
     }
@@ -149,6 +155,13 @@ fn take(chunks: &mut Chunks, entry: &EntryRef, day_start: Timestamp) {
         let account = &changed.account;
         let movement = chunks[usize::from(chunk_of(account.id))].entry(account.id).or_default();
         movement.opened = Some((account.kind, account.currency, account.opened));
+    }
+    if let Outcome::Event(Event::Saga(step)) = &entry.outcome
+        && step.kind == StepKind::MovedOut
+        && let Some(moved) = &step.moved
+    {
+        let left = &moved.account;
+        chunks[usize::from(chunk_of(left.id))].entry(left.id).or_default().left = Some(left.version);
     }
     for transferred in transfers_of(&entry.outcome) {
         for posting in transferred.postings.iter().filter(|posting| posting.account.number() < SYSTEM_ID_START) {

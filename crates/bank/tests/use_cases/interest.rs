@@ -459,6 +459,30 @@ fn an_account_that_moved_to_another_shard_bears_interest_as_if_it_had_not() {
 }
 
 #[test]
+fn an_account_that_moves_at_midnight_between_shards_whose_clocks_differ_loses_no_posting() {
+    // By the clock of the one it moves at five seconds past midnight, by that of the other five seconds before.
+    for ahead in [[10_000_000, 0], [0, 10_000_000]] {
+        let savings = Savings::of(World::ahead(&ahead), PostingPlan::Daily);
+        let id = savings.world.id_on(0, 0);
+        savings.world.open_with(id, 1_000_000);
+        savings.world.pass(16 * DAY_US / 24 - 5_000_000);
+        savings.world.pay_in(id, 250_000);
+        let slot = ledger::ids::slot(id);
+        now(savings.world.bank.move_slots(&local(), &[slot], ShardId::new(1).expect("a shard"))).expect("moved");
+        savings.world.pay_in(id, 500_000);
+        for _ in 0..4 {
+            savings.pass_days(1);
+            now(savings.node().close_until(None)).expect("closed");
+        }
+        savings.assert_nothing_lost(id);
+        let all: i128 = savings.interest_of(id).iter().map(|row| row.0).sum();
+        // 15 January without what came after midnight; three days with all, and what was paid of interest.
+        let first = if ahead[0] == 0 { 125 } else { 150 };
+        assert_eq!(all, first + 3 * 175, "{ahead:?}");
+    }
+}
+
+#[test]
 fn the_balance_at_the_end_of_the_banks_own_day_counts() {
     let world = World::new(1);
     let prague: Calendar = "Europe/Prague".parse().expect("a zone");

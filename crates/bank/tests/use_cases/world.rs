@@ -48,15 +48,20 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(shards: u16) -> World {
+        World::ahead(&vec![0; usize::from(shards)])
+    }
+
+    /// A bank whose shards' clocks are so many microseconds ahead.
+    pub(crate) fn ahead(shards: &[u64]) -> World {
         let env = TestEnv::new();
-        let slots = SlotMap::new(usize::from(shards)).expect("a count of shards");
-        let memory = |number| {
+        let slots = SlotMap::new(shards.len()).expect("a count of shards");
+        let memory = |(number, ahead): (u16, &u64)| {
             let shard = ShardId::new(number).expect("a shard");
-            let clock = env.clone();
+            let (clock, ahead) = (env.clone(), *ahead);
             let identity = Identity { shard, slots: slots.slots_of(shard), secret: [9; 32] };
-            Arc::new(MemoryStore::new(identity, Arc::new(move || clock.now())))
+            Arc::new(MemoryStore::new(identity, Arc::new(move || clock.now().saturating_add(ahead))))
         };
-        let memories: Vec<Arc<MemoryStore>> = (0..shards).map(memory).collect();
+        let memories: Vec<Arc<MemoryStore>> = (0..).zip(shards).map(memory).collect();
         let faulty: Vec<Arc<FaultyStore>> =
             memories.iter().map(|memory| Arc::new(FaultyStore::new(memory.clone()))).collect();
         let keyring = Arc::new(TestKeyring::default());
