@@ -184,6 +184,7 @@ macro_rules! conformance_suite {
                 limits_hold_between_shards,
                 a_refund_gives_back_to_the_day_it_was_taken_on,
                 the_value_date_is_never_after_the_booking,
+                a_refund_has_the_value_date_of_what_it_gives_back,
                 ids_of_other_shards_do_not_move_the_ids_of_this_one,
                 verification_finds_nothing_wrong_with_sagas;
             moves:

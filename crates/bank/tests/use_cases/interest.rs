@@ -483,6 +483,25 @@ fn an_account_that_moves_at_midnight_between_shards_whose_clocks_differ_loses_no
 }
 
 #[test]
+fn what_comes_back_from_another_shard_bears_interest_as_if_it_had_not_been_away() {
+    let savings = Savings::new(2, PostingPlan::Monthly);
+    let (from, to) = (savings.world.id_on(0, 0), savings.world.id_on(1, 0));
+    savings.world.open_with(from, 1_000_000);
+    savings.world.open(to);
+    savings.world.submit(None, Command::Transfer(crate::world::transfer(from, to, 400_000))).expect("an answer");
+    savings.world.submit(None, Command::Close(account(to))).expect("an answer");
+    savings.pass_days(3);
+    savings.close();
+    assert_eq!(savings.world.balance(from), 600_000, "it is under way");
+    now(savings.world.bank.finish_sagas()).expect("carried");
+    assert_eq!(savings.world.balance(from), 1_000_000, "it came back");
+    savings.pass_days(14);
+    savings.close();
+    assert_eq!(savings.interest_of(from)[0].0, 17 * 100);
+    savings.assert_nothing_lost(from);
+}
+
+#[test]
 fn the_balance_at_the_end_of_the_banks_own_day_counts() {
     let world = World::new(1);
     let prague: Calendar = "Europe/Prague".parse().expect("a zone");

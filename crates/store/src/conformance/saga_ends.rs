@@ -10,10 +10,12 @@ use ledger::account::{CUSTOMER_BALANCE_MAX, FreezeKind};
 use ledger::amount::Amount;
 use ledger::command::{ChangeTerms, Command, Freeze, Ingest};
 use ledger::event::{Event, Outcome};
-use ledger::ids::TransferId;
+use ledger::ids::{AccountId, TransferId};
 use ledger::limit::LimitKind;
 use ledger::rejection::Rejection;
 use ledger::saga::StepKind;
+use ledger::time::Timestamp;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The store under test is the home, then the first of the others, then the second.
@@ -427,6 +429,32 @@ pub async fn the_value_date_is_never_after_the_booking(bench: &mut Bench) {
             }
         }
     }
+}
+
+/// What the home took and gives back has one value date, however long it was under way: no day is without it.
+pub async fn a_refund_has_the_value_date_of_what_it_gives_back(bench: &mut Bench) {
+    for (number, kind) in (0..).zip([Kind::Transfer, Kind::LegsOverThree]) {
+        let mut net = Net::new(bench, 0, number).await;
+        net.refusing = vec![1];
+        net.bench.advance(100_000_000);
+        let id = kind.start(&mut net).await[0];
+        net.bench.advance(3 * DAY_US);
+        net.carry_all().await;
+        failure_of(&net, id).await;
+        let view = net.view(0, id).await.expect("the home has it");
+        let rows = view.postings();
+        let of_account = || rows.iter().filter_map(|row| row.parts()).filter(|parts| !is_own(parts.0.account));
+        let sum: i128 = of_account().map(|(posting, ..)| posting.signed()).sum();
+        assert_eq!((of_account().count() % 2, sum), (0, 0), "{kind:?}: taken and given back");
+        let booked: BTreeSet<Timestamp> = of_account().map(|(_, _, entry)| entry.header.time).collect();
+        let dated: BTreeSet<Timestamp> = of_account().map(|(_, transferred, _)| transferred.effective_at).collect();
+        assert_eq!((booked.len(), dated.len()), (2, 1), "{kind:?}");
+        assert_eq!(booked.first(), dated.first(), "{kind:?}");
+    }
+}
+
+fn is_own(account: AccountId) -> bool {
+    ledger::account::SystemAccount::from_id(account).is_some()
 }
 
 /// Ids that other shards gave out, later than this one's clock, do not move this one's ids.

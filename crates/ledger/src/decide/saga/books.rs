@@ -7,6 +7,7 @@ use crate::currency::Currency;
 use crate::event::Header;
 use crate::ids::{AccountId, ShardId};
 use crate::saga::{Order, Ordered};
+use crate::time::Timestamp;
 use crate::transfer::{LegAmount, Posting, Postings, Side, Transferred};
 use crate::working_set::WorkingSet;
 use std::collections::BTreeMap;
@@ -87,20 +88,34 @@ impl<'a> Books<'a> {
 
     /// Every transfer of the order, with or without postings.
     pub(super) fn all(&self, header: &Header) -> Box<[Transferred]> {
+        self.all_as_of(header.time)
+    }
+
+    /// The transfers that have postings, with the value dates of what was posted at an earlier time and is given back: whoever
+    /// gets it back never missed it.
+    pub(super) fn as_of(&self, posted_at: Timestamp) -> Box<[Transferred]> {
+        with_postings(self.all_as_of(posted_at))
+    }
+
+    fn all_as_of(&self, time: Timestamp) -> Box<[Transferred]> {
         let mut running = Running::new();
         let mut transferred = Vec::with_capacity(self.moved.len());
         for (ordered, moved) in self.order.transfers.iter().zip(&self.moved) {
             let mut postings = Vec::with_capacity(2 * moved.len());
             moved.iter().for_each(|moved| add_postings(self.set, &mut running, *moved, &mut postings));
-            transferred.push(transferred_one(header, self.order, ordered, postings));
+            transferred.push(transferred_one(time, self.order, ordered, postings));
         }
         transferred.into()
     }
 
     /// Only the transfers that have postings.
     pub(super) fn some(&self, header: &Header) -> Box<[Transferred]> {
-        self.all(header).into_iter().filter(|transferred| !transferred.postings.is_empty()).collect()
+        with_postings(self.all(header))
     }
+}
+
+fn with_postings(transferred: Box<[Transferred]>) -> Box<[Transferred]> {
+    transferred.into_iter().filter(|transferred| !transferred.postings.is_empty()).collect()
 }
 
 /// This shard's clearing account for another shard.
@@ -134,7 +149,7 @@ pub(in crate::decide) fn add_postings(
     }
 }
 
-fn transferred_one(header: &Header, order: &Order, ordered: &Ordered, postings: Vec<Posting>) -> Transferred {
+fn transferred_one(time: Timestamp, order: &Order, ordered: &Ordered, postings: Vec<Posting>) -> Transferred {
     let postings = match <[Posting; 2]>::try_from(postings) {
         Ok(pair) => Postings::Pair(pair),
         Err(postings) => Postings::Many(postings.into()),
@@ -145,7 +160,7 @@ fn transferred_one(header: &Header, order: &Order, ordered: &Ordered, postings: 
         currency: ordered.currency,
         forced: ordered.forced,
         // No value date is after the booking, whatever the clock of another shard said.
-        effective_at: ordered.effective_at.map_or(header.time, |effective_at| effective_at.min(header.time)),
+        effective_at: ordered.effective_at.map_or(time, |effective_at| effective_at.min(time)),
         postings,
         reverses: order.reverses,
         hold: order.hold,

@@ -161,7 +161,7 @@ fn refunded(set: &WorkingSet, header: &Header, saga: &Saga) -> (Box<[Transferred
     let other = counterparty(set, order);
     let early = shares_known(set, order).into_iter().filter(|share| share.net() < 0);
     early.for_each(|share| books.refund(&share, other));
-    (books.some(header), reopened_hold(set, header, saga))
+    (books.as_of(saga.started_at), reopened_hold(set, header, saga))
 }
 
 /// The hold of a capture that came to nothing: as before, unless its time is over or somebody ended it meanwhile. What its
