@@ -31,7 +31,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-/// Threads that work on messages, and that wait for records and files.
+/// Threads that work on messages, and that wait for records, files and, some of them, for names that are looked up.
 const THREADS: usize = 2;
 const BLOCKING_THREADS: usize = 16;
 /// Their place behind all others: a thirtieth of the time of whoever wants to run as well.

@@ -2,6 +2,7 @@
 
 pub(crate) mod fcm;
 mod http;
+pub(crate) mod names;
 pub(crate) mod outbox;
 mod public_address;
 pub(crate) mod smtp;

@@ -2,6 +2,7 @@
 //! exchanged for an access token, which is used until shortly before it is over.
 
 use super::http::{Answer, ask, build, client};
+use super::names::Names;
 use crate::config;
 use crate::failure::Failure;
 use bank::notification::outgoing::{Accepted, Address, Outgoing, SendFailure};
@@ -16,6 +17,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -78,7 +80,13 @@ impl Fcm {
         let der = PrivatePkcs8KeyDer::from_pem_slice(account.private_key.as_bytes()).map_err(|error| wrong(&error))?;
         let key = KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|error| wrong(&error))?;
         let url = config.url.trim_end_matches('/').to_owned();
-        Ok(Fcm { client: build(client(timeout))?, url, account, key, token: Mutex::default() })
+        Ok(Fcm {
+            client: build(client(timeout).dns_resolver(Arc::new(Names::new())))?,
+            url,
+            account,
+            key,
+            token: Mutex::default(),
+        })
     }
 
     fn assertion(&self, now_s: u64) -> Option<String> {

@@ -1,9 +1,12 @@
 //! What providers over HTTP have in common: one client, bounded times and answers, and what a status means.
 
+use super::names::NoAddress;
+use super::public_address::NotPublic;
 use crate::failure::Failure;
 use bank::notification::outgoing::SendFailure;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use std::error::Error;
 use std::time::Duration;
 
 /// Most bytes of an answer that are read.
@@ -63,11 +66,25 @@ pub(super) async fn ask(request: RequestBuilder) -> Result<Answer, SendFailure> 
 fn failed(error: &reqwest::Error) -> SendFailure {
     match () {
         () if error.is_timeout() => SendFailure::of_provider("timeout"),
-        () if super::public_address::is_refusal(error) => SendFailure::never("address_not_public"),
+        () if cause::<NotPublic>(error).is_some() => SendFailure::never("address_not_public"),
+        // Says nothing of whoever was to be asked.
+        () if cause(error) == Some(&NoAddress::Busy) => SendFailure::later("names_busy"),
         () if error.is_connect() => SendFailure::of_provider("cannot_connect"),
         () if error.is_builder() => SendFailure::never("address_invalid"),
         () => SendFailure::of_provider("connection_lost"),
     }
+}
+
+/// The error of this type that is behind it.
+fn cause<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(cause) = error.downcast_ref() {
+            return Some(cause);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// Seconds; a date is taken for a minute, so that no clock has to agree with another.

@@ -1,13 +1,13 @@
 //! Keeps requests to addresses that customers or partners chose away from the bank's own network: what a name leads to is
 //! looked at when it is used, so that no later change of the name gets around it.
 
+use super::names::Names;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Looks names up, and gives only addresses that everybody can reach.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PublicResolver;
+pub(super) struct PublicNames(pub(super) Names);
 
 /// A name or address leads into a network that is not public.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +21,11 @@ impl fmt::Display for NotPublic {
 
 impl std::error::Error for NotPublic {}
 
-impl Resolve for PublicResolver {
+impl Resolve for PublicNames {
     fn resolve(&self, name: Name) -> Resolving {
+        let names = self.0.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = names.look_up(name.as_str()).await?.into_iter();
             let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
             match public.is_empty() {
                 true => Err(NotPublic.into()),
@@ -32,18 +33,6 @@ impl Resolve for PublicResolver {
             }
         })
     }
-}
-
-/// Whether a request failed because of this.
-pub(super) fn is_refusal(error: &reqwest::Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error.is::<NotPublic>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 /// Whether a URL names an address, rather than a name, that is not public: addresses are not looked up.

@@ -2,6 +2,7 @@
 //! that message: one on which anything went wrong, or took too long, is closed, so that no answer is ever taken for another
 //! message's.
 
+use super::names::Names;
 use crate::config;
 use crate::config::SmtpTls;
 use crate::failure::Failure;
@@ -14,6 +15,7 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::net::TcpStream;
@@ -25,6 +27,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Smtp {
     host: String,
     port: u16,
+    names: Names,
     tls: SmtpTls,
     parameters: TlsParameters,
     credentials: Option<Credentials>,
@@ -82,6 +85,7 @@ impl Smtp {
         Ok(Smtp {
             host: host.to_owned(),
             port,
+            names: Names::new(),
             tls: config.tls,
             parameters,
             credentials,
@@ -115,15 +119,17 @@ impl Smtp {
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendFailure> {
         let hello = ClientId::default();
-        let address = (self.host.as_str(), self.port);
+        let found = self.names.look_up(&self.host).await.map_err(|_| SendFailure::of_provider("cannot_connect"))?;
+        let addresses: Vec<SocketAddr> = found.iter().map(|found| SocketAddr::new(found.ip(), self.port)).collect();
+        let addresses = addresses.as_slice();
         let connected = match self.tls {
             SmtpTls::Tls => {
                 let tls = Some(self.parameters.clone());
-                AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &hello, tls, None).await
+                AsyncSmtpConnection::connect_tokio1(addresses, Some(self.timeout), &hello, tls, None).await
             }
             SmtpTls::Starttls | SmtpTls::None => {
                 let unreachable = |_| SendFailure::of_provider("cannot_connect");
-                let stream = TcpStream::connect(address).await.map_err(unreachable)?;
+                let stream = TcpStream::connect(addresses).await.map_err(unreachable)?;
                 // The end of a mail is written by itself: else it would wait until the server has acknowledged the rest, which
                 // takes 40 ms where the server waits for more.
                 stream.set_nodelay(true).map_err(unreachable)?;

@@ -4,6 +4,7 @@
 //! sent twice.
 
 use super::http::{Answer, ask, build, client};
+use super::names::Names;
 use crate::config;
 use crate::failure::Failure;
 use bank::notification::kind::Channel;
@@ -12,6 +13,7 @@ use bank::ports::{Boxed, Messenger};
 use reqwest::Client;
 use serde::Deserialize;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest text of a message in characters, as Twilio takes it.
@@ -66,7 +68,7 @@ impl Twilio {
         let account_sid = config.account_sid.clone().ok_or_else(|| missing("twilio.account_sid"))?;
         let file = config.auth_token_file.as_deref().ok_or_else(|| missing("twilio.auth_token_file"))?;
         Ok(Twilio {
-            client: build(client(timeout))?,
+            client: build(client(timeout).dns_resolver(Arc::new(Names::new())))?,
             url: config.url.trim_end_matches('/').to_owned(),
             account_sid,
             auth_token: super::read_secret("twilio.auth_token_file", file)?,

@@ -4,7 +4,8 @@ mod encryption;
 mod vapid;
 
 use super::http::{ask, build, client};
-use super::public_address::{PublicResolver, names_private_address};
+use super::names::Names;
+use super::public_address::{PublicNames, names_private_address};
 use crate::config;
 use crate::failure::Failure;
 use bank::notification::outgoing::{Accepted, Address, Outgoing, SendFailure};
@@ -37,8 +38,8 @@ impl WebPush {
     pub(crate) fn new(config: &config::WebPush, key_file: &Path, timeout: Duration) -> Result<WebPush, Failure> {
         let builder = client(timeout);
         let builder = match config.allow_private {
-            true => builder,
-            false => builder.dns_resolver(Arc::new(PublicResolver)),
+            true => builder.dns_resolver(Arc::new(Names::new())),
+            false => builder.dns_resolver(Arc::new(PublicNames(Names::new()))),
         };
         let subject = config.subject.as_deref().unwrap_or_default();
         let vapid = Vapid::open(key_file, subject)?;

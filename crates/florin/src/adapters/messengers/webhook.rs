@@ -2,7 +2,8 @@
 //! is good now.
 
 use super::http::{ask, build, client};
-use super::public_address::{PublicResolver, names_private_address};
+use super::names::Names;
+use super::public_address::{PublicNames, names_private_address};
 use crate::config;
 use crate::failure::Failure;
 use bank::notification::outgoing::{Accepted, Address, Outgoing, SendFailure};
@@ -29,8 +30,8 @@ impl Webhook {
     pub(crate) fn new(config: &config::Webhooks, timeout: Duration) -> Result<Webhook, Failure> {
         let builder = client(timeout);
         let builder = match config.allow_private {
-            true => builder,
-            false => builder.dns_resolver(Arc::new(PublicResolver)),
+            true => builder.dns_resolver(Arc::new(Names::new())),
+            false => builder.dns_resolver(Arc::new(PublicNames(Names::new()))),
         };
         Ok(Webhook { client: build(builder)?, allow_private: config.allow_private })
     }
