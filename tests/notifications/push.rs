@@ -234,7 +234,6 @@ fn firebase_is_asked_as_a_service_account_that_fetches_its_token_once() {
     let sent = customer.wait_for(&bank, 2, "sent");
     let id = &sent.iter().find(|sent| sent["data"]["amount"] == "1000.00").expect("a delivery")["delivery_id"];
     for place in [
-        &message["android"]["collapse_key"],
         &message["android"]["notification"]["tag"],
         &message["apns"]["headers"]["apns-collapse-id"],
         &message["data"]["id"],

@@ -5,8 +5,7 @@ use super::delivery::{Delivery, State};
 use std::collections::HashMap;
 use store::Fault;
 
-/// So many messages wait for a device, and so many urgent ones beside them; what is made beyond that is dropped. Firebase keeps no
-/// more for a device that is away either.
+/// So many messages wait for a device, and so many urgent ones beside them; what is made beyond that is dropped.
 pub const BACKLOG_MAX: usize = 100;
 
 /// What waits for devices, with what was made and is not durable yet.

@@ -129,13 +129,14 @@ impl Fcm {
     }
 }
 
-/// The same id collapses a message sent twice into one on the device.
+/// What has the same `tag` on Android, or the same collapse id at Apple, is shown once, should it be sent twice. There is no
+/// `collapse_key`: Firebase takes all that has a `notification` for collapsible and ignores its key.
 fn body(outgoing: &Outgoing, token: &str) -> Value {
     json!({"message": {
         "token": token,
         "notification": {"title": outgoing.subject, "body": outgoing.text},
         "data": {"id": outgoing.id, "kind": outgoing.kind.name()},
-        "android": {"collapse_key": outgoing.id, "notification": {"tag": outgoing.id}},
+        "android": {"notification": {"tag": outgoing.id}},
         "apns": {"headers": {"apns-collapse-id": outgoing.id}},
     }})
 }
