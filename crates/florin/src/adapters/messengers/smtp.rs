@@ -15,11 +15,19 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::net::TcpStream;
 
+/// What servers say about whoever sends, in the enhanced codes of RFC 3463 as IANA lists them: a sender's address that is none,
+/// a password, a quota that is used up (Gmail's 5.4.5), a signature, SPF or reverse name that is wanted; and Exchange's for a
+/// sender that may not send so. The plain 5.7.1 is not among them: it is said about receivers and contents as well.
+const OF_SENDER: [&str; 17] = [
+    "5.1.7", "5.1.8", "5.4.5", "5.7.8", "5.7.9", "5.7.20", "5.7.21", "5.7.22", "5.7.23", "5.7.24", "5.7.25", "5.7.26",
+    "5.7.27", "5.7.57", "5.7.60", "5.7.64", "5.7.708",
+];
 /// An idle connection older than this is not used again: servers close them.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
@@ -209,13 +217,19 @@ fn of_message(error: &Error) -> SendFailure {
             () => SendFailure::of_provider("connection_lost"),
         };
     };
-    let number: u16 = status.into();
+    let said = error.source().map(ToString::to_string).unwrap_or_default();
+    answered(status.into(), said.split_whitespace().next().unwrap_or_default())
+}
+
+/// What an answer with this number means, and with this enhanced code, if it is one.
+fn answered(number: u16, enhanced: &str) -> SendFailure {
     let code = format!("smtp_{number}");
     match number {
         // It is closing, or wants whoever sends to prove who they are: nothing about this message.
         421 | 454 | 530 | 534 | 535 | 538 => SendFailure::of_provider(code),
         // 452 among them: too many recipients, or too little room, of this message's server or mailbox.
         400..=499 => SendFailure::later(code),
+        _ if OF_SENDER.contains(&enhanced) => SendFailure::of_provider(code),
         _ => SendFailure::never(code),
     }
 }
@@ -281,6 +295,17 @@ impl Messenger for Smtp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_of_the_sender_is_no_failure_of_the_message() {
+        for (number, enhanced) in [(550, "5.4.5"), (550, "5.7.60"), (553, "5.1.8"), (535, "5.7.8"), (421, "")] {
+            assert_eq!(answered(number, enhanced), SendFailure::of_provider(format!("smtp_{number}")), "{enhanced}");
+        }
+        for (number, enhanced) in [(550, "5.1.1"), (550, "5.7.1"), (552, "5.2.2"), (554, "Transaction")] {
+            assert_eq!(answered(number, enhanced), SendFailure::never(format!("smtp_{number}")), "{enhanced}");
+        }
+        assert_eq!(answered(452, "4.2.2"), SendFailure::later("smtp_452"));
+    }
 
     #[test]
     fn of_a_servers_answer_its_number_is_kept_and_nothing_of_the_address() {

@@ -20,11 +20,15 @@ use std::time::Duration;
 const TEXT_CHARACTERS_MAX: usize = 1600;
 /// What Twilio calls too many requests, in whatever status.
 const TOO_MANY: [u32; 3] = [14107, 20429, 63018];
-/// What Twilio calls its own or our account's trouble, which is no fault of the number.
-const OF_ACCOUNT: [u32; 4] = [20003, 20005, 20404, 30002];
-/// What Twilio says of a number that it cannot reach from ours: by what a plan or a route allows, which may change, and for
-/// good.
-const NOT_FROM_HERE: u32 = 21606;
+/// What Twilio calls its own or our account's trouble, which is no fault of the number: the account, and from 21212 on the number,
+/// messaging service or channel that messages are from. The codes here and below are those of Twilio's dictionary,
+/// <https://www.twilio.com/docs/api/errors>.
+const OF_ACCOUNT: [u32; 13] =
+    [20003, 20005, 20404, 30002, 21212, 21601, 21603, 21660, 21661, 21701, 21703, 21705, 63007];
+/// What Twilio says where our number is none to send from, or none to send from to that country: which one is not told. So the
+/// message is tried again, and what is for others goes on.
+const NOT_FROM_HERE: [u32; 2] = [21606, 21659];
+/// What Twilio says of a number that it cannot reach from ours.
 const NOT_REACHED: u32 = 21612;
 
 /// See the module.
@@ -122,7 +126,7 @@ fn result(answer: &Answer) -> Result<Accepted, SendFailure> {
     Err(match code {
         code if TOO_MANY.contains(&code) => SendFailure::SlowDown { code: word, after_us: answer.retry_after_us },
         code if OF_ACCOUNT.contains(&code) => SendFailure::of_provider(word),
-        NOT_FROM_HERE => SendFailure::later(word),
+        code if NOT_FROM_HERE.contains(&code) => SendFailure::later(word),
         NOT_REACHED => SendFailure::never(word),
         _ => match answer.failure() {
             SendFailure::SlowDown { after_us, .. } => SendFailure::SlowDown { code: word, after_us },
@@ -151,15 +155,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_one_number_is_no_failure_of_the_provider() {
+    fn what_is_wrong_with_one_number_is_no_failure_of_the_provider_and_what_is_with_ours_is_no_messages() {
         let said = |code: u32| Answer {
             status: reqwest::StatusCode::BAD_REQUEST,
             retry_after_us: None,
             body: format!("{{\"code\":{code}}}").into_bytes(),
         };
-        assert_eq!(result(&said(21606)), Err(SendFailure::later("twilio_21606")));
-        assert_eq!(result(&said(21612)), Err(SendFailure::never("twilio_21612")));
-        assert_eq!(result(&said(20003)), Err(SendFailure::of_provider("twilio_20003")));
+        for code in [21606, 21659] {
+            assert_eq!(result(&said(code)), Err(SendFailure::later(format!("twilio_{code}"))));
+        }
+        for code in [21211, 21610, 21612] {
+            assert_eq!(result(&said(code)), Err(SendFailure::never(format!("twilio_{code}"))));
+        }
+        for code in [20003, 21212, 21660, 21701, 21703, 63007] {
+            assert_eq!(result(&said(code)), Err(SendFailure::of_provider(format!("twilio_{code}"))));
+        }
     }
 
     #[test]
