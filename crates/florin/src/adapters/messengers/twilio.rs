@@ -89,16 +89,26 @@ impl Twilio {
             true => form.push(("MessagingServiceSid", self.from.clone())),
             false => form.push(("From", number(&self.from))),
         }
-        let text: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();
-        match &self.content_sid {
-            Some(content) => {
-                form.push(("ContentSid", content.clone()));
-                form.push(("ContentVariables", json!({"1": text}).to_string()));
-            }
-            None => form.push(("Body", text)),
-        }
+        form.extend(content(self.content_sid.as_deref(), text));
         form
     }
+}
+
+/// A text as it is, or as the variable of a template.
+fn content(template: Option<&str>, text: &str) -> Vec<(&'static str, String)> {
+    let most = |text: &str| text.chars().take(TEXT_CHARACTERS_MAX).collect::<String>();
+    match template {
+        Some(template) => vec![
+            ("ContentSid", template.to_owned()),
+            ("ContentVariables", json!({"1": most(&one_line(text))}).to_string()),
+        ],
+        None => vec![("Body", most(text))],
+    }
+}
+
+/// A text as a variable of WhatsApp may be, which has no line breaks, no tabs and no more than four spaces in a row.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A number in E.164: digits after a plus, without what people write between them.
@@ -170,6 +180,14 @@ mod tests {
         for code in [20003, 21212, 21660, 21701, 21703, 63007] {
             assert_eq!(result(&said(code)), Err(SendFailure::of_provider(format!("twilio_{code}"))));
         }
+    }
+
+    #[test]
+    fn a_variable_of_whatsapp_is_one_line() {
+        let text = "Paid in:\r\n\t5 €.\n\nBalance:      7 €.\n";
+        let variables = ("ContentVariables", r#"{"1":"Paid in: 5 €. Balance: 7 €."}"#.to_owned());
+        assert_eq!(content(Some("HX1"), text), [("ContentSid", "HX1".to_owned()), variables]);
+        assert_eq!(content(None, text), [("Body", text.to_owned())], "what is no variable has its lines");
     }
 
     #[test]
