@@ -18,6 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -34,7 +35,7 @@ pub(crate) struct Fcm {
     url: String,
     account: Account,
     key: KeyPair,
-    token: Mutex<Option<Token>>,
+    tokens: Tokens,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +58,57 @@ struct Token {
 struct Granted {
     access_token: String,
     expires_in: u64,
+}
+
+/// The token that is used until it is over. Of many that ask at once, one fetches it, and where that fails it fails for all who
+/// waited: else each would wait in turn for a service that hangs.
+#[derive(Default)]
+struct Tokens {
+    known: Mutex<Known>,
+    failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct Known {
+    token: Option<Token>,
+    failure: Option<SendFailure>,
+}
+
+impl Tokens {
+    /// A token that is good for a while, or else what is fetched.
+    async fn get(
+        &self,
+        now_s: u64,
+        fetch: impl Future<Output = Result<Token, SendFailure>>,
+    ) -> Result<String, SendFailure> {
+        let failures = self.failures.load(Ordering::SeqCst);
+        let mut known = self.known.lock().await;
+        if let Some(token) = known.token.as_ref().filter(|token| now_s + MARGIN_S < token.until_s) {
+            return Ok(token.text.clone());
+        }
+        if failures != self.failures.load(Ordering::SeqCst)
+            && let Some(failure) = &known.failure
+        {
+            return Err(failure.clone());
+        }
+        match fetch.await {
+            Ok(token) => {
+                let text = token.text.clone();
+                known.token = Some(token);
+                Ok(text)
+            }
+            Err(failure) => {
+                known.failure = Some(failure.clone());
+                self.failures.fetch_add(1, Ordering::SeqCst);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Has another fetched where this one was refused.
+    async fn forget(&self, text: &str) {
+        self.known.lock().await.token.take_if(|token| token.text == text);
+    }
 }
 
 impl std::fmt::Debug for Fcm {
@@ -85,7 +137,7 @@ impl Fcm {
             url,
             account,
             key,
-            token: Mutex::default(),
+            tokens: Tokens::default(),
         })
     }
 
@@ -106,12 +158,7 @@ impl Fcm {
         Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
-    /// A token that is good for a while; of many that ask at once, one fetches it.
-    async fn token(&self, now_s: u64) -> Result<String, SendFailure> {
-        let mut known = self.token.lock().await;
-        if let Some(token) = known.as_ref().filter(|token| now_s + MARGIN_S < token.until_s) {
-            return Ok(token.text.clone());
-        }
+    async fn fetch_token(&self, now_s: u64) -> Result<Token, SendFailure> {
         let assertion = self.assertion(now_s).ok_or_else(|| SendFailure::of_provider("fcm_key"))?;
         let form = [("grant_type", GRANT), ("assertion", assertion.as_str())];
         let answer = ask(self.client.post(&self.account.token_uri).form(&form)).await?;
@@ -123,9 +170,7 @@ impl Fcm {
         }
         let granted: Granted =
             serde_json::from_slice(&answer.body).map_err(|_| SendFailure::of_provider("fcm_token"))?;
-        let text = granted.access_token;
-        *known = Some(Token { text: text.clone(), until_s: now_s.saturating_add(granted.expires_in) });
-        Ok(text)
+        Ok(Token { text: granted.access_token, until_s: now_s.saturating_add(granted.expires_in) })
     }
 }
 
@@ -153,7 +198,8 @@ impl Messenger for Fcm {
     fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Boxed<'a, Result<Accepted, SendFailure>> {
         Box::pin(async move {
             let Address::Fcm(device) = &outgoing.to else { return Err(SendFailure::never("address_invalid")) };
-            let token = self.token(outgoing.now.microseconds() / 1_000_000).await?;
+            let now_s = outgoing.now.microseconds() / 1_000_000;
+            let token = self.tokens.get(now_s, self.fetch_token(now_s)).await?;
             let url = format!("{}/v1/projects/{}/messages:send", self.url, self.account.project_id);
             let request = self.client.post(url).bearer_auth(&token).header("content-type", "application/json");
             let answer = ask(request.body(body(outgoing, device).to_string())).await?;
@@ -163,7 +209,7 @@ impl Messenger for Fcm {
             }
             if answer.status.as_u16() == 401 {
                 // The next attempt fetches another.
-                self.token.lock().await.take_if(|known| known.text == token);
+                self.tokens.forget(&token).await;
             }
             Err(failure(&answer))
         })
@@ -198,6 +244,33 @@ fn failure(answer: &Answer) -> SendFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::future::{join, join_all};
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn where_a_token_cannot_be_had_all_who_waited_for_it_know_and_the_next_asks_again() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let (tokens, asked) = (Tokens::default(), AtomicU64::new(0));
+            let (hang_up, hangs) = oneshot::channel::<()>();
+            let hanging = std::sync::Mutex::new(Some(hangs));
+            let fetch = || async {
+                asked.fetch_add(1, Ordering::SeqCst);
+                let hangs = hanging.lock().expect("not poisoned").take();
+                if let Some(hangs) = hangs {
+                    _ = hangs.await;
+                }
+                Err(SendFailure::of_provider("timeout"))
+            };
+            let waiting = join_all((0..20).map(|_| tokens.get(0, fetch())));
+            let (all, ()) = join(waiting, async { drop(hang_up) }).await;
+            assert!(all.iter().all(|one| *one == Err(SendFailure::of_provider("timeout"))));
+            assert_eq!(asked.load(Ordering::SeqCst), 1);
+            let granted = async { Ok(Token { text: "token".to_owned(), until_s: 3600 }) };
+            assert_eq!(tokens.get(0, granted).await.as_deref(), Ok("token"));
+            assert_eq!(tokens.get(0, fetch()).await.as_deref(), Ok("token"), "and it is used again");
+        });
+    }
 
     #[test]
     fn a_device_is_gone_where_firebase_says_so_and_nowhere_else() {
