@@ -13,6 +13,16 @@ pub(crate) mod webhook;
 use crate::failure::Failure;
 use std::path::Path;
 
+/// A text, or as much of its beginning as fits.
+fn shortened(text: &str, fits: impl Fn(&str) -> bool) -> String {
+    let mut text = text.to_owned();
+    while !text.is_empty() && !fits(&text) {
+        let shorter = text.chars().count() * 3 / 4;
+        text = text.chars().take(shorter).collect();
+    }
+    text
+}
+
 /// A secret in a file.
 ///
 /// # Errors

@@ -26,6 +26,8 @@ const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long an assertion is good, as long as Google allows.
 const ASSERTION_S: u64 = 3600;
+/// Firebase takes 4,096 bytes of what a device is to get; the names of what it adds itself are among them.
+const CONTENT_BYTES_MAX: usize = 3800;
 /// A token is not used in the last minute that it is good.
 const MARGIN_S: u64 = 60;
 
@@ -177,10 +179,14 @@ impl Fcm {
 /// What has the same `tag` on Android, or the same collapse id at Apple, is shown once, should it be sent twice. There is no
 /// `collapse_key`: Firebase takes all that has a `notification` for collapsible and ignores its key.
 fn body(outgoing: &Outgoing, token: &str) -> Value {
+    let data = json!({"id": outgoing.id, "kind": outgoing.kind.name()});
+    let notification = |text: &str| json!({"title": outgoing.subject, "body": text});
+    let bytes = |text: &str| notification(text).to_string().len() + data.to_string().len();
+    let text = super::shortened(&outgoing.text, |text| bytes(text) <= CONTENT_BYTES_MAX);
     json!({"message": {
         "token": token,
-        "notification": {"title": outgoing.subject, "body": outgoing.text},
-        "data": {"id": outgoing.id, "kind": outgoing.kind.name()},
+        "notification": notification(&text),
+        "data": data,
         "android": {"notification": {"tag": outgoing.id}},
         "apns": {"headers": {"apns-collapse-id": outgoing.id}},
     }})
@@ -270,6 +276,29 @@ mod tests {
             assert_eq!(tokens.get(0, granted).await.as_deref(), Ok("token"));
             assert_eq!(tokens.get(0, fetch()).await.as_deref(), Ok("token"), "and it is used again");
         });
+    }
+
+    #[test]
+    fn a_long_text_is_shortened_to_what_firebase_takes() {
+        let outgoing = |text: &str| Outgoing {
+            id: "1".to_owned(),
+            follows: None,
+            to: Address::Fcm("token".to_owned()),
+            kind: bank::notification::kind::Kind::Deposit,
+            language: "el",
+            subject: "subject".to_owned(),
+            text: text.to_owned(),
+            data: String::new(),
+            booked_at: Default::default(),
+            now: Default::default(),
+        };
+        let said = |text: &str| body(&outgoing(text), "token")["message"]["notification"]["body"].clone();
+        assert_eq!(said("short"), "short");
+        let long = "Ω\"".repeat(4000);
+        let shortened = said(&long);
+        let shortened = shortened.as_str().expect("a text");
+        assert!(long.starts_with(shortened) && (2000..4096).contains(&shortened.len()), "{}", shortened.len());
+        assert!(body(&outgoing(&long), "token")["message"]["notification"].to_string().len() <= CONTENT_BYTES_MAX);
     }
 
     #[test]

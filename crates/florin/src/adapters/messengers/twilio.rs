@@ -113,10 +113,14 @@ fn one_line(text: &str) -> String {
 
 /// A number in E.164: digits after a plus, without what people write between them.
 fn e164(number: &str) -> Option<String> {
-    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-    let is_international = number.trim_start().starts_with('+') || number.trim_start().starts_with("00");
-    let digits = if number.trim_start().starts_with("00") { digits.get(2..)?.to_owned() } else { digits };
-    (is_international && (8..=15).contains(&digits.len())).then(|| format!("+{digits}"))
+    // The zero in brackets is dialled within the country only.
+    let number = number.replace("(0)", "");
+    let international = match number.split_once('+') {
+        Some((_, international)) => international,
+        None => number.trim_start_matches([' ', '(']).strip_prefix("00")?,
+    };
+    let digits: String = international.chars().filter(char::is_ascii_digit).collect();
+    (8..=15).contains(&digits.len()).then(|| format!("+{digits}"))
 }
 
 fn result(answer: &Answer) -> Result<Accepted, SendFailure> {
@@ -193,7 +197,15 @@ mod tests {
     #[test]
     fn numbers_are_sent_as_twilio_wants_them() {
         assert_eq!(e164("+420 123 456 789").as_deref(), Some("+420123456789"));
-        assert_eq!(e164("00420/123-456-789").as_deref(), Some("+420123456789"));
+        for number in [
+            "00420/123-456-789",
+            "(+420) 123 456 789",
+            "(00420) 123456789",
+            "+420 (0)123 456 789",
+            "tel. +420123456789",
+        ] {
+            assert_eq!(e164(number).as_deref(), Some("+420123456789"), "{number}");
+        }
         for number in ["123 456 789", "112", "+1", "+1234567890123456"] {
             assert_eq!(e164(number), None, "{number}");
         }

@@ -53,8 +53,7 @@ impl WebPush {
 }
 
 fn plain(outgoing: &Outgoing) -> Vec<u8> {
-    let mut text = outgoing.text.clone();
-    loop {
+    let plain = |text: &str| {
         let plain = json!({
             "id": outgoing.id,
             "kind": outgoing.kind.name(),
@@ -62,13 +61,9 @@ fn plain(outgoing: &Outgoing) -> Vec<u8> {
             "title": outgoing.subject,
             "body": text,
         });
-        let plain = plain.to_string().into_bytes();
-        if plain.len() <= PLAIN_BYTES_MAX || text.is_empty() {
-            return plain;
-        }
-        let shorter = text.chars().count() * 3 / 4;
-        text = text.chars().take(shorter).collect();
-    }
+        plain.to_string().into_bytes()
+    };
+    plain(&super::shortened(&outgoing.text, |text| plain(text).len() <= PLAIN_BYTES_MAX))
 }
 
 impl Messenger for WebPush {
