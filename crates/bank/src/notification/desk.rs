@@ -94,7 +94,7 @@ impl Notifications {
     /// A fault of the records.
     pub async fn decide(&self, id: &str, decision: &Decision) -> Result<Option<Delivery>, Fault> {
         loop {
-            let Some(delivery) = self.delivery(id).await? else { return Ok(None) };
+            let Some(delivery) = self.delivery_as_written(id).await? else { return Ok(None) };
             let now_us = self.bank.now().microseconds();
             let next = match (decision, delivery.state) {
                 (Decision::Redrive, State::Failed) => {

@@ -142,7 +142,8 @@ impl Notifications {
     /// A fault: it stays due.
     pub async fn prepare(&self, delivery: &Delivery) -> Result<Step, Fault> {
         let now = self.bank.now();
-        if delivery.state != State::Waiting || self.delivery(&delivery.id).await?.as_ref() != Some(delivery) {
+        if delivery.state != State::Waiting || self.delivery_as_written(&delivery.id).await?.as_ref() != Some(delivery)
+        {
             self.mend_due(&delivery.due_key(), &delivery.id).await?;
             return Ok(Step::Outrun);
         }
@@ -333,6 +334,23 @@ impl Notifications {
             self.endpoint_gone(endpoint, sent_at).await?;
         }
         Ok(())
+    }
+
+    /// A delivery for whoever changes it: a change expects the bytes that this program writes, so a record that another version
+    /// wrote is written again first, and what this one does not know of it is lost. Else nothing could be noted of it, and it
+    /// would be sent without end.
+    pub(super) async fn delivery_as_written(&self, id: &str) -> Result<Option<Delivery>, Fault> {
+        let key = delivery_key(id);
+        loop {
+            let Some(found) = self.records.get(&key).await? else { return Ok(None) };
+            let delivery: Delivery = parsed(&key, &found)?;
+            let bytes = delivery.bytes()?;
+            if found == bytes {
+                return Ok(Some(delivery));
+            }
+            let record = RecordChange { key: key.clone(), expected: Expected::Exactly(found), value: Some(bytes) };
+            self.records.change(vec![record]).await?;
+        }
     }
 
     /// A delivery; `None` if there is none, or no longer.

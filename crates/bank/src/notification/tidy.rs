@@ -85,7 +85,9 @@ impl Notifications {
                         next = format!("{prefix}{id}0");
                         break;
                     }
-                    if let Ok(delivery) = parsed::<Delivery>(key, value) {
+                    if let Ok(delivery) = parsed::<Delivery>(key, value)
+                        && self.delivery_as_written(&delivery.id).await?.is_some()
+                    {
                         orphans.push((delivery, Settled::Dropped("no_endpoint")));
                     }
                 }

@@ -3,7 +3,8 @@
 use crate::messages::legs;
 use crate::notifications::{Post, email};
 use crate::world::now;
-use bank::notification::delivery::Delivery;
+use bank::notification::delivery::{Delivery, State};
+use bank::notification::desk::Decision;
 use bank::notification::kind::Kind;
 use bank::notification::sender::{Settled, Step};
 use bank::ports::{RecordChange, Records};
@@ -35,6 +36,28 @@ fn a_record_of_what_waits_that_says_another_thing_than_its_delivery_is_looked_up
     assert_eq!(post.due(0), due[1..]);
     let kept = now(post.records.list("notification/due/", None, 10)).expect("read");
     assert_eq!(kept.len(), 3, "{kept:?}");
+}
+
+#[test]
+fn what_another_version_wrote_is_sent_once_and_can_be_discarded() {
+    let post = Post::with_customer(1, 7);
+    (1..=2).for_each(|amount| post.world.pay_in(7, amount));
+    post.follow(&email());
+    let due = post.due(0);
+    for delivery in &due {
+        let mut other = serde_json::to_value(delivery).expect("JSON");
+        other["a_field_of_another_version"] = 1.into();
+        let due_key = format!("notification/due/email/0000/{:013x}/{}", delivery.due_us, delivery.id);
+        for key in [due_key, format!("notification/delivery/{}", delivery.id)] {
+            assert!(now(post.records.change(vec![RecordChange::put(key, &other).expect("a record")])).expect("put"));
+        }
+    }
+    assert!(matches!(now(post.notifications.prepare(&due[0])).expect("prepared"), Step::Send(_)));
+    post.settle(&due[0], Settled::Accepted(Default::default()));
+    assert_eq!(post.read(&due[0].id).state, State::Sent);
+    assert_eq!(post.due(0), due[1..]);
+    now(post.notifications.decide(&due[1].id, &Decision::Discard("told otherwise".into()))).expect("decided");
+    assert_eq!(post.read(&due[1].id).state, State::Discarded);
 }
 
 #[test]
