@@ -15,9 +15,12 @@ use ledger::time::Timestamp;
 use serde_json::json;
 use std::collections::HashSet;
 use store::Fault;
+use store::query::TransferStatus;
 
 /// How long one that goes on from another waits for it, each time, at least.
 const BEHIND_US: u64 = 500_000;
+/// After so long what was never tried is looked at whether it is still so.
+const OVER_US: u64 = 60_000_000;
 /// How long what is for an endpoint that is off is left alone, should anybody look at it meanwhile.
 const OFF_US: u64 = 5_000_000;
 
@@ -167,6 +170,9 @@ impl Notifications {
         if !recipient.preference.chose(delivery.channel) {
             return Ok(dropped("not_chosen"));
         }
+        if self.is_over(delivery, now).await? {
+            return Ok(dropped("over"));
+        }
         if let Some(until) = recipient.preference.held_until(delivery.kind, now) {
             return Ok(Step::Settle(Settled::Held(until)));
         }
@@ -189,6 +195,20 @@ impl Notifications {
         let known = Known { recipient: self.recipient_name(delivery).await?, first_message };
         let written = self.texts.write(locale, delivery.kind, &delivery.facts, &known)?;
         Ok(Step::Send(Box::new(self.outgoing(delivery, to, language(locale), written, now))))
+    }
+
+    /// Whether it says that money is on its way which came back meanwhile. Where it waited for a short time only, both messages are
+    /// sent, the second with a look back at the first; after that it is no news any more, and the second says it all.
+    async fn is_over(&self, delivery: &Delivery, now: Timestamp) -> Result<bool, Fault> {
+        let waited_us = now.microseconds().saturating_sub(delivery.booked_us);
+        if delivery.kind != Kind::TransferPending || 0 < delivery.attempts || waited_us < OVER_US {
+            return Ok(false);
+        }
+        let transfer = delivery.facts.transfer.as_deref().and_then(|transfer| transfer.parse().ok());
+        let home = self.bank.shards().iter().find(|store| store.shard().number() == delivery.shard);
+        let (Some(transfer), Some(home)) = (transfer, home) else { return Ok(false) };
+        let view = home.transfer(transfer).await?;
+        Ok(view.is_some_and(|view| matches!(view.status(), TransferStatus::Failed(_))))
     }
 
     /// Has a record of what waits say again what its delivery says, or removes it where that does not wait, or elsewhere: else it

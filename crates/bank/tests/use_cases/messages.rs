@@ -154,6 +154,35 @@ fn nobody_is_told_that_money_left_which_did_not() {
 }
 
 #[test]
+fn who_was_not_told_yet_that_money_left_hears_only_that_it_came_back() {
+    let post = Post::new(2);
+    now(post.notifications.begin(&email())).expect("begun");
+    let (payer, empty, payee) = (post.world.id_on(0, 0), post.world.id_on(1, 0), post.world.id_on(0, 1));
+    [payer, empty, payee].into_iter().for_each(|id| post.add(id));
+    post.world.pay_in(payer, 100);
+    post.world.submit(None, Command::Transfer(legs(&[(payer, payee, 10), (empty, payee, 20)]))).expect("begun");
+    post.follow(&email());
+    let waiting = |kind| post.due(0).into_iter().find(|delivery| delivery.kind == kind).expect("made");
+    let prepared = |delivery: &Delivery| now(post.notifications.prepare(delivery)).expect("prepared");
+    let first = waiting(Kind::TransferPending);
+    post.world.pass(61 * SECOND_US);
+    assert!(matches!(prepared(&first), Step::Send(_)), "it is on its way still");
+    now(post.world.bank.finish_sagas()).expect("ended");
+    post.follow(&email());
+    match prepared(&first) {
+        Step::Settle(over) => {
+            assert_eq!(over, Settled::Dropped("over"));
+            post.settle(&first, over);
+        }
+        other => panic!("{other:?}"),
+    }
+    match prepared(&waiting(Kind::TransferFailed)) {
+        Step::Send(failed) => assert!(!failed.text.contains("We wrote to you"), "{}", failed.text),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_reversal_that_fails_tells_nobody_that_their_transfer_was_not_made() {
     let post = Post::new(2);
     now(post.notifications.begin(&email())).expect("begun");
