@@ -170,6 +170,9 @@ impl Notifications {
         if !recipient.preference.chose(delivery.channel) {
             return Ok(dropped("not_chosen"));
         }
+        if self.is_stale(delivery, first.as_ref(), now) {
+            return Ok(dropped("stale"));
+        }
         if self.is_over(delivery, now).await? {
             return Ok(dropped("over"));
         }
@@ -190,11 +193,18 @@ impl Notifications {
         };
         let Some(to) = to else { return Ok(dropped("no_address")) };
         let locale = Locale::of(profile.get(ProfileField::Locale).unwrap_or("en"));
-        let is_sent = |first: &Delivery| matches!(first.state, State::Sent | State::Outbox);
         let first_message = first.filter(is_sent).and_then(|first| Timestamp::from_microseconds(first.changed_us));
         let known = Known { recipient: self.recipient_name(delivery).await?, first_message };
         let written = self.texts.write(locale, delivery.kind, &delivery.facts, &known)?;
         Ok(Step::Send(Box::new(self.outgoing(delivery, to, language(locale), written, now))))
+    }
+
+    /// Whether it is old news, as where its channel was off: it was never tried, though it could have been since that time. What
+    /// became of something that was told is told however late.
+    fn is_stale(&self, delivery: &Delivery, first: Option<&Delivery>, now: Timestamp) -> bool {
+        let since_us = delivery.booked_us.max(delivery.due_us);
+        let is_stale = self.settings.stale_after_us < now.microseconds().saturating_sub(since_us);
+        is_stale && delivery.attempts == 0 && !first.is_some_and(is_sent)
     }
 
     /// Whether it says that money is on its way which came back meanwhile. Where it waited for a short time only, both messages are
@@ -380,6 +390,10 @@ impl Notifications {
     pub async fn delivery(&self, id: &str) -> Result<Option<Delivery>, Fault> {
         crate::records::read(self.records.as_ref(), &delivery_key(id)).await
     }
+}
+
+fn is_sent(delivery: &Delivery) -> bool {
+    matches!(delivery.state, State::Sent | State::Outbox)
 }
 
 /// Until when to wait where what it goes on from is not sent yet.

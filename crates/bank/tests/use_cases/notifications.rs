@@ -10,7 +10,7 @@ use bank::notification::outgoing::{Accepted, Address, SendFailure};
 use bank::notification::sender::{Settled, Step};
 use bank::notification::text::Texts;
 use bank::notification::{Notifications, Settings};
-use bank::ports::Records;
+use bank::ports::{RecordChange, Records};
 use bank::profile::PlainProfile;
 use bank::records::MemoryRecords;
 use ledger::command::{Command, Freeze};
@@ -93,6 +93,12 @@ impl Post {
         now(self.notifications.settle(&[(delivery.clone(), what)])).expect("settled");
     }
 
+    /// Has the records say this of a delivery.
+    pub(crate) fn put(&self, delivery: &Delivery) {
+        let key = format!("notification/delivery/{}", delivery.id);
+        assert!(now(self.records.change(vec![RecordChange::put(key, delivery).expect("a record")])).expect("put"));
+    }
+
     pub(crate) fn read(&self, id: &str) -> Delivery {
         now(self.notifications.delivery(id)).expect("read").expect("a delivery")
     }
@@ -151,7 +157,6 @@ fn of_two_who_read_the_same_entries_one_makes_deliveries_and_both_make_the_same(
 impl Post {
     /// The ids that a channel makes which begins with the first entry.
     fn records_of_a_new_channel(&self) -> Vec<String> {
-        use bank::ports::RecordChange;
         let cursor = RecordChange::put("notification/cursor/email/0000", &0u64).expect("a record");
         assert!(now(self.records.change(vec![cursor])).expect("made"));
         self.follow(&email());
@@ -273,6 +278,29 @@ fn old_news_is_told_nobody_and_old_deliveries_are_removed_but_for_those_that_fai
     assert_eq!(left, [State::Failed]);
     let query = DeliveryQuery { customer: CustomerId::new(7), limit: 10, ..DeliveryQuery::default() };
     assert_eq!(now(post.notifications.deliveries_of(&query)).expect("read").items.len(), 1);
+}
+
+#[test]
+fn what_a_channel_that_was_off_did_not_send_for_long_is_dropped_but_for_what_follows_from_what_was_told() {
+    let post = Post::with_customer(1, 7);
+    (1..=4).for_each(|amount| post.world.pay_in(7, amount));
+    post.follow(&email());
+    let due = post.due(0);
+    let prepared = |delivery: &Delivery| now(post.notifications.prepare(delivery)).expect("prepared");
+    post.settle(&due[0], Settled::Failed(SendFailure::later("smtp_451")));
+    let tomorrow = post.world.bank.now().saturating_add(24 * 3600 * SECOND_US);
+    post.settle(&due[1], Settled::Held(tomorrow));
+    post.settle(&due[2], Settled::Accepted(Accepted::default()));
+    let following = Delivery { follows: Some(due[2].id.clone()), ..due[3].clone() };
+    post.world.pass(Settings::default().stale_after_us + SECOND_US);
+    assert!(matches!(prepared(&post.read(&due[0].id)), Step::Send(_)), "it was tried");
+    assert!(matches!(prepared(&post.read(&due[1].id)), Step::Send(_)), "it could not be tried before");
+    match prepared(&due[3]) {
+        Step::Settle(stale) => assert_eq!(stale, Settled::Dropped("stale")),
+        other => panic!("{other:?}"),
+    }
+    post.put(&following);
+    assert!(matches!(prepared(&following), Step::Send(_)), "the beginning was told");
 }
 
 #[test]
