@@ -153,11 +153,15 @@ impl Notifications {
     /// Keeps what a customer wants, in place of what was wanted before.
     ///
     /// # Errors
-    /// A fault of the records.
+    /// A fault of the records, after which it must be asked again.
     pub async fn set_preference(&self, customer: CustomerId, preference: &Preference) -> Result<(), Fault> {
+        let before = self.preference(customer).await?;
         self.records.change(vec![RecordChange::put(preference_key(customer), preference)?]).await?;
         self.forget_recipient(customer);
-        Ok(())
+        match before.quiet_hours == preference.quiet_hours {
+            true => Ok(()),
+            false => self.hold_anew(customer, preference).await,
+        }
     }
 
     fn endpoints_changed(&self) {

@@ -1,7 +1,9 @@
 //! The operator's desk: deliveries that there are, and what a person does with those that failed.
 
 use super::Notifications;
-use super::delivery::{Delivery, State, delivery_key, failed_key, of_prefix};
+use super::delivery::{Delivery, State, booked_at, delivery_key, failed_key, of_prefix};
+use super::preference::Preference;
+use super::sender::Settled;
 use crate::ports::Record;
 use crate::records::parsed;
 use ledger::ids::CustomerId;
@@ -9,6 +11,10 @@ use store::Fault;
 
 /// Records looked at for one page of a list that has a condition.
 const LOOKED_AT_MAX: usize = 2000;
+/// What quiet hours hold is among a customer's newest deliveries: they are no longer than a day, and what they hold was read soon
+/// after it was booked. What is not found waits for the end that it has.
+const HELD_MAX: usize = 1000;
+const HELD_US: u64 = 2 * 24 * 3_600_000_000;
 
 /// Which deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +91,26 @@ impl Notifications {
             true => self.delivery(key.rsplit('/').next().unwrap_or_default()).await,
             false => parsed(&key, &value).map(Some),
         }
+    }
+
+    /// Has what quiet hours hold wait for the end of those that the customer wants now, where that is earlier: at once, where there
+    /// are none.
+    pub(super) async fn hold_anew(&self, customer: CustomerId, preference: &Preference) -> Result<(), Fault> {
+        let (prefix, now) = (of_prefix(customer.number()), self.bank.now());
+        for (key, _) in self.records.list(&prefix, None, HELD_MAX).await? {
+            let id = &key[prefix.len()..];
+            let age_us = booked_at(id).map_or(0, |at| now.microseconds().saturating_sub(at.microseconds()));
+            if HELD_US < age_us {
+                break;
+            }
+            let Some(delivery) = self.delivery_as_written(id).await? else { continue };
+            let is_held = delivery.state == State::Waiting && delivery.attempts == 0 && delivery.endpoint.is_none();
+            let until = preference.held_until(delivery.kind, now).unwrap_or(now);
+            if is_held && until.microseconds() < delivery.due_us {
+                self.settle(&[(delivery, Settled::Held(until))]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Does what a person decided; the delivery as it then is. One that is not failed or waiting stays as it is. `None` if

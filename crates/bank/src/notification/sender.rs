@@ -167,7 +167,12 @@ impl Notifications {
             return Ok(Step::Send(Box::new(self.outgoing(delivery, to, "en", Default::default(), now))));
         }
         let Some(recipient) = self.recipient(id).await? else { return Ok(dropped("no_user")) };
-        if !recipient.preference.chose(delivery.channel) {
+        // Who was told that money left is told what became of it, whatever was chosen since.
+        let is_wanted = match delivery.follows {
+            Some(_) => recipient.preference.chose(delivery.channel),
+            None => recipient.preference.wants(delivery.channel, delivery.kind, &delivery.facts),
+        };
+        if !is_wanted {
             return Ok(dropped("not_chosen"));
         }
         if self.is_stale(delivery, first.as_ref(), now) {

@@ -9,7 +9,7 @@ use bank::notification::desk::Decision;
 use bank::notification::device::{Added, DEVICES_MAX, NotAdded};
 use bank::notification::kind::Kind;
 use bank::notification::outgoing::{Address, SendFailure};
-use bank::notification::preference::Preference;
+use bank::notification::preference::{Preference, QuietHours};
 use bank::notification::sender::{Settled, Step};
 use bank::ports::{Boxed, KeyId, Keyring, PutAside, Record, RecordChange, Records};
 use bank::records::MemoryRecords;
@@ -180,6 +180,55 @@ fn who_was_not_told_yet_that_money_left_hears_only_that_it_came_back() {
         Step::Send(failed) => assert!(!failed.text.contains("We wrote to you"), "{}", failed.text),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_is_no_longer_wanted_when_it_is_sent_is_not_sent() {
+    let post = Post::with_two_accounts_and_a_payee();
+    let prepared = |delivery: &Delivery| now(post.notifications.prepare(delivery)).expect("prepared");
+    let (waiting, other) = (post.due(0).remove(0), post.due(0).remove(1));
+    assert!(matches!(prepared(&waiting), Step::Send(_)));
+    for preference in [
+        Preference { kinds: Some(vec![Kind::Security]), ..Preference::default() },
+        Preference { minimum_amounts: BTreeMap::from([("EUR".to_owned(), 101)]), ..Preference::default() },
+        Preference { channels: Vec::new(), ..Preference::default() },
+    ] {
+        post.prefers(7, preference);
+        match prepared(&waiting) {
+            Step::Settle(settled) => assert_eq!(settled, Settled::Dropped("not_chosen")),
+            other => panic!("{other:?}"),
+        }
+    }
+    post.prefers(7, Preference { kinds: Some(vec![Kind::Security]), ..Preference::default() });
+    post.settle(&waiting, Settled::Accepted(Default::default()));
+    let follows = Delivery { follows: Some(waiting.id), ..other };
+    post.put(&follows);
+    assert!(matches!(prepared(&follows), Step::Send(_)), "what became of something that was told");
+}
+
+#[test]
+fn what_quiet_hours_hold_is_due_when_they_end_as_they_are_chosen_now() {
+    let post = Post::with_customer(1, 7);
+    // It is 08:00 in UTC.
+    let hours =
+        |until: &str| Preference { quiet_hours: QuietHours::new("07:00", until, "UTC"), ..Preference::default() };
+    post.prefers(7, hours("20:00"));
+    (1..=2).for_each(|amount| post.world.pay_in(7, amount));
+    post.follow(&email());
+    let held = || {
+        let all = post.all();
+        all.iter()
+            .map(|delivery| (delivery.due_us - post.world.bank.now().microseconds()) / (3600 * SECOND_US))
+            .collect()
+    };
+    let hours_held: Vec<u64> = held();
+    assert_eq!(hours_held, [12, 12]);
+    post.prefers(7, hours("10:00"));
+    let hours_held: Vec<u64> = held();
+    assert_eq!(hours_held, [2, 2]);
+    assert!(post.due(0).is_empty());
+    post.prefers(7, Preference::default());
+    assert_eq!(post.due(0).len(), 2);
 }
 
 #[test]
