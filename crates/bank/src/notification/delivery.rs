@@ -9,7 +9,7 @@
 //! | `delivery/ID` | a delivery; ids begin with the time, inverted, so that the newest come first |
 //! | `due/SUBSCRIBER/SHARD/TIME/ID` | the same while it waits, under the time from which on it may be sent |
 //! | `urgent/SUBSCRIBER/SHARD/TIME/ID` | the same for what is sent before everything else |
-//! | `backlog/SUBSCRIBER/CUSTOMER/DEVICE/QUEUE/ID` | that it waits, where it is for a device |
+//! | `backlog/SUBSCRIBER/CUSTOMER/DEVICE/QUEUE/ID` | that it waits, where it is for a device, and how that counts |
 //! | `of/CUSTOMER/ID` | that it is a customer's |
 //! | `failed/ID` | that it failed |
 //! | `preference/CUSTOMER`, `device/CUSTOMER/ID`, `endpoint/ID` | what was set up by calls |
@@ -190,6 +190,35 @@ pub struct Delivery {
     pub since_us: Option<u64>,
 }
 
+/// How long what could be sent may wait before it counts among what is too much for a device.
+const LONG_US: u64 = 60_000_000;
+
+/// How what waits counts among what waits for the same device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InBacklog {
+    /// It says what became of something: it counts by itself.
+    End,
+    /// It counts among what has waited for long from this time on, in microseconds: from the first when it was tried.
+    CountsFrom(u64),
+}
+
+impl InBacklog {
+    const END: &[u8] = b"end";
+
+    /// As its record says it; one that is empty is of a version that counted all.
+    pub(crate) fn read(value: &[u8]) -> InBacklog {
+        let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        if value == InBacklog::END { InBacklog::End } else { InBacklog::CountsFrom(number.unwrap_or(0)) }
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            InBacklog::End => InBacklog::END.to_vec(),
+            InBacklog::CountsFrom(from_us) => from_us.to_string().into_bytes(),
+        }
+    }
+}
+
 /// What of a subscriber's on a shard is sent first, and the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queue {
@@ -249,6 +278,21 @@ impl Delivery {
         Some(format!("{}{}", self.backlog_prefix()?, self.id))
     }
 
+    /// How it counts while it waits.
+    pub(crate) fn in_backlog(&self) -> InBacklog {
+        match self.attempts {
+            _ if self.follows.is_some() || self.kind == Kind::TransferFailed => InBacklog::End,
+            0 => InBacklog::CountsFrom(self.due_us.saturating_add(LONG_US)),
+            _ => InBacklog::CountsFrom(0),
+        }
+    }
+
+    /// What notes that it waits, where it is for a device.
+    fn backlog_record(&self) -> Option<RecordChange> {
+        let (key, value) = (self.backlog_key()?, Some(self.in_backlog().bytes()));
+        Some(RecordChange { key, expected: Expected::Anything, value })
+    }
+
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, Fault> {
         let failed = |error| Fault::Corrupt { detail: format!("the delivery {} cannot be written: {error}", self.id) };
         serde_json::to_vec(self).map_err(failed)
@@ -263,7 +307,7 @@ impl Delivery {
         match self.state {
             State::Waiting => {
                 changes.push(record(self.due_key(), bytes));
-                changes.extend(self.backlog_key().map(|key| record(key, Vec::new())));
+                changes.extend(self.backlog_record());
             }
             State::Failed => changes.push(record(failed_key(&self.id), Vec::new())),
             _ => {}
@@ -294,7 +338,8 @@ impl Delivery {
         }
         match (self.state == State::Waiting, next.state == State::Waiting) {
             (true, false) => changes.extend(self.backlog_key().map(RecordChange::remove)),
-            (false, true) => changes.extend(next.backlog_key().map(|key| put(key, Vec::new()))),
+            (false, true) => changes.extend(next.backlog_record()),
+            (true, true) if self.in_backlog() != next.in_backlog() => changes.extend(next.backlog_record()),
             _ => {}
         }
         if self.state == State::Failed && next.state != State::Failed {
