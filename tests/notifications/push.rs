@@ -180,6 +180,29 @@ fn devices_are_registered_once_and_never_shown() {
     assert!(!kept.windows(17).any(|part| part == b"very-secret-token"), "tokens are sealed");
 }
 
+#[test]
+fn a_telephone_that_somebody_else_registers_is_theirs_and_tells_nobody_elses_business() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bank = start(&folder.path().join("data"), &mut impatient(&folder.path().join("data")));
+    let [former, owner] = [(); 2].map(|()| Customer::new(&bank, "en", "USD"));
+    let token = json!({"fcm_token": "a-telephone"});
+    let devices = |customer: &Customer| {
+        let path = format!("/api/v1/users/{}/devices", customer.id);
+        bank.get(&path).expect(200).json()["items"].as_array().map(Vec::len)
+    };
+    for customer in [&former, &owner] {
+        add_device(&bank, customer, &token);
+        customer.prefers(&bank, &json!({"channels": ["push"]}));
+    }
+    assert_eq!((devices(&former), devices(&owner)), (Some(0), Some(1)));
+    former.deposit(&bank, "1", "USD");
+    owner.deposit(&bank, "1", "USD");
+    owner.wait_for(&bank, 1, "outbox");
+    assert_eq!(former.deliveries(&bank).len(), 0);
+    add_device(&bank, &former, &token);
+    assert_eq!((devices(&former), devices(&owner)), (Some(1), Some(0)));
+}
+
 struct Firebase {
     server: Arc<HttpServer>,
     public: Value,

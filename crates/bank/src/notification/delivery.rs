@@ -13,6 +13,7 @@
 //! | `of/CUSTOMER/ID` | that it is a customer's |
 //! | `failed/ID` | that it failed |
 //! | `preference/CUSTOMER`, `device/CUSTOMER/ID`, `endpoint/ID` | what was set up by calls |
+//! | `device_owner/ID` | the customer whose device it is: the last one it was registered for |
 
 use super::kind::{Channel, Kind};
 use super::message::Facts;

@@ -115,8 +115,18 @@ fn device_prefix(customer: CustomerId) -> String {
     format!("{ROOT}device/{:016x}/", customer.number())
 }
 
+fn device_key(customer: CustomerId, id: &str) -> String {
+    format!("{}{id}", device_prefix(customer))
+}
+
+/// Whose a device is.
+fn owner_key(id: &str) -> String {
+    format!("{ROOT}device_owner/{id}")
+}
+
 impl Notifications {
-    /// Registers a device of a customer, or finds it registered.
+    /// Registers a device of a customer, or finds it registered. It is whose it was registered for last: whoever it was before is
+    /// told nothing on it any more.
     ///
     /// # Errors
     /// A fault of the records, the shard or the keyring.
@@ -137,20 +147,28 @@ impl Notifications {
         loop {
             // Of two that are added at once, the second counts again.
             let added = self.records.get(&added_key(customer.id)).await?;
+            let owned = self.records.get(&owner_key(&id)).await?;
+            let owner: Option<u64> = owned.as_deref().map(|bytes| parsed(&owner_key(&id), bytes)).transpose()?;
             let known = self.devices(customer.id).await?;
-            if let Some(device) = known.iter().find(|device| device.id == id) {
+            let device = known.iter().find(|device| device.id == id);
+            if let Some(device) = device
+                && owner == Some(customer.id.number())
+            {
                 return Ok(Added::Yes(device.clone()));
             }
-            if DEVICES_MAX <= known.len() {
+            if device.is_none() && DEVICES_MAX <= known.len() {
                 return Ok(Added::No(NotAdded::Full));
             }
             let count: u64 = added.as_deref().map_or(Ok(0), |bytes| parsed(&added_key(customer.id), bytes))?;
             let is_as_found = added.map_or(Expected::Absent, Expected::Exactly);
-            let device = RecordChange::put(format!("{}{id}", device_prefix(customer.id)), &kept)?;
-            let counted = RecordChange::put(added_key(customer.id), &(count + 1))?;
-            let changes = vec![device.expecting(Expected::Absent), counted.expecting(is_as_found)];
+            let is_owned_as_found = owned.map_or(Expected::Absent, Expected::Exactly);
+            let owned = RecordChange::put(owner_key(&id), &customer.id.number())?.expecting(is_owned_as_found);
+            let counted = RecordChange::put(added_key(customer.id), &(count + 1))?.expecting(is_as_found);
+            let mut changes = vec![RecordChange::put(device_key(customer.id, &id), &kept)?, counted, owned];
+            let former = owner.and_then(CustomerId::new).filter(|former| *former != customer.id);
+            changes.extend(former.map(|former| RecordChange::remove(device_key(former, &id))));
             if self.records.change(changes).await? {
-                self.forget_recipient(customer.id);
+                [Some(customer.id), former].into_iter().flatten().for_each(|customer| self.forget_recipient(customer));
                 return Ok(Added::Yes(Device { id, channel, created_at }));
             }
         }
@@ -182,14 +200,25 @@ impl Notifications {
     /// # Errors
     /// A fault of the records.
     pub async fn remove_device(&self, customer: CustomerId, id: &str) -> Result<(), Fault> {
-        self.records.change(vec![RecordChange::remove(format!("{}{id}", device_prefix(customer)))]).await?;
+        let mut changes = vec![RecordChange::remove(device_key(customer, id))];
+        changes.extend(self.owned_no_more(customer, id).await?);
+        // Where it became another's meanwhile, it is not among this customer's either.
+        self.records.change(changes).await?;
         self.forget_recipient(customer);
         Ok(())
     }
 
+    /// What forgets whose a device is, if it is this customer's.
+    async fn owned_no_more(&self, customer: CustomerId, id: &str) -> Result<Option<RecordChange>, Fault> {
+        let key = owner_key(id);
+        let Some(bytes) = self.records.get(&key).await? else { return Ok(None) };
+        let is_owner = parsed::<u64>(&key, &bytes)? == customer.number();
+        Ok(is_owner.then(|| RecordChange::remove(key).expecting(Expected::Exactly(bytes))))
+    }
+
     /// Where messages for a device go; `None` if it is gone, or the customer's key was destroyed.
     pub(crate) async fn device_address(&self, customer: CustomerId, id: &str) -> Result<Option<Address>, Fault> {
-        let key = format!("{}{id}", device_prefix(customer));
+        let key = device_key(customer, id);
         let Some(bytes) = self.records.get(&key).await? else { return Ok(None) };
         let kept: Kept = parsed(&key, &bytes)?;
         let damaged = || Fault::Corrupt { detail: format!("the record {key} cannot be opened") };
@@ -219,6 +248,12 @@ impl Notifications {
             let sealed = STANDARD.decode(&kept.sealed).unwrap_or_default();
             if let Some(id) = sealing::key_of(&sealed) {
                 self.bank.destroy_key(id).await?;
+            }
+            let device = &key[device_prefix(customer).len()..];
+            if let Some(owned) = self.owned_no_more(customer, device).await?
+                && !self.records.change(vec![owned]).await?
+            {
+                continue; // it is another's by now, and no more among these
             }
             changes.push(RecordChange::remove(key));
         }

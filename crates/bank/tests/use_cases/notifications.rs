@@ -364,6 +364,41 @@ fn a_transfer_between_shards_is_complete_when_it_is_and_not_before() {
 }
 
 #[test]
+fn a_device_is_whose_it_was_registered_for_last_and_nobody_elses() {
+    let post = Post::with_customer(1, 7);
+    post.add(8);
+    let push = Subscriber::channel(Channel::Fcm);
+    now(post.notifications.begin(&push)).expect("begun");
+    post.device(7, "handed on");
+    post.world.pay_in(7, 1);
+    post.follow(&push);
+    let waiting = post.due_of(&push, 0).remove(0);
+    post.device(8, "handed on");
+    match now(post.notifications.prepare(&waiting)).expect("prepared") {
+        Step::Settle(settled) => assert_eq!(settled, Settled::Dropped("no_address")),
+        other => panic!("what waits for it is not sent either: {other:?}"),
+    }
+    post.world.pay_in(7, 2);
+    post.world.pay_in(8, 3);
+    assert_eq!(post.follow(&push), 1);
+    let count = |id: u64| now(post.notifications.devices(CustomerId::new(id).expect("an id"))).expect("read").len();
+    assert_eq!((count(7), count(8)), (0, 1));
+    // Who had it before cannot take it away; and it can go back.
+    let Added::Yes(device) = post.device(8, "handed on") else { panic!("it is registered") };
+    now(post.notifications.remove_device(CustomerId::new(7).expect("an id"), &device.id)).expect("removed");
+    assert_eq!((count(7), count(8)), (0, 1));
+    post.device(7, "handed on");
+    assert_eq!((count(7), count(8)), (1, 0));
+    // It is nobody's once it was removed, or its customer was erased.
+    let owners = || now(post.records.list("notification/device_owner/", None, 10)).expect("read").len();
+    now(post.notifications.remove_device(CustomerId::new(7).expect("an id"), &device.id)).expect("removed");
+    assert_eq!(owners(), 0);
+    post.device(7, "handed on");
+    now(post.notifications.erase_user(&local(), CustomerId::new(7).expect("an id"))).expect("erased");
+    assert_eq!((owners(), count(7)), (0, 0));
+}
+
+#[test]
 fn a_frozen_account_is_a_matter_of_security() {
     let post = Post::with_customer(1, 7);
     let freeze = Box::new(Freeze { account: account(7), kind: None, reason: None });
