@@ -10,6 +10,7 @@ use super::recipient::Recipient;
 use crate::ports::{Expected, RecordChange};
 use crate::records::parsed;
 use ledger::event::{CustomerChange, Event, Outcome};
+use ledger::hold::HoldStatus;
 use ledger::ids::{AccountId, CustomerId, Sequence, ShardId};
 use ledger::time::Timestamp;
 use std::collections::HashSet;
@@ -195,8 +196,11 @@ impl Notifications {
         let order = began.and_then(TransferView::ordered);
         let began = began.zip(order).map(|(view, (order, _))| {
             let header = &view.transfer.entry.header;
-            let transferred = saga_step(&view.transfer.entry).map_or(&[][..], |step| &step.transferred);
-            Began { order, transferred, sequence: header.sequence, at: header.time }
+            let step = saga_step(&view.transfer.entry);
+            let transferred = step.map_or(&[][..], |step| &step.transferred);
+            let hold = step.and_then(|step| step.hold.as_ref());
+            let ended_hold = hold.is_some_and(|hold| hold.status != HoldStatus::Held);
+            Began { order, transferred, ended_hold, sequence: header.sequence, at: header.time }
         });
         let mut deliveries = Vec::new();
         let mut told: Vec<(u64, CustomerId)> = Vec::new();

@@ -8,7 +8,8 @@ use super::kind::Kind;
 use ledger::account::SystemAccount;
 use ledger::currency::Currency;
 use ledger::customer::ProfileField;
-use ledger::event::{AccountChange, CustomerChange, Entry, Event, HoldChange, HoldChanged, Outcome};
+use ledger::event::{AccountChange, CustomerChange, Entry, Event, HoldChange, Outcome};
+use ledger::hold::{Hold, HoldStatus};
 use ledger::ids::{AccountId, CustomerId, Sequence, TransferId};
 use ledger::saga::{Order, Ordered, SagaStep, StepKind};
 use ledger::time::Timestamp;
@@ -140,17 +141,21 @@ pub struct Began<'a> {
     pub order: &'a Order,
     /// What it took at its home.
     pub transferred: &'a [Transferred],
+    /// Whether the hold that it captured was over with it.
+    pub ended_hold: bool,
     /// The entry with which it began.
     pub sequence: Sequence,
     /// When.
     pub at: Timestamp,
 }
 
-/// The transfer between shards that this entry ends at its home: whoever wants its messages looks up how it began.
+/// The transfer between shards that this entry ends at its home, or gives a hold back from: whoever wants its messages looks up
+/// how it began.
 pub fn ended(entry: &Entry) -> Option<TransferId> {
     match &entry.outcome {
-        Outcome::Event(Event::Saga(step)) if matches!(step.kind, StepKind::Completed | StepKind::Failed) => {
-            Some(step.saga)
+        Outcome::Event(Event::Saga(step)) => {
+            let is_end = matches!(step.kind, StepKind::Completed | StepKind::Failed);
+            (is_end || expired_hold(step).is_some()).then_some(step.saga)
         }
         _ => None,
     }
@@ -163,7 +168,12 @@ pub fn messages(entry: &Entry, began: Option<Began<'_>>) -> Vec<Message> {
     let mut told = Vec::new();
     match event {
         Event::Saga(step) => of_step(step, began, &mut told),
-        Event::HoldChanged(changed) => of_hold(changed, &mut told),
+        Event::HoldChanged(changed) => match changed.change {
+            HoldChange::Placed => of_hold(&changed.hold, Kind::HoldPlaced, &mut told),
+            HoldChange::Voided => of_hold(&changed.hold, Kind::HoldVoided, &mut told),
+            HoldChange::Expired => of_hold(&changed.hold, Kind::HoldExpired, &mut told),
+            HoldChange::Nothing => {}
+        },
         Event::AccountChanged(changed) => {
             let account = &changed.account;
             let change = match changed.change {
@@ -339,6 +349,10 @@ fn of_step(step: &SagaStep, began: Option<Began<'_>>, told: &mut Vec<Message>) {
         }
         _ => {}
     }
+    // Of a capture that came to nothing after the time of its hold, nobody says later that the hold expired.
+    if let Some(hold) = expired_hold(step).filter(|_| began.is_some_and(|began| began.ended_hold)) {
+        of_hold(hold, Kind::HoldExpired, told);
+    }
     if step.kind.is_refund() {
         return;
     }
@@ -350,6 +364,11 @@ fn of_step(step: &SagaStep, began: Option<Began<'_>>, told: &mut Vec<Message>) {
         }
         credits(transferred, &nets, told);
     }
+}
+
+/// The hold that a refund gives back, where its time is over.
+fn expired_hold(step: &SagaStep) -> Option<&Hold> {
+    step.hold.as_ref().filter(|hold| step.kind.is_refund() && hold.status == HoldStatus::Expired)
 }
 
 /// Whether somebody ordered it who waits for its end.
@@ -400,14 +419,7 @@ fn of_order(
     }
 }
 
-fn of_hold(changed: &HoldChanged, told: &mut Vec<Message>) {
-    let hold = &changed.hold;
-    let kind = match changed.change {
-        HoldChange::Placed => Kind::HoldPlaced,
-        HoldChange::Voided => Kind::HoldVoided,
-        HoldChange::Expired => Kind::HoldExpired,
-        HoldChange::Nothing => return,
-    };
+fn of_hold(hold: &Hold, kind: Kind, told: &mut Vec<Message>) {
     if !is_customers(hold.from) {
         return;
     }

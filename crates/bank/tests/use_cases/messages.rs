@@ -2,7 +2,7 @@
 
 use crate::notifications::{Post, email};
 use crate::ports::a_moment;
-use crate::world::{account, amount, euro, local, now, opening};
+use crate::world::{account, amount, euro, event_of, local, now, opening};
 use bank::month::Month;
 use bank::notification::delivery::{Delivery, State, Subscriber};
 use bank::notification::desk::Decision;
@@ -14,8 +14,9 @@ use bank::notification::sender::{Settled, Step};
 use bank::ports::{Boxed, KeyId, Keyring, PutAside, Record, RecordChange, Records};
 use bank::records::MemoryRecords;
 use futures_util::future::join;
-use ledger::command::{Command, Freeze, Reverse};
-use ledger::ids::{CustomerId, ShardId};
+use ledger::command::{CaptureHold, Command, Freeze, PlaceHold, Reverse};
+use ledger::event::Event;
+use ledger::ids::{CustomerId, HoldId, ShardId};
 use ledger::time::Day;
 use ledger::transfer::{Leg, LegAmount, Legs, Transfer, TransferKind};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -229,6 +230,38 @@ fn what_quiet_hours_hold_is_due_when_they_end_as_they_are_chosen_now() {
     assert!(post.due(0).is_empty());
     post.prefers(7, Preference::default());
     assert_eq!(post.due(0).len(), 2);
+}
+
+#[test]
+fn a_hold_whose_time_is_over_when_its_capture_is_refused_is_told_to_have_expired_once() {
+    let post = Post::new(2);
+    now(post.notifications.begin(&email())).expect("begun");
+    let (payer, shop) = (post.world.id_on(0, 0), post.world.id_on(1, 0));
+    [payer, shop].into_iter().for_each(|id| post.add(id));
+    post.world.pay_in(payer, 100);
+    let expires_at = Some(post.world.bank.now().saturating_add(60 * SECOND_US));
+    let placed = || {
+        let (from, to) = (account(payer), Some(account(shop)));
+        let place = PlaceHold { from, to, amount: amount(50), currency: euro(), expires_at };
+        let placed = post.world.submit(None, Command::PlaceHold(place)).expect("placed");
+        let Event::HoldChanged(placed) = event_of(&placed) else { panic!("no hold") };
+        placed.hold.id
+    };
+    let (partly, whole) = (placed(), placed());
+    post.world.submit(None, Command::Close(account(shop))).expect("closed");
+    for (hold, is_final) in [(partly, false), (whole, true)] {
+        let capture = CaptureHold { hold, amount: Some(amount(20)), to: None, is_final, note: None };
+        post.world.submit(None, Command::CaptureHold(Box::new(capture))).expect("begun");
+    }
+    post.world.pass(61 * SECOND_US);
+    // Of what was captured in part, the rest expires by itself, and is no more told when the part is refused.
+    post.world.submit(None, Command::ExpireHold(partly)).expect("expired");
+    now(post.world.bank.finish_sagas()).expect("ended");
+    post.follow(&email());
+    let expired: Vec<_> = post.due(0).into_iter().filter(|delivery| delivery.kind == Kind::HoldExpired).collect();
+    let of = |hold: HoldId| expired.iter().filter(|told| told.facts.hold == Some(hold.to_string())).count();
+    assert_eq!((expired.len(), of(partly), of(whole)), (2, 1, 1));
+    assert!(post.due(0).iter().all(|delivery| delivery.kind != Kind::HoldCaptured));
 }
 
 #[test]
