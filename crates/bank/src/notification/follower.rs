@@ -203,7 +203,7 @@ impl Notifications {
             Began { order, transferred, ended_hold, sequence: header.sequence, at: header.time }
         });
         let mut deliveries = Vec::new();
-        let mut told: Vec<(u64, CustomerId)> = Vec::new();
+        let mut told: Vec<(u64, CustomerId, String)> = Vec::new();
         for message in messages(entry, began) {
             let customer = match message.whom {
                 Whom::Customer(customer) => Some(customer),
@@ -211,17 +211,22 @@ impl Notifications {
             };
             let Some(customer) = customer else { continue };
             // Whoever moves money between two accounts of their own is told once: not that it came, if they were told that it
-            // went.
-            let is_credit = message.facts.transfer.is_some() && message.facts.credited == Some(true);
-            let is_debit = message.facts.transfer.is_some() && message.facts.credited == Some(false);
-            let transfer = (message.about, customer);
-            if is_credit && told.contains(&transfer) {
+            // went there.
+            let (about, facts) = (message.about, &message.facts);
+            let end = match facts.credited.filter(|_| facts.transfer.is_some()) {
+                Some(true) => facts.account.clone(),
+                Some(false) => facts.other_account.clone(),
+                None => None,
+            };
+            let is_debit = facts.credited == Some(false);
+            let transfer = end.map(|account| (about, customer, account));
+            if !is_debit && transfer.as_ref().is_some_and(|transfer| told.contains(transfer)) {
                 continue;
             }
             let place = Place { sequence: entry.header.sequence, at: entry.header.time, now, page };
             let made = self.addressed(subscriber, place, customer, message, began).await?;
             if is_debit && !made.is_empty() {
-                told.push(transfer);
+                told.extend(transfer);
             }
             deliveries.extend(made);
         }

@@ -265,6 +265,20 @@ fn a_hold_whose_time_is_over_when_its_capture_is_refused_is_told_to_have_expired
 }
 
 #[test]
+fn who_pays_an_account_of_their_own_and_somebody_else_with_one_transfer_hears_what_came_too() {
+    let post = Post::with_two_accounts_and_a_payee();
+    post.world.submit(None, Command::Transfer(legs(&[(7, 70, 10), (7, 8, 20)]))).expect("moved");
+    post.follow(&email());
+    assert_eq!(post.accounts_told(Kind::TransferReceived), ["70", "8"]);
+    let due = post.due(0);
+    let went = due.iter().find(|delivery| delivery.kind == Kind::TransferCompleted).expect("made");
+    match now(post.notifications.prepare(went)).expect("prepared") {
+        Step::Send(outgoing) => assert_eq!(outgoing.text, "Success! Your transfer is complete."),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_reversal_that_fails_tells_nobody_that_their_transfer_was_not_made() {
     let post = Post::new(2);
     now(post.notifications.begin(&email())).expect("begun");

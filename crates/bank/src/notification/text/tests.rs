@@ -49,6 +49,19 @@ fn what_failed_is_never_called_complete_in_any_language() {
 }
 
 #[test]
+fn where_a_transfer_went_to_several_no_text_leaves_a_gap() {
+    let nobody = Facts { other_account: None, ..facts() };
+    assert_eq!(write("en", Kind::TransferCompleted, &nobody).text, "Success! Your transfer is complete.");
+    for (language, _, _) in LANGUAGES {
+        for kind in [Kind::TransferCompleted, Kind::TransferFailed] {
+            assert!(write(language, kind, &facts()).text.contains("9002"), "{language}");
+            let text = write(language, kind, &nobody).text;
+            assert!(!text.contains("  ") && !text.starts_with("への"), "{language}: {text}");
+        }
+    }
+}
+
+#[test]
 fn every_language_has_every_kind_with_figures_as_it_writes_them() {
     for (language, _, file) in LANGUAGES {
         assert_eq!(sections(file).expect("sections").len(), Kind::ALL.len(), "{language}");
