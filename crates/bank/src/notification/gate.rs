@@ -18,6 +18,9 @@ const PAUSE_MOST_US: u64 = 60_000_000;
 /// Whom a provider asked to be left alone about counts for so long.
 const ASKED_US: u64 = 60_000_000;
 
+/// What a provider did so long ago is forgotten: longer than it is ever left alone.
+const FORGET_US: u64 = 600_000_000;
+
 /// The gate before one provider.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -25,6 +28,8 @@ pub struct Gate {
     /// When the next may go, if the rate were all; it lags behind now by at most a second.
     next_us: u64,
     failures: u32,
+    /// When it failed last.
+    failed_us: u64,
     failing: Whose,
     open: Option<Open>,
     /// With whose messages the provider asked to be left alone, and until when that counts.
@@ -77,9 +82,9 @@ impl Gate {
     /// A closed gate for at most so many messages a second.
     pub fn new(rate: Option<NonZeroU32>) -> Gate {
         let (failing, asked) = (Whose::Nobodys, Whose::Nobodys);
-        let (next_us, paused_until_us, asked_until_us) = (0, 0, 0);
-        let pause_us = PAUSE_FIRST_US;
-        Gate { rate, next_us, failures: 0, failing, open: None, asked, asked_until_us, paused_until_us, pause_us }
+        let (next_us, failed_us, paused_until_us, asked_until_us) = (0, 0, 0, 0);
+        let (failures, open, pause_us) = (0, None, PAUSE_FIRST_US);
+        Gate { rate, next_us, failures, failed_us, failing, open, asked, asked_until_us, paused_until_us, pause_us }
     }
 
     /// From when on to ask again; `None` where one would be let through now.
@@ -129,6 +134,7 @@ impl Gate {
     /// customer's messages alone never open the breaker: what fails may be what that customer chose.
     pub fn failed(&mut self, now: Timestamp, customer: Option<u64>) {
         self.failures = self.failures.saturating_add(1);
+        self.failed_us = now.microseconds();
         self.failing = self.failing.and(customer);
         let for_us = match self.open {
             Some(open) if open.is_tried => (open.for_us * 2).min(OPEN_MOST_US),
@@ -169,12 +175,17 @@ impl Gate {
         self.paused_until_us = self.paused_until_us.max(now_us.saturating_add(for_us));
     }
 
-    /// Whether a new gate would do the same, so that this one need not be kept.
+    /// Whether a new gate would do the same, or this one knows only what is long past, so that it need not be kept: else each host that
+    /// failed once, which nobody may ask again, would be kept for ever.
     pub fn is_as_new(&self, now: Timestamp) -> bool {
         let now_us = now.microseconds();
         let rests = self.paused_until_us <= now_us && self.next_us.saturating_add(SECOND_US) <= now_us;
         let nobody_asked = self.asked == Whose::Nobodys || self.asked_until_us <= now_us;
-        rests && nobody_asked && self.failures == 0 && self.open.is_none() && self.pause_us == PAUSE_FIRST_US
+        let last_heard_us = self.failed_us.max(self.paused_until_us).max(self.asked_until_us);
+        let is_open = self.open.is_some_and(|open| now_us < open.until_us + open.for_us);
+        let is_long_past = last_heard_us.saturating_add(FORGET_US) <= now_us && !is_open;
+        let is_well = self.failures == 0 && self.open.is_none() && self.pause_us == PAUSE_FIRST_US;
+        rests && nobody_asked && (is_well || is_long_past)
     }
 
     /// How the breaker stands.
@@ -297,6 +308,27 @@ mod tests {
         assert_eq!(gate.admit(at(2 * SECOND_US + ASKED_US)), Ok(()), "that is long ago");
         assert!(!gate.is_as_new(at(2 * SECOND_US + ASKED_US)));
         assert!(gate.is_as_new(at(2 * SECOND_US + 2 * ASKED_US)));
+    }
+
+    #[test]
+    fn a_gate_of_which_nothing_was_heard_for_long_is_forgotten_and_one_that_is_open_is_not() {
+        let mut gate = Gate::new(None);
+        gate.failed(at(0), Some(7));
+        assert!(!gate.is_as_new(at(FORGET_US - 1)));
+        assert!(gate.is_as_new(at(FORGET_US)));
+        let mut now = 0;
+        (0..FAILURES_MAX).for_each(|_| gate.failed(at(now), None));
+        while let Err(until) = gate.admit(at(now)) {
+            now = until.microseconds() - at(0).microseconds();
+        }
+        for _ in 0..10 {
+            gate.failed(at(now), None);
+            while let Err(until) = gate.admit(at(now)) {
+                now = until.microseconds() - at(0).microseconds();
+            }
+        }
+        assert!(!gate.is_as_new(at(now + OPEN_MOST_US)), "what the trial says may still be told");
+        assert!(gate.is_as_new(at(now + 2 * FORGET_US)));
     }
 
     #[test]
