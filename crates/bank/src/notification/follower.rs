@@ -82,6 +82,12 @@ impl Notifications {
     /// A fault of the records or a shard.
     pub async fn begin(&self, subscriber: &Subscriber) -> Result<Vec<SetBack>, Fault> {
         let mut set_back = Vec::new();
+        // One that was removed meanwhile leaves nothing behind.
+        if let Some(endpoint) = &subscriber.endpoint
+            && self.endpoint(endpoint).await?.is_none()
+        {
+            return Ok(set_back);
+        }
         for store in self.bank.shards() {
             let (shard, head) = (store.shard(), store.head());
             let key = cursor_key(subscriber, shard);

@@ -358,6 +358,10 @@ fn what_waits_for_an_endpoint_that_was_removed_is_dropped_some_time() {
     (1..=3).for_each(|amount| post.world.pay_in(7, amount));
     assert_eq!((post.follow(&subscriber), post.follow(&stays)), (3, 3));
     now(post.notifications.remove_endpoint(&gone)).expect("removed");
+    // A station that has not heard of it yet leaves nothing behind.
+    now(post.notifications.begin(&subscriber)).expect("begun");
+    let cursors = format!("notification/cursor/webhook-{gone}/");
+    assert_eq!(now(post.records.list(&cursors, None, 1)).expect("read"), []);
     assert_eq!(now(post.notifications.tidy()).expect("tidied").dropped, 3);
     assert!(post.due_of(&subscriber, 0).is_empty());
     assert_eq!(post.due_of(&stays, 0).len(), 3);
