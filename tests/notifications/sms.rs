@@ -2,17 +2,24 @@
 
 use super::world::{Customer, impatient, start};
 use crate::support::bank::Bank;
+use crate::support::http::Connection;
 use crate::support::wait::wait_until;
 use serde_json::json;
 use std::path::Path;
-use std::sync::Arc;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use test_servers::{HttpServer, Received, Said};
 
 const SID: &str = "AC00000000000000000000000000000001";
 const MADE: &str = r#"{"sid":"SM00000000000000000000000000000001","status":"queued"}"#;
 
 fn bank(folder: &Path, server: &HttpServer) -> Bank {
+    start(&folder.join("data"), &mut with_twilio(folder, server))
+}
+
+fn with_twilio(folder: &Path, server: &HttpServer) -> Command {
     let token = folder.join("twilio.token");
     std::fs::write(&token, "token-of-twilio\n").expect("written");
     let data = folder.join("data");
@@ -24,7 +31,7 @@ fn bank(folder: &Path, server: &HttpServer) -> Bank {
         .env("FLORIN_TWILIO__SMS_FROM", "+15005550006")
         .env("FLORIN_TWILIO__WHATSAPP_FROM", "+14155238886")
         .env("FLORIN_TWILIO__WHATSAPP_CONTENT_SID", "HX0001");
-    start(&data, &mut command)
+    command
 }
 
 fn reached_by(bank: &Bank, channel: &str) -> Customer {
@@ -93,6 +100,41 @@ fn troubled(troubles: Vec<Option<Said>>) -> HttpServer {
         Some(trouble) => trouble.clone(),
         None => Some(Said::new(201, MADE)),
     })
+}
+
+#[test]
+fn a_planned_restart_sends_nothing_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (release, held) = channel::<()>();
+    let (came, coming) = channel();
+    let held = Mutex::new(held);
+    // Nothing is answered until the test says so.
+    let server = HttpServer::start(move |_| {
+        came.send(()).expect("the test goes on");
+        _ = held.lock().expect("not poisoned").recv();
+        Some(Said::new(201, MADE))
+    });
+    // Longer than this test has patience.
+    let command = || {
+        let mut command = with_twilio(folder.path(), &server);
+        command.env("FLORIN_NOTIFICATIONS__TIMEOUT_MS", "300000");
+        command
+    };
+    let data = folder.path().join("data");
+    let bank = start(&data, &mut command());
+    let customer = reached_by(&bank, "sms");
+    customer.deposit(&bank, "1", "USD");
+    coming.recv().expect("it is asked");
+    let address = bank.address();
+    std::thread::scope(|scope| {
+        let stopped = scope.spawn(move || bank.stop().0);
+        wait_until("it is being stopped", || Connection::open(address).is_err());
+        drop(release);
+        assert_eq!(stopped.join().expect("stopped"), Some(0));
+    });
+    let bank = start(&data, &mut command());
+    let sent = customer.wait_for(&bank, 1, "sent").remove(0);
+    assert_eq!((&sent["attempts"], server.count()), (&json!(1), 1));
 }
 
 #[test]

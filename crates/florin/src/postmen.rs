@@ -3,6 +3,7 @@
 //!
 //! Over PostgreSQL the nodes of a bank share the stations by leases; what a node leaves behind another goes on with.
 
+mod ending;
 mod figures;
 mod lanes;
 mod providers;
@@ -18,6 +19,7 @@ use bank::notification::delivery::Subscriber;
 use bank::notification::follower::SetBack;
 use bank::notification::{Notifications, Settings};
 use bank::ports::{Env, Records};
+use ending::Ending;
 use figures::Figures;
 use ledger::ids::ShardId;
 use providers::Providers;
@@ -44,6 +46,9 @@ const LOOKS: u32 = 4;
 const TIDY_US: u64 = 3_600_000_000;
 const TIDY_OUTBOX_US: u64 = 60_000_000;
 
+/// How long a node that is stopped waits for what its providers are being given, at most, in microseconds.
+const END_US: u64 = 5_000_000;
+
 /// How messages are tried again and given up, as it is configured.
 pub(crate) fn settings(config: &Config) -> Settings {
     let own = &config.notifications;
@@ -59,11 +64,12 @@ pub(crate) fn settings(config: &Config) -> Settings {
     }
 }
 
-/// Running stations. They end when this is dropped; what was under way is sent again, with the same id.
+/// Running stations. They end when this is dropped; what was under way then is sent again, with the same id.
 #[derive(Debug)]
 pub(crate) struct Postmen {
     /// Threads of their own, which the system runs after those that move money.
     runtime: Option<Runtime>,
+    ending: Arc<Ending>,
     figures: Arc<Figures>,
     web_push_key: Option<String>,
 }
@@ -74,9 +80,9 @@ impl Postmen {
     /// # Errors
     /// Wrong usage of a provider's configuration, or a fault of the records.
     pub(crate) async fn start(open: &OpenBank, config: &Config, folder: &Path) -> Result<Postmen, Failure> {
-        let figures = Arc::new(Figures::default());
+        let (figures, ending) = (Arc::new(Figures::default()), Arc::new(Ending::default()));
         if !config.notifications.enabled {
-            return Ok(Postmen { runtime: None, figures, web_push_key: None });
+            return Ok(Postmen { runtime: None, ending, figures, web_push_key: None });
         }
         let providers = Providers::new(config, folder)?;
         let web_push_key = providers.web_push_key.clone();
@@ -96,6 +102,7 @@ impl Postmen {
             notifications: open.notifications.clone(),
             records: open.records.clone(),
             providers: Arc::new(providers),
+            ending: ending.clone(),
             figures: figures.clone(),
             readers: Arc::default(),
             // One process has a data folder.
@@ -105,7 +112,16 @@ impl Postmen {
         runtime.spawn(tidy(post.clone()));
         runtime.spawn(tidy_outbox(post.notifications.clone(), OutboxFolder::of(folder)));
         runtime.spawn(look_after(post));
-        Ok(Postmen { runtime: Some(runtime), figures, web_push_key })
+        Ok(Postmen { runtime: Some(runtime), ending, figures, web_push_key })
+    }
+
+    /// Has no more attempts begun, and waits for a while until it is noted what became of those under way.
+    pub(crate) async fn stop(&self, env: &dyn Env) {
+        self.ending.begin();
+        tokio::select! {
+            () = self.ending.all_left() => {}
+            () = env.sleep(END_US) => {}
+        }
     }
 
     /// Adds to the text of `/metrics`.
@@ -149,6 +165,7 @@ struct Post {
     notifications: Arc<Notifications>,
     records: Arc<dyn Records>,
     providers: Arc<Providers>,
+    ending: Arc<Ending>,
     figures: Arc<Figures>,
     /// How many stations read the journal in bulk right now.
     readers: Arc<AtomicUsize>,

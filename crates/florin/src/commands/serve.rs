@@ -111,6 +111,7 @@ async fn serve(
     drop(jobs);
     #[cfg(feature = "kafka")]
     kafka.stop();
+    postmen.stop(open.env.as_ref()).await;
     served
 }
 

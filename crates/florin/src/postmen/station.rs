@@ -1,6 +1,7 @@
 //! One subscriber's work on one shard: it reads the journal, and sends what is due, so much at a time.
 
 use super::Post;
+use super::ending::Ending;
 use super::figures::{Figures, Gone};
 use super::lanes::{Lanes, Room};
 use super::providers::Provider;
@@ -60,6 +61,7 @@ pub(super) type Gates = Mutex<BTreeMap<String, Gate>>;
 
 pub(super) struct Station {
     notifications: Arc<Notifications>,
+    ending: Arc<Ending>,
     figures: Arc<Figures>,
     readers: Arc<AtomicUsize>,
     lease: Option<Lease>,
@@ -103,6 +105,7 @@ impl Station {
         Station {
             lanes,
             notifications: post.notifications.clone(),
+            ending: post.ending.clone(),
             figures: post.figures.clone(),
             readers: post.readers.clone(),
             lease: post.lease(&format!("{name}/{}", shard.number())),
@@ -120,10 +123,10 @@ impl Station {
         self.notifications.bank().env()
     }
 
-    /// Works for as long as this node has the lease, again and again.
+    /// Works for as long as this node has the lease, again and again, until the node is stopped.
     pub(super) async fn run(self) {
         let station = Arc::new(self);
-        loop {
+        while !station.ending.is_begun() {
             if let Some(sure_until) = station.take_lease().await {
                 // Whichever ends first, the others begin anew: all that matters is in records.
                 tokio::select! {
@@ -260,13 +263,21 @@ impl Station {
         self.readers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Sends what is due.
+    /// Sends what is due; where the node is stopped, until what is under way is noted.
     async fn send(self: Arc<Station>) {
+        let _sending = Arc::clone(&self.ending).enter();
         let lanes = Lanes::new(self.provider.concurrency);
         let mut round = Round::new(WaitingRoom::new(lanes.of_customer_max() * KEPT_FOR_EACH));
         *self.lanes() = lanes;
         loop {
-            let wake = self.start_attempts(&mut round).await;
+            let is_ending = self.ending.is_begun();
+            if is_ending && round.has_nothing_under_way() {
+                return;
+            }
+            let wake = match is_ending {
+                true => self.wake(&round),
+                false => self.start_attempts(&mut round).await,
+            };
             self.note(&mut round);
             let now_us = self.env().now().microseconds();
             let wake_us = wake.map_or(PAUSE_US, |wake| wake.microseconds().saturating_sub(now_us).clamp(500, PAUSE_US));
@@ -284,6 +295,7 @@ impl Station {
                         round.known.remove(&delivery.id);
                     }
                 }
+                () = self.ending.begun(), if !is_ending => {}
                 () = self.nudge.notified() => round.may_have_more = true,
                 () = self.env().sleep(wake_us) => round.may_have_more = true,
             }
@@ -311,6 +323,11 @@ impl Station {
             let Some(delivery) = round.ready.pop_front() else { break };
             round.attempts.spawn(Arc::clone(self).attempt(delivery));
         }
+        self.wake(round)
+    }
+
+    /// When the next is due, or what is over is to be noted.
+    fn wake(&self, round: &Round) -> Option<Timestamp> {
         let since_us = self.env().now().microseconds().saturating_sub(round.noted_at.microseconds());
         match round.done.is_empty() {
             true => round.next,
@@ -549,5 +566,9 @@ impl Round {
     fn new(full: WaitingRoom) -> Round {
         let (ready, attempts, done, noting, known, unreadable, noted_at, next) = Default::default();
         Round { ready, full, attempts, done, noting, known, unreadable, noted_at, may_have_more: true, next }
+    }
+
+    fn has_nothing_under_way(&self) -> bool {
+        self.attempts.is_empty() && self.done.is_empty() && self.noting.is_empty()
     }
 }
