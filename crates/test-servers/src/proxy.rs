@@ -59,6 +59,8 @@ struct State {
     late: Late,
     is_over: bool,
     connections: Vec<Arc<Link>>,
+    /// Connections over which blocks were committed and that are no more, and the round trips on them.
+    ended: (usize, usize),
 }
 
 impl Proxy {
@@ -111,10 +113,11 @@ impl Proxy {
         self.shared.change(|state| state.next_commit = Some(lost));
     }
 
-    /// Round trips on connections over which blocks were committed, since they were made.
-    pub fn round_trips_of_commits(&self) -> usize {
+    /// Over how many connections blocks were committed, and the round trips on those, since they were made.
+    pub fn round_trips_of_commits(&self) -> (usize, usize) {
         let state = self.shared.lock();
-        state.connections.iter().filter_map(|link| link.round_trips_of_commits()).sum()
+        let open = state.connections.iter().filter_map(|link| link.round_trips_of_commits());
+        open.fold(state.ended, |(connections, round_trips), more| (connections + 1, round_trips + more))
     }
 
     /// How many COMMITs were lost, themselves or their answers.

@@ -97,11 +97,19 @@ fn a_batch_takes_one_round_trip_where_its_rows_are_known_and_two_where_not() {
     node.open_accounts();
     let mut next = 0;
     let mut round_trips = |count: u64| {
-        let before = proxy.round_trips_of_commits();
-        let requests: Vec<Request> = (next..next + count).map(transfer).collect();
-        next += count;
-        assert!(node.submit(requests).expect("no fault").iter().all(|answer| matches!(answer, Answer::Recorded(_))));
-        proxy.round_trips_of_commits() - before
+        for _ in 0..100 {
+            let before = proxy.round_trips_of_commits();
+            let requests: Vec<Request> = (next..next + count).map(transfer).collect();
+            next += count;
+            let answers = node.submit(requests).expect("no fault");
+            assert!(answers.iter().all(|answer| matches!(answer, Answer::Recorded(_))));
+            let after = proxy.round_trips_of_commits();
+            // On a busy machine a connection is given up now and then, and the next has its settings to make.
+            if before.0 == after.0 {
+                return after.1 - before.1;
+            }
+        }
+        panic!("each batch had a connection of its own");
     };
     round_trips(1);
     assert_eq!([1, 10, 30].map(&mut round_trips), [1, 1, 1]);

@@ -76,7 +76,12 @@ impl Connection<'_> {
         let connection = Connection { link: Arc::clone(&link), shared };
         connection.forward(client);
         link.cut();
-        shared.change(|state| state.connections.retain(|other| !Arc::ptr_eq(other, &link)));
+        shared.change(|state| {
+            state.connections.retain(|other| !Arc::ptr_eq(other, &link));
+            if let Some(round_trips) = link.round_trips_of_commits() {
+                state.ended = (state.ended.0 + 1, state.ended.1 + round_trips);
+            }
+        });
     }
 
     fn forward(&self, client: TcpStream) {
