@@ -270,7 +270,7 @@ fn several_months_come_in_one_file_by_a_link() {
     assert!(csv.trim_end().ends_with("closing,,,,,700.00,EUR,"), "{csv}");
     let again = bank.get(&format!("{path}?from=2025-08&to=2025-12")).expect(200).json();
     assert!(open(&bank, &link(&again)).expect(200).body == file.body);
-    open(&bank, &link(&again).replace("2025-08", "2025-09")).expect_problem(403, "forbidden");
+    open(&bank, &link(&again).replace("2025-10_", "2025-11_")).expect_problem(403, "forbidden");
     for wrong in
         ["", "?from=2025-10", "?from=2025-10&to=2025-09", "?from=2020-01&to=2025-10", "?from=2025-13&to=2025-10"]
     {
