@@ -43,6 +43,14 @@ pub enum BankError {
 }
 
 impl BankError {
+    /// The fault that it is for whoever can do no more than try again.
+    pub(crate) fn into_fault(self) -> Fault {
+        match self {
+            BankError::Fault(fault) => fault,
+            other => Fault::Unavailable { reason: other.to_string() },
+        }
+    }
+
     /// The stable code of the interface.
     pub fn code(&self) -> &'static str {
         match self {

@@ -241,9 +241,14 @@ impl Bank {
         command: &Command,
     ) -> Result<Option<Answer>, BankError> {
         let Some(key) = self.key_digest(caller, key, command).await? else { return Ok(None) };
+        Ok(self.entry_of_key(key.digest).await?.map(|entry| answer_of(entry, key)))
+    }
+
+    /// The entry that was decided under this key, on whatever shard.
+    pub(crate) async fn entry_of_key(&self, digest: u128) -> Result<Option<EntryRef>, Fault> {
         for store in self.shards() {
-            if let Some(entry) = store.entry_of_key(key.digest).await? {
-                return Ok(Some(answer_of(entry, key)));
+            if let Some(entry) = store.entry_of_key(digest).await? {
+                return Ok(Some(entry));
             }
         }
         Ok(None)

@@ -121,12 +121,9 @@ impl Exchanges {
         let corrupt = |_| Fault::Corrupt { detail: format!("a quote was used by {}, which is no key", used.key) };
         let digest = u128::from_str_radix(&used.key, 16).map_err(corrupt)?;
         let fingerprint = u128::from_str_radix(&used.fingerprint, 16).map_err(corrupt)?;
-        for store in self.bank.shards() {
-            let Some(entry) = store.entry_of_key(digest).await? else { continue };
-            let is_same = entry.header.key.is_some_and(|key| key.fingerprint == fingerprint);
-            return Ok(!is_same || self.has_failed(&entry).await?);
-        }
-        Ok(false)
+        let Some(entry) = self.bank.entry_of_key(digest).await? else { return Ok(false) };
+        let is_same = entry.header.key.is_some_and(|key| key.fingerprint == fingerprint);
+        Ok(!is_same || self.has_failed(&entry).await?)
     }
 
     async fn has_failed(&self, entry: &Entry) -> Result<bool, Fault> {

@@ -131,7 +131,7 @@ impl Interest {
         let answers = self.bank.submit_batch(&Caller::bank(), items, false).await;
         let mut fates = Vec::with_capacity(due.len());
         for ((answer, due), (text, _)) in answers.into_iter().zip(due).zip(&keys) {
-            let answer = answer.map_err(fault)?;
+            let answer = answer.map_err(BankError::into_fault)?;
             fates.push(match (&answer, answer.outcome()) {
                 (Answer::KeyReused, _) => Fate::Another(self.posted_before(due, text, effective_at).await?),
                 (_, Some(Outcome::Rejection { rejection, .. })) => Fate::Refused(rejection.code()),
@@ -165,20 +165,11 @@ impl Interest {
     async fn entry_before(&self, due: &Due, text: &str, effective_at: Timestamp) -> Result<Option<EntryRef>, Fault> {
         let transfer = due.transfer(&self.bank, effective_at).ok_or_else(|| super::too_much(due.account))?;
         let key = Some(ClientKey { text, fingerprint: 0 });
-        let key = self.bank.key_digest(&Caller::bank(), key, &Command::Transfer(transfer)).await.map_err(fault)?;
-        let digest = key.map_or(0, |key| key.digest);
-        for store in self.bank.shards() {
-            if let Some(entry) = store.entry_of_key(digest).await? {
-                return Ok(Some(entry));
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn fault(error: BankError) -> Fault {
-    match error {
-        BankError::Fault(fault) => fault,
-        other => Fault::Unavailable { reason: other.to_string() },
+        let key = self
+            .bank
+            .key_digest(&Caller::bank(), key, &Command::Transfer(transfer))
+            .await
+            .map_err(BankError::into_fault)?;
+        self.bank.entry_of_key(key.map_or(0, |key| key.digest)).await
     }
 }

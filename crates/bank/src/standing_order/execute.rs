@@ -158,7 +158,8 @@ impl StandingOrders {
         };
         let (text, fingerprint) = self.key(order, next);
         let key = ClientKey { text: &text, fingerprint };
-        let answer = self.bank.submit(&Caller::bank(), Some(key), command, false).await.map_err(fault)?;
+        let answer =
+            self.bank.submit(&Caller::bank(), Some(key), command, false).await.map_err(BankError::into_fault)?;
         match (&answer, answer.outcome()) {
             (Answer::KeyReused, _) | (_, None) => {
                 Err(Fault::Corrupt { detail: format!("{text} was used for another transfer") })
@@ -174,22 +175,16 @@ impl StandingOrders {
         let Ok(command) = self.command(order, next) else { return Ok(None) };
         let (text, fingerprint) = self.key(order, next);
         let key = Some(ClientKey { text: &text, fingerprint });
-        let Some(key) = self.bank.key_digest(&Caller::bank(), key, &command).await.map_err(fault)? else {
-            return Ok(None);
-        };
-        for store in self.bank.shards() {
-            let Some(entry) = store.entry_of_key(key.digest).await? else { continue };
-            let transferred = transfers_of(&entry.outcome).first();
-            let is_same = entry.header.key.is_some_and(|known| known.fingerprint == key.fingerprint);
-            return Ok(transferred.filter(|_| is_same).map(|transferred| Occurrence {
-                order: order.id.clone(),
-                due: next.due,
-                attempt: next.attempt,
-                outcome: Outcome::Done,
-                transfer: Some(transferred.id),
-            }));
-        }
-        Ok(None)
+        let answer = self.bank.answer_before(&Caller::bank(), key, &command).await.map_err(BankError::into_fault)?;
+        let Some(Answer::Replayed(entry)) = answer else { return Ok(None) };
+        let paid = transfers_of(&entry.outcome).first().map(|transferred| transferred.id);
+        Ok(paid.map(|transfer| Occurrence {
+            order: order.id.clone(),
+            due: next.due,
+            attempt: next.attempt,
+            outcome: Outcome::Done,
+            transfer: Some(transfer),
+        }))
     }
 
     /// The key of a try, and the fingerprint of what it says.
@@ -223,13 +218,6 @@ impl StandingOrders {
             }
             Payee::Outside => self.bank.withdrawal(terms.from, None, wanted).map(Command::Transfer),
         }
-    }
-}
-
-fn fault(error: BankError) -> Fault {
-    match error {
-        BankError::Fault(fault) => fault,
-        other => Fault::Unavailable { reason: other.to_string() },
     }
 }
 

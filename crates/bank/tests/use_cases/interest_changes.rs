@@ -27,7 +27,7 @@ fn overtaken(savings: &Savings, meanwhile: impl FnOnce() + Send + 'static) -> In
 
 /// A node that is overtaken after so many changes.
 fn overtaken_after(savings: &Savings, changes: usize, meanwhile: impl FnOnce() + Send + 'static) -> Interest {
-    let records = Meanwhile::new(savings.records.clone(), changes, meanwhile);
+    let records = Meanwhile::once_after(savings.records.clone(), changes, meanwhile);
     Interest::new(Arc::new(savings.world.another_node()), Arc::new(records), Calendar::default())
 }
 

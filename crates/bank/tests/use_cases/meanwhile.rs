@@ -1,4 +1,4 @@
-//! Records before one of whose changes somebody else does something.
+//! Records before whose changes something else happens.
 
 use bank::ports::{Boxed, Record, RecordChange, Records};
 use bank::records::MemoryRecords;
@@ -9,18 +9,32 @@ use store::Fault;
 /// See the module.
 pub(crate) struct Meanwhile {
     kept: Arc<MemoryRecords>,
-    /// How many changes come before it.
-    changes: AtomicUsize,
-    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    before_change: Box<dyn Fn() -> Boxed<'static, ()> + Send + Sync>,
 }
 
 impl Meanwhile {
-    pub(crate) fn new(
+    /// Before each change this is waited for.
+    pub(crate) fn before_each(
+        kept: Arc<MemoryRecords>,
+        before_change: impl Fn() -> Boxed<'static, ()> + Send + Sync + 'static,
+    ) -> Meanwhile {
+        Meanwhile { kept, before_change: Box::new(before_change) }
+    }
+
+    /// After so many changes, somebody else does this before the next one.
+    pub(crate) fn once_after(
         kept: Arc<MemoryRecords>,
         changes: usize,
         meanwhile: impl FnOnce() + Send + 'static,
     ) -> Meanwhile {
-        Meanwhile { kept, changes: AtomicUsize::new(changes), meanwhile: Mutex::new(Some(Box::new(meanwhile))) }
+        let (changes, meanwhile) = (AtomicUsize::new(changes), Mutex::new(Some(meanwhile)));
+        Meanwhile::before_each(kept, move || {
+            if changes.fetch_sub(1, Ordering::Relaxed) == 0 {
+                let meanwhile = meanwhile.lock().expect("not poisoned").take();
+                meanwhile.into_iter().for_each(|meanwhile| meanwhile());
+            }
+            Box::pin(std::future::ready(()))
+        })
     }
 }
 
@@ -39,10 +53,9 @@ impl Records for Meanwhile {
     }
 
     fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
-        if self.changes.fetch_sub(1, Ordering::Relaxed) == 0 {
-            let meanwhile = self.meanwhile.lock().expect("not poisoned").take();
-            meanwhile.into_iter().for_each(|meanwhile| meanwhile());
-        }
-        self.kept.change(changes)
+        Box::pin(async move {
+            (self.before_change)().await;
+            self.kept.change(changes).await
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Who is told what: each once, nobody of what did not happen to them, and what waits is never lost.
 
+use crate::meanwhile::Meanwhile;
 use crate::notifications::{Post, email};
 use crate::ports::a_moment;
 use crate::world::{account, amount, euro, event_of, local, now, opening};
@@ -11,8 +12,7 @@ use bank::notification::kind::Kind;
 use bank::notification::outgoing::{Address, SendFailure};
 use bank::notification::preference::{Preference, QuietHours};
 use bank::notification::sender::{Settled, Step};
-use bank::ports::{Boxed, KeyId, Keyring, PutAside, Record, RecordChange, Records};
-use bank::records::MemoryRecords;
+use bank::ports::{Boxed, KeyId, Keyring, PutAside, RecordChange, Records};
 use futures_util::future::join;
 use ledger::command::{CaptureHold, Command, Freeze, PlaceHold, Reverse};
 use ledger::event::Event;
@@ -482,31 +482,6 @@ fn a_record_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(now(post.notifications.waiting(&email(), ShardId::default(), 10)).expect("counted").all, 1);
 }
 
-/// Records that let others go first.
-struct Slow(Arc<MemoryRecords>);
-
-impl Records for Slow {
-    fn get<'a>(&'a self, key: &'a str) -> Boxed<'a, Result<Option<Vec<u8>>, Fault>> {
-        self.0.get(key)
-    }
-
-    fn list<'a>(
-        &'a self,
-        prefix: &'a str,
-        after: Option<&'a str>,
-        count: usize,
-    ) -> Boxed<'a, Result<Vec<Record>, Fault>> {
-        self.0.list(prefix, after, count)
-    }
-
-    fn change(&self, changes: Vec<RecordChange>) -> Boxed<'_, Result<bool, Fault>> {
-        Box::pin(async move {
-            a_moment().await;
-            self.0.change(changes).await
-        })
-    }
-}
-
 #[test]
 fn of_devices_added_at_once_no_more_are_taken_than_one_may_have() {
     let post = Post::with_customer(1, 7);
@@ -514,7 +489,8 @@ fn of_devices_added_at_once_no_more_are_taken_than_one_may_have() {
         assert!(matches!(post.device(7, &number.to_string()), Added::Yes(_)));
     }
     let row = now(post.world.bank.user(customer(7))).expect("read").expect("a customer");
-    let nodes = [(), ()].map(|()| post.node(Arc::new(Slow(post.records.clone()))));
+    let slow = || Meanwhile::before_each(post.records.clone(), || Box::pin(a_moment()));
+    let nodes = [(), ()].map(|()| post.node(Arc::new(slow())));
     let (one, other) = (Address::Fcm("one".into()), Address::Fcm("other".into()));
     let (one, other) = now(join(nodes[0].add_device(&row, &one), nodes[1].add_device(&row, &other)));
     let added = [one.expect("asked"), other.expect("asked")];

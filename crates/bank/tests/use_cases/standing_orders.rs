@@ -307,7 +307,7 @@ fn what_was_paid_is_told_though_the_order_was_ended_meanwhile() {
     desk.world.open_with(1, 10_000);
     desk.create("rent", terms(1, Payee::Outside, "weekly from 2027-01-15"));
     let other = desk.node();
-    let records = Meanwhile::new(desk.records.clone(), 0, move || {
+    let records = Meanwhile::once_after(desk.records.clone(), 0, move || {
         now(other.cancel(&local(), "rent")).expect("ended");
     });
     let bank = Arc::new(desk.world.another_node());

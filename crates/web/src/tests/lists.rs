@@ -1,6 +1,7 @@
 //! Lists: whole when paged, and cursors that serve nowhere but where they were made.
 
 use super::world::World;
+use crate::Settings;
 use serde_json::Value;
 
 async fn world_with_postings() -> World {
@@ -95,6 +96,16 @@ async fn balances_of_the_past_are_by_booking_or_by_value_date() {
     assert_eq!(world.get(&at("at=2027-01-20T00:00:00Z&by=effective")).await.json()["ledger"], "15.00");
     assert_eq!(world.get(&at("at=2027-01-10T01:00:00+01:00&by=effective")).await.json()["ledger"], "5.00");
     assert_eq!(world.get(&at("")).await.json()["ledger"], "15.00");
+}
+
+#[tokio::test]
+async fn the_balance_of_now_has_what_was_booked_by_a_clock_that_is_ahead() {
+    let world = World::booked_ahead(Settings { no_auth: true, is_loopback: true, ..Settings::default() }, 3_000_000);
+    world.open(&[(5, "10")]).await;
+    for query in ["", "?by=effective"] {
+        let balance = world.get(&format!("/api/v1/accounts/5/balance{query}")).await.json();
+        assert_eq!(balance["ledger"], "10.00", "{query}");
+    }
 }
 
 #[tokio::test]

@@ -63,9 +63,15 @@ impl World {
     }
 
     pub(crate) fn with(settings: Settings) -> World {
+        World::booked_ahead(settings, 0)
+    }
+
+    /// The bank's entries are booked by a clock that is so many microseconds ahead of this node's, as another node's may be.
+    pub(crate) fn booked_ahead(settings: Settings, microseconds: u64) -> World {
         let env = TestEnv::new();
         let clock = env.clone();
-        let memory = Arc::new(MemoryStore::new(Identity::only_shard(), Arc::new(move || clock.now())));
+        let clock = Arc::new(move || clock.now().saturating_add(microseconds));
+        let memory = Arc::new(MemoryStore::new(Identity::only_shard(), clock));
         World::of(env, memory.clone(), memory, settings)
     }
 
