@@ -13,9 +13,12 @@ pub use runs::{Run, RunOutcome};
 use crate::calendar::Calendar;
 use crate::lease::Lease;
 use crate::ports::{Boxed, Env, Records};
+use futures_util::future::{Either, select};
 use ledger::time::{Day, Timestamp};
 use plan::Plan;
+use std::convert::Infallible;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Fault;
 
@@ -95,6 +98,24 @@ struct Memory {
     /// Not before this.
     next_look: Timestamp,
     failures: u32,
+    is_running: bool,
+}
+
+/// That a job is being run by this node, until this is dropped.
+struct Running<'a>(&'a Mutex<Memory>);
+
+impl Running<'_> {
+    /// `None` if it is already.
+    fn begin(memory: &Mutex<Memory>) -> Option<Running<'_>> {
+        let was_running = std::mem::replace(&mut locked(memory).is_running, true);
+        (!was_running).then(|| Running(memory))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        locked(self.0).is_running = false;
+    }
 }
 
 /// The jobs of a bank. See the module.
@@ -118,8 +139,8 @@ pub enum RunError {
     /// There is none of this name.
     #[error("there is no such job")]
     Unknown,
-    /// Another node is at it.
-    #[error("another node is running it")]
+    /// It is being run, here or by another node.
+    #[error("it is being run already")]
     Busy,
     /// It did not get to its end.
     #[error(transparent)]
@@ -197,6 +218,7 @@ impl Scheduler {
             locked(memory).next_look = not_before;
             return Ok(None);
         }
+        let Some(_running) = Running::begin(memory) else { return Ok(None) };
         if !self.has_lease(job.as_ref(), memory, now).await? {
             return Ok(None);
         }
@@ -228,6 +250,7 @@ impl Scheduler {
         if let Some(date) = date.filter(|date| today < *date) {
             return Err(JobError::TooEarly(format!("it is {today}; run {name} for {date} on that day")).into());
         }
+        let _running = Running::begin(memory).ok_or(RunError::Busy)?;
         if !self.has_lease(job.as_ref(), memory, now).await.map_err(JobError::from)? {
             return Err(RunError::Busy);
         }
@@ -259,6 +282,15 @@ impl Scheduler {
         Ok(sure_until.is_some())
     }
 
+    /// Renews the lease of a job that runs for long. Where that does not work the run goes on: nothing depends on the lease.
+    async fn keep_lease(&self, job: &dyn Job, memory: &Mutex<Memory>) -> Infallible {
+        loop {
+            let left_us = locked(memory).sure_until.microseconds().saturating_sub(self.env.now().microseconds());
+            self.env.sleep(left_us.max(LOOK_US)).await;
+            _ = self.has_lease(job, memory, self.env.now()).await;
+        }
+    }
+
     async fn run(
         &self,
         job: &Arc<dyn Job>,
@@ -272,7 +304,10 @@ impl Scheduler {
         if is_by_date {
             runs::begin(self.records.as_ref(), job.name(), &run).await?;
         }
-        let result = job.run(date).await;
+        let result = match select(job.run(date), pin!(self.keep_lease(job.as_ref(), memory))).await {
+            Either::Left((result, _)) => result,
+            Either::Right((never, _)) => match never {},
+        };
         let finished = self.env.now();
         let (outcome, detail) = match &result {
             Ok(done) => (RunOutcome::Done, done.detail.clone()),

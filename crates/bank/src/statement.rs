@@ -61,6 +61,17 @@ pub struct Line {
     pub is_late: bool,
 }
 
+impl Line {
+    /// What kind of transfer it is told as, in all files alike: interest and fees as what they are, however they were booked.
+    pub fn told_kind(&self) -> TransferKind {
+        match (self.kind, self.category) {
+            (TransferKind::Reversal, _) | (_, None) => self.kind,
+            (_, Some(Category::Interest)) => TransferKind::Interest,
+            (_, Some(Category::Fee)) => TransferKind::Fee,
+        }
+    }
+}
+
 /// What a statement sums up besides what came in and went out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
@@ -260,6 +271,42 @@ impl Bank {
 
     async fn version_of(&self, account: AccountId) -> Result<u64, Fault> {
         Ok(self.account(account).await?.map_or(0, |account| account.version))
+    }
+
+    /// The months from one on and before another in which the account has postings by value date, the earliest first.
+    pub(crate) async fn months_with_postings(
+        &self,
+        account: AccountId,
+        first: Month,
+        until: Month,
+    ) -> Result<Vec<Month>, Fault> {
+        let mut months = Vec::new();
+        // Most accounts that rest do so for long: halves of a span that has nothing are not looked into.
+        let mut spans = vec![(first, first.months_until(until))];
+        while let Some((first, count)) = spans.pop() {
+            let Some(after) = first.later_by(count).filter(|_| 0 < count) else { continue };
+            if !self.has_postings(account, first.start(), after.start()).await? {
+                continue;
+            }
+            match first.later_by(count / 2) {
+                Some(middle) if 1 < count => spans.extend([(middle, count - count / 2), (first, count / 2)]),
+                _ => months.push(first),
+            }
+        }
+        Ok(months)
+    }
+
+    async fn has_postings(&self, account: AccountId, since: Timestamp, until: Timestamp) -> Result<bool, Fault> {
+        let filter = Filter { since: Some(since), until: Some(until), axis: TimeAxis::Effective, ..Filter::default() };
+        let mut before = None;
+        loop {
+            let query = PostingQuery { account, side: None, filter: filter.clone(), before, limit: 1 };
+            let page = self.postings(query).await?;
+            if !page.items.is_empty() || page.next.is_none() {
+                return Ok(!page.items.is_empty());
+            }
+            before = page.next;
+        }
     }
 
     /// The account's postings with these value dates, newest first, after a version if one is named.

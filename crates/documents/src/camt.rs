@@ -110,7 +110,7 @@ fn entry(out: Element, statement: &Statement, line: &Line) -> io::Result<()> {
     text(out, "AcctSvcrRef", &line.transfer.to_string())?;
     parent(out, "BkTxCd", |out| {
         parent(out, "Prtry", |out| {
-            text(out, "Cd", line.kind.name())?;
+            text(out, "Cd", line.told_kind().name())?;
             text(out, "Issr", "Florin")
         })
     })?;

@@ -43,7 +43,7 @@ fn posting(line: &Line, [amount, balance, currency]: [String; 3]) -> [String; CO
         line.version.to_string(),
         line.booked_at.to_string(),
         line.effective_at.day().to_string(),
-        line.kind.name().to_owned(),
+        line.told_kind().name().to_owned(),
         line.transfer.to_string(),
         line.counterparty.map(|account| account.to_string()).unwrap_or_default(),
         harmless(line.reference.as_deref().unwrap_or_default()),

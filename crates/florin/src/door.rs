@@ -8,6 +8,7 @@ use crate::program::{OpenBank, Program, as_called};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use serde_json::Value;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tower::ServiceExt;
 use web::{App, Settings};
@@ -32,6 +33,9 @@ pub(crate) struct Inside {
 
 /// Most items of a list that one call brings.
 const PAGE: usize = 1000;
+
+/// As good as for ever.
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Goes the way that is asked for, does this there, and leaves in good order.
 ///
@@ -94,6 +98,8 @@ impl Door {
             fees: Some(open.fees()),
             standing_orders: Some(open.standing_orders.clone()),
             scheduler: Some(open.scheduler.clone()),
+            // What is begun here ends with this process: whoever asked waits for it.
+            request_timeout: A_YEAR,
             ..Settings::default()
         };
         let router = web::router(App::new(open.bank.clone(), settings));
@@ -213,7 +219,8 @@ fn next_of_unknown(code: &str) -> String {
         "user_not_found" => "take an id from GET /api/v1/users".to_owned(),
         "not_found" => {
             format!(
-                "take an id from `{florin} token list`, if it was one; else check that --url is a server of the same version"
+                "look at what there is, such as by `{florin} jobs list` or `{florin} token list`; if it is there, \
+                     check that --url is a server of the same version"
             )
         }
         _ => String::new(),

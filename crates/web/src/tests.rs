@@ -5,6 +5,7 @@ mod documentation;
 mod errors;
 mod events;
 mod idle;
+mod jobs;
 mod lists;
 mod money;
 #[path = "../../bank/tests/use_cases/ports.rs"]

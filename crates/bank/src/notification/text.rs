@@ -9,7 +9,7 @@ use crate::locale::{Language, Locale};
 use ledger::time::Timestamp;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use store::Fault;
 
 /// Languages with texts, and the names of their files without the ending `txt`.
@@ -80,8 +80,26 @@ impl Texts {
             }
         }
         let texts = Texts { templates, bank: bank.to_owned() };
+        texts.check_names()?;
         texts.try_all()?;
         Ok(texts)
+    }
+
+    /// Every name in a template is one that messages know.
+    fn check_names(&self) -> Result<(), String> {
+        let mut names: BTreeSet<&str> = BTreeSet::from(["first_text"]);
+        names.extend(self.context(Locale::of("en"), &samples(true), &Known::default()).into_keys());
+        for (template, source) in self.templates.templates() {
+            let mut used: Vec<String> = source.undeclared_variables(false).into_iter().collect();
+            used.sort_unstable();
+            if let Some(unknown) = used.iter().find(|name| !names.contains(name.as_str())) {
+                let known = Vec::from_iter(names).join(", ");
+                let (language, section) = template.split_once('/').unwrap_or_default();
+                let kind = section.split('/').next().unwrap_or_default();
+                return Err(format!("{language}.txt, [{kind}]: there is no `{unknown}`; there are {known}"));
+            }
+        }
+        Ok(())
     }
 
     fn try_all(&self) -> Result<(), String> {
@@ -90,7 +108,11 @@ impl Texts {
             for kind in Kind::ALL {
                 for facts in [samples(true), samples(false)] {
                     let written = self.write(Locale::of(name), *kind, &facts, &sample);
-                    written.map_err(|fault| format!("{name}.txt, [{}]: {fault}", kind.name()))?;
+                    written.map_err(|fault| match fault {
+                        // It is the operator's file that is wrong, and nothing that is stored.
+                        Fault::Corrupt { detail } => format!("{name}.txt, [{}]: {detail}", kind.name()),
+                        fault => format!("{name}.txt, [{}]: {fault}", kind.name()),
+                    })?;
                 }
             }
         }

@@ -145,16 +145,26 @@ pub(super) fn told(occurrence: &Occurrence) -> Result<RecordChange, Fault> {
 }
 
 impl StandingOrders {
-    /// Sets up an order under an id that the client chose; whether it did, or it was there already.
+    /// Sets up an order under an id that the client chose, unless the same is there already.
     ///
     /// # Errors
-    /// `forbidden`, `malformed`, `currency_mismatch`, `id_taken`, or a fault.
+    /// `forbidden`, `malformed`, `account_not_found`, `currency_mismatch`, `same_account`, `id_taken`, or a fault.
     pub async fn create(&self, caller: &Caller, id: &str, account: &Account, terms: Terms) -> Result<Order, BankError> {
         allow(caller, Role::Teller)?;
         check(&terms, account)?;
+        if let Some(known) = self.order(id).await? {
+            return same(known, &terms); // it may be over meanwhile, and so may its payee
+        }
+        self.check_payee(&terms).await?;
         let today = self.calendar.calendar.day(self.bank.now());
         let order = Order { id: id.into(), status: Status::Active, next: None, terms };
         let order = self.with_next(order, today, today);
+        if order.next.is_none() {
+            return Err(refused(
+                "malformed",
+                format!("no day that is due by the rhythm is still to come; it is {today}"),
+            ));
+        }
         let changes = vec![
             RecordChange::put(order_key(id), &Kept::of(&order))?.expecting(Expected::Absent),
             RecordChange::put(account_key(&order), &"")?,
@@ -163,10 +173,19 @@ impl StandingOrders {
         if self.records.change(changes.into_iter().chain(due).collect()).await? {
             return Ok(order);
         }
-        match self.order(id).await? {
-            Some(known) if known.terms == order.terms => Ok(known), // the same request, sent again
-            _ => Err(refused("id_taken", format!("there is another standing order {id}"))),
+        let known = self.order(id).await?;
+        same(known.ok_or_else(|| refused("id_taken", format!("there was another standing order {id}")))?, &order.terms)
+    }
+
+    async fn check_payee(&self, terms: &Terms) -> Result<(), BankError> {
+        let Payee::Account(to) = terms.to else { return Ok(()) };
+        let Some(payee) = self.bank.account(to).await? else {
+            return Err(refused("account_not_found", format!("there is no account {to} that could be paid")));
+        };
+        if terms.currency != payee.currency {
+            return Err(refused("currency_mismatch", format!("account {to}, which is paid, is in {}", payee.currency)));
         }
+        Ok(())
     }
 
     /// The order with its first occurrence due on `from` or later; it is tried today at the earliest. It ends where there
@@ -263,6 +282,14 @@ fn read(id: &str, due: &str, kept: &KeptOccurrence) -> Option<Occurrence> {
         None => None,
     };
     Some(Occurrence { order: id.into(), due: due.parse().ok()?, attempt: kept.attempt, outcome, transfer })
+}
+
+/// The order that has the id, if that is the same request, sent again.
+fn same(known: Order, terms: &Terms) -> Result<Order, BankError> {
+    if known.terms == *terms {
+        return Ok(known);
+    }
+    Err(refused("id_taken", format!("there is another standing order {}", known.id)))
 }
 
 fn check(terms: &Terms, account: &Account) -> Result<(), BankError> {

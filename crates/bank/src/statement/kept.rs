@@ -233,9 +233,9 @@ impl Statements {
     /// something was booked late since: as a further one, which tells of that too. `None` if there is no such account of a
     /// customer.
     ///
-    /// Months that are missing since the last statement before are made first, up to 120; of an earlier month it tells what the
-    /// later statements took for told. So whatever order they are asked for in, each opens with what the one before closed
-    /// with.
+    /// Months that are missing since the last statement before are made first, up to 120, where the account has postings with
+    /// their value dates; the others are made when they are asked for. Of an earlier month it tells what the later statements
+    /// took for told. So whatever order they are asked for in, each opens with what the one before closed with.
     ///
     /// # Errors
     /// A fault of a shard, the keyring or the object store; `Corrupt` as [`Bank::statement`].
@@ -272,19 +272,19 @@ impl Statements {
         {
             return Ok(Some(Made::Nothing)); // it was told to its end
         }
-        let mut missing = before.and_then(|before| before.0.next());
-        if let Some(earlier) = missing
-            && missing_max < earlier.months_until(month)
-        {
-            return Ok(Some(Made::FarBefore(earlier.later_by(missing_max).unwrap_or(earlier))));
+        let missing = match before.and_then(|before| before.0.next()) {
+            Some(first) => self.bank.months_with_postings(account.id, first, month).await?,
+            None => Vec::new(),
+        };
+        if let Some(earlier) = missing.get(missing_max) {
+            return Ok(Some(Made::FarBefore(*earlier)));
         }
-        while let Some(earlier) = missing.filter(|missing| *missing < month) {
+        for earlier in missing {
             let made = self.told(self.make_one(&account, earlier, false, &known).await?).await?;
             if let Some(Made::Now(made) | Made::Before(made)) = made {
                 known.push((earlier, made.number));
                 known.sort_unstable();
             }
-            missing = earlier.next();
         }
         self.told(self.make_one(&account, month, again, &known).await?).await
     }

@@ -1,12 +1,13 @@
 //! The scheduler: each date once, on one node, and every run on record.
 
-use crate::ports::TestEnv;
+use crate::ports::{TestEnv, a_moment};
 use crate::world::now;
 use bank::calendar::Calendar;
 use bank::ports::{Boxed, Env, Records};
 use bank::records::MemoryRecords;
 use bank::schedule::plan::Plan;
 use bank::schedule::{Done, Job, JobError, RunError, RunOutcome, Scheduler};
+use futures_util::future::join;
 use ledger::time::{Day, Timestamp};
 use std::sync::{Arc, Mutex};
 use store::Fault;
@@ -17,6 +18,8 @@ const MINUTE_US: u64 = 60_000_000;
 /// A job that notes its dates, and fails as often as it is told. It can do nothing for a date before this much of it is over.
 struct Noting {
     after_us: u64,
+    /// How long a run takes.
+    moments: u32,
     plan: &'static str,
     dates: Arc<Mutex<Vec<Day>>>,
     fails: Mutex<u32>,
@@ -41,6 +44,9 @@ impl Job for Noting {
 
     fn run(&self, date: Day) -> Boxed<'_, Result<Done, JobError>> {
         Box::pin(async move {
+            for _ in 0..self.moments {
+                a_moment().await;
+            }
             let mut fails = self.fails.lock().expect("unpoisoned");
             if 0 < *fails {
                 *fails -= 1;
@@ -59,16 +65,17 @@ struct Nodes {
     dates: Arc<Mutex<Vec<Day>>>,
     plan: &'static str,
     after_us: u64,
+    moments: u32,
 }
 
 impl Nodes {
     fn new(plan: &'static str) -> Nodes {
-        Nodes { env: TestEnv::new(), records: Arc::default(), dates: Arc::default(), plan, after_us: 0 }
+        Nodes { env: TestEnv::new(), records: Arc::default(), dates: Arc::default(), plan, after_us: 0, moments: 0 }
     }
 
     fn node(&self, fails: u32) -> Scheduler {
-        let (after_us, dates) = (self.after_us, self.dates.clone());
-        let job = Noting { after_us, plan: self.plan, dates, fails: Mutex::new(fails) };
+        let (after_us, moments, dates) = (self.after_us, self.moments, self.dates.clone());
+        let job = Noting { after_us, moments, plan: self.plan, dates, fails: Mutex::new(fails) };
         Scheduler::new(vec![Arc::new(job)], self.records.clone(), self.env.clone(), Calendar::default())
     }
 
@@ -150,6 +157,30 @@ fn a_job_can_be_run_by_hand_for_any_date_unless_another_node_is_at_it() {
     assert!(matches!(now(node.run_now("nothing", None)), Err(RunError::Unknown)));
     let runs = now(node.runs("noting")).expect("read").expect("there");
     assert!(runs.iter().all(|run| run.by_hand));
+}
+
+#[test]
+fn a_job_that_takes_long_is_run_once_at_a_time_by_whichever_node() {
+    let nodes = Nodes { moments: 100, ..Nodes::new("daily at 00:05") };
+    let (node, other) = (nodes.node(0), nodes.node(0));
+    let meanwhile = async {
+        for _ in 0..20 {
+            a_moment().await;
+            nodes.env.pass(MINUTE_US / 4);
+            for _ in 0..3 {
+                a_moment().await; // the lease is renewed
+            }
+            for busy in [&node, &other] {
+                assert!(matches!(busy.run_now("noting", None).await, Err(RunError::Busy)));
+            }
+            assert_eq!(node.look(0).await.expect("looked"), None);
+        }
+    };
+    let (done, ()) = now(join(node.run_now("noting", None), meanwhile));
+    assert_eq!(done.expect("run").detail, "noted 2027-01-15");
+    let runs = now(node.runs("noting")).expect("read").expect("there");
+    assert_eq!(runs.iter().map(|run| run.outcome).collect::<Vec<_>>(), [RunOutcome::Done]);
+    now(node.run_now("noting", None)).expect("it may be run again");
 }
 
 #[test]

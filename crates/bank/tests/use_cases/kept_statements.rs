@@ -232,11 +232,20 @@ fn a_further_statement_leaves_to_later_ones_what_they_told() {
     assert_eq!((again.opening, again.closing, again.postings), (1000, 1008, 2));
 }
 
+/// So many times 28 days, with a deposit before each: no month is without.
+fn pay_in_every_28_days(world: &World, times: u32) {
+    for _ in 0..times {
+        let deposit = world.bank.deposit(account(7), None, terms(1)).expect("a deposit");
+        world.submit(None, Command::Transfer(deposit)).expect("paid in");
+        world.pass(28 * DAY_US);
+    }
+}
+
 #[test]
 fn whoever_asks_for_one_statement_does_not_wait_for_hundreds() {
     let (world, _objects, statements) = february();
     make(&statements, 7, "2027-01", false);
-    world.pass(365 * 12 * DAY_US);
+    pay_in_every_28_days(&world, 157);
     assert_eq!(make(&statements, 7, "2038-01", false), Made::FarBefore(month("2037-02")));
     let months = now(statements.months(account(7), month("2038-01"), month("2038-02"))).expect("an answer");
     assert_eq!(months, MonthsMade::FarBefore(month("2037-02")));
@@ -250,10 +259,33 @@ fn whoever_asks_for_one_statement_does_not_wait_for_hundreds() {
 fn a_batch_makes_however_many_months_are_missing() {
     let (world, _objects, statements) = february();
     make(&statements, 7, "2027-01", false);
-    world.pass(365 * 12 * DAY_US);
+    pay_in_every_28_days(&world, 157);
     let batch = Batch { first: month("2038-01"), last: month("2038-01"), at_once: 1, share: None };
     let counts = now(statements.make_all(&batch, &|_| ())).expect("made");
     assert_eq!((counts.made, counts.nothing, counts.failed), (1, 0, 0));
+    assert_eq!(now(statements.list(account(7))).expect("read").len(), 133);
+}
+
+#[test]
+fn of_years_in_which_an_account_rested_only_the_months_that_are_asked_for_are_made() {
+    let (world, _objects, statements) = february();
+    make(&statements, 7, "2027-01", false);
+    world.pass(365 * DAY_US);
+    pay_in_late_for(&world, 7, "2027-06", 5);
+    pay_in_late_for(&world, 7, "2027-07", 6);
+    world.pass(365 * 30 * DAY_US);
+    made_now(make(&statements, 7, "2057-12", false));
+    made_now(make(&statements, 7, "2027-05", false));
+    let list = now(statements.list(account(7))).expect("read");
+    let made: Vec<_> = list.iter().map(|made| (made.month.to_string(), made.opening, made.closing)).collect();
+    let wanted = [
+        ("2027-01", 0, 1000),
+        ("2027-05", 1000, 1000),
+        ("2027-06", 1000, 1005),
+        ("2027-07", 1005, 1011),
+        ("2057-12", 1011, 1011),
+    ];
+    assert_eq!(made, wanted.map(|(month, opening, closing)| (month.to_owned(), opening, closing)));
 }
 
 #[test]
@@ -344,8 +376,8 @@ fn in_whatever_order_months_are_asked_for_each_opens_with_what_the_one_before_cl
 fn check_chain(world: &World, statements: &Statements, of: &str) -> (usize, usize) {
     let made = now(statements.list(account(7))).expect("read");
     let mut opening = 0;
-    for (next, at) in made.iter().zip(0..) {
-        assert_eq!((next.opening, Some(next.month)), (opening, month("2027-01").later_by(at)), "{of}");
+    for next in &made {
+        assert_eq!(next.opening, opening, "{of}: {}", next.month);
         opening = next.closing;
     }
     assert_eq!(opening, world.balance(7), "{of}");

@@ -1,13 +1,14 @@
 //! Standing orders: each due day once, on the right day, whoever executes them and however often.
 
 use crate::meanwhile::Meanwhile;
-use crate::world::{World, account, amount, euro, local, now};
+use crate::world::{World, account, amount, euro, local, now, opening};
 use bank::holidays::{BusinessCalendar, HolidayRule, Holidays};
 use bank::notification::Notifications;
 use bank::ports::{Expected, RecordChange, Records};
 use bank::records::MemoryRecords;
 use bank::standing_order::{Executed, Order, Outcome, Payee, StandingOrders, Status, Terms};
 use futures_util::future::join_all;
+use ledger::command::{Command, OpenAccount};
 use ledger::time::Day;
 use std::sync::Arc;
 use store::faulty::Submitting;
@@ -211,6 +212,28 @@ fn the_same_order_sent_again_is_the_same_and_another_is_refused() {
     let row = now(desk.world.bank.account(account(1))).expect("read").expect("an account");
     let other = now(desk.orders.create(&local(), "rent", &row, terms(1, Payee::Outside, "once 2027-01-21")));
     assert_eq!(other.expect_err("refused").code(), "id_taken");
+    desk.world.pass(10 * DAY_US);
+    assert_eq!(desk.create("rent", first.terms.clone()).terms, first.terms, "although its day is over");
+}
+
+#[test]
+fn an_order_that_could_never_be_paid_is_refused() {
+    let desk = Desk::new(1);
+    desk.world.open_with(1, 100_000);
+    let Command::OpenAccount(in_euro) = opening(3, 1) else { panic!("an opening") };
+    let in_yen = OpenAccount { currency: "JPY".parse().expect("a currency"), ..in_euro };
+    desk.world.submit(None, Command::OpenAccount(in_yen)).expect("opened");
+    let row = now(desk.world.bank.account(account(1))).expect("read").expect("an account");
+    for (terms, code) in [
+        (terms(1, Payee::Account(account(2)), "weekly from 2027-01-16"), "account_not_found"),
+        (terms(1, Payee::Account(account(3)), "weekly from 2027-01-16"), "currency_mismatch"),
+        (terms(1, Payee::Outside, "once 2027-01-14"), "malformed"),
+        (Terms { until: Some(day("2027-01-30")), ..terms(1, Payee::Outside, "once 2027-02-01") }, "malformed"),
+    ] {
+        let made = now(desk.orders.create(&local(), "rent", &row, terms.clone()));
+        assert_eq!(made.expect_err("refused").code(), code, "{terms:?}");
+    }
+    assert_eq!(now(desk.orders.order("rent")).expect("read"), None);
 }
 
 #[test]

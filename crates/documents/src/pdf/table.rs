@@ -3,9 +3,8 @@
 use super::Job;
 use super::page::{Align, BOTTOM, CELL, HEAD, LEFT, NOTE, RIGHT, Sheet, Style, TOP, Tags, group, table_top};
 use super::type_setting::Typesetter;
-use bank::statement::{Category, Line};
+use bank::statement::Line;
 use krilla::tagging::{ArtifactType, TableHeaderScope, Tag};
-use ledger::transfer::TransferKind;
 
 const HEAD_HEIGHT: f32 = 20.0;
 /// The first line of a row with what is above and below it.
@@ -58,12 +57,7 @@ pub(super) fn pages<'a>(typesetter: &mut Typesetter, job: &Job<'a>) -> Vec<Vec<R
 }
 
 fn row<'a>(typesetter: &mut Typesetter, job: &Job<'_>, line: &'a Line, width: f32) -> Row<'a> {
-    let kind = match (line.kind, line.category) {
-        (TransferKind::Reversal, _) | (_, None) => line.kind,
-        (_, Some(Category::Interest)) => TransferKind::Interest,
-        (_, Some(Category::Fee)) => TransferKind::Fee,
-    };
-    let mut what = job.texts.kind(kind).to_owned();
+    let mut what = job.texts.kind(line.told_kind()).to_owned();
     if let Some(other) = line.counterparty {
         what.push_str(&format!(" {} {other}", if line.amount < 0 { job.texts.to } else { job.texts.from }));
     }

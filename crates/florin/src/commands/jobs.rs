@@ -25,15 +25,20 @@ fn ask(program: &Program, door: &mut Door, command: &Jobs) -> Result<(), Failure
             for job in jobs["items"].as_array().into_iter().flatten() {
                 let text = |field: &str| job[field].as_str().unwrap_or_default();
                 let last = &job["last_run"];
-                let last = if last.is_null() { "no run yet".to_owned() } else { told(last) };
-                program.output.line(format!("{}  {}\n  {last}", text("name"), text("plan")))?;
+                let last = if last.is_null() { "no run on record".to_owned() } else { told(last) };
+                let next = job["next"].as_str().map_or_else(String::new, |next| format!(", next at {next}"));
+                program.output.line(format!("{}  {}{next}\n  {last}", text("name"), text("plan")))?;
             }
             jobs
         }
         Jobs::Runs { name, .. } => {
             check_name(name)?;
             let runs = door.call("GET", &format!("/api/v1/jobs/{name}/runs"), None, None)?;
-            runs["items"].as_array().into_iter().flatten().try_for_each(|run| program.output.line(told(run)))?;
+            let items = runs["items"].as_array().map_or(&[][..], Vec::as_slice);
+            items.iter().try_for_each(|run| program.output.line(told(run)))?;
+            if items.is_empty() {
+                program.output.line(format!("no run of {name} is on record"))?;
+            }
             runs
         }
         Jobs::Run { name, date, .. } => {

@@ -84,19 +84,18 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
 
 fn print(program: &Program, product: &Value) -> Result<(), Failure> {
     let text = |field: &str| product[field].as_str().unwrap_or_default().to_owned();
-    let [id, currency, day_count, posting] = ["product_id", "currency", "day_count", "posting"].map(text);
-    program.output.line(format!("{id}  {currency}, {day_count}, posted {posting}"))?;
+    let [id, currency, day_count, posting, tiering] =
+        ["product_id", "currency", "day_count", "posting", "tiering"].map(text);
+    let default = product["default_for"].as_str().map_or_else(String::new, |kind| format!(", default for {kind}"));
+    program.output.line(format!("{id}  {currency}, {day_count}, posted {posting}, tiers {tiering}{default}"))?;
     for version in product["versions"].as_array().into_iter().flatten() {
         let tiers = version["tiers"].as_array().into_iter().flatten().map(|tier| {
             let [rate, above] = ["rate_percent", "above"].map(|field| tier[field].as_str().unwrap_or_default());
             format!("{rate} % above {above}")
         });
         let tiers: Vec<String> = tiers.collect();
-        program.output.line(format!(
-            "  from {}: {}",
-            version["from"].as_str().unwrap_or_default(),
-            tiers.join(", ")
-        ))?;
+        let [from, minimum] = ["from", "minimum_balance"].map(|field| version[field].as_str().unwrap_or_default());
+        program.output.line(format!("  from {from}: {}; minimum balance {minimum}", tiers.join(", ")))?;
     }
     Ok(())
 }

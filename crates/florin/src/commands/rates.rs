@@ -33,6 +33,8 @@ fn load(program: &Program, door: &mut Door, body: &Value) -> Result<(), Failure>
     let rates = answer["items"].as_array().map_or(0, Vec::len);
     let stale =
         answer["items"].as_array().map_or(0, |items| items.iter().filter(|rate| rate["is_stale"] == true).count());
-    program.output.line(format!("{rates} rates are known, of which {stale} are too old to be quoted by"))?;
+    program
+        .output
+        .line(format!("{rates} pairs, each with the newest rate that is known; too old to be quoted by: {stale}"))?;
     program.output.object(&json!({ "rates": rates, "stale": stale }))
 }

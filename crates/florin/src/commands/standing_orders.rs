@@ -53,7 +53,11 @@ fn ask(program: &Program, door: &mut Door, command: &StandingOrders) -> Result<(
         StandingOrders::Occurrences { id, .. } => {
             check_id(id)?;
             let found = door.call("GET", &format!("/api/v1/standing-orders/{id}/occurrences"), None, None)?;
-            for occurrence in found["items"].as_array().into_iter().flatten() {
+            let items = found["items"].as_array().map_or(&[][..], Vec::as_slice);
+            if items.is_empty() {
+                program.output.line(format!("nothing was due of {id} so far"))?;
+            }
+            for occurrence in items {
                 let text = |field: &str| occurrence[field].as_str().unwrap_or_default();
                 let attempt = &occurrence["attempt"];
                 let line = format!("{}  try {attempt}: {} {}", text("due"), text("outcome"), text("code"));

@@ -56,7 +56,7 @@ fn make_all(program: &Program, first: Month, last: Month) -> Result<(), Failure>
     open.shut_down()?;
     let BatchCounts { made, before, nothing, failed } = made?;
     program.output.line(format!(
-        "{} statements made, {} there before, {} accounts with nothing to tell",
+        "{} statements made, {} there before, {} months of accounts with nothing to tell",
         grouped(made),
         grouped(before),
         grouped(nothing)

@@ -4,12 +4,13 @@ use crate::App;
 use crate::answer::{Reply, serialised};
 use crate::call::{Ask, Read};
 use crate::input::{Problems, day, document, fields};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, fault_problem};
 use crate::schema;
 use crate::schema::jobs as shapes;
 use bank::error::BankError;
 use bank::schedule::{JobError, Run, RunError, Scheduler};
 use ledger::token::Role;
+use std::sync::Arc;
 
 /// The jobs, when each is due and what its latest run did.
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs",
@@ -45,10 +46,12 @@ pub(crate) async fn runs(call: Read) -> Reply {
     serialised(200, &shapes::JobRuns { items: runs.iter().map(shown).collect() })
 }
 
-/// Runs a job now. It does what is missing and nothing twice.
+/// Runs a job now. It does what is missing and nothing twice. A run that takes longer than half the time that an answer may
+/// take goes on by itself.
 #[utoipa::path(post, path = "/api/v1/jobs/{name}/run", tag = "jobs", request_body = shapes::JobDate,
     params(("name" = String, Path, description = "The job.")),
-    responses((status = 200, description = "What it did.", body = shapes::JobDone), schema::Errors))]
+    responses((status = 200, description = "What it did.", body = shapes::JobDone),
+        (status = 202, description = "It goes on; its runs tell how it ends.", body = shapes::JobDone), schema::Errors))]
 pub(crate) async fn run(call: Ask) -> Reply {
     let mut problems = Problems::none();
     call.parameters(&[], &mut problems);
@@ -59,20 +62,25 @@ pub(crate) async fn run(call: Ask) -> Reply {
     if call.caller.role != Role::Admin {
         return Err(BankError::Forbidden { needs: Role::Admin }.into());
     }
-    let done = scheduler(&call.app)?.run_now(call.path_value("name"), date).await;
+    let (scheduler, name) = (scheduler(&call.app)?.clone(), call.path_value("name").to_owned());
+    let goes_on = format!("it goes on; GET /api/v1/jobs/{name}/runs tells how it ends");
+    // Like a run that was due it is not waited for when the server stops.
+    let run = tokio::spawn(async move { scheduler.run_now(&name, date).await });
+    let Ok(done) = tokio::time::timeout(call.app.settings().request_timeout / 2, run).await else {
+        return serialised(202, &shapes::JobDone { detail: goes_on });
+    };
+    let done = done.map_err(|error| fault_problem(Code::Fault, &format!("a run failed: {error}")))?;
     let done = done.map_err(|error| match error {
         RunError::Unknown => unknown(),
-        RunError::Busy => {
-            Problem::new(Code::RequestInProgress, "another node is running it; ask again when it is done")
-        }
+        RunError::Busy => Problem::new(Code::RequestInProgress, "it is being run already; its runs tell how it ends"),
         RunError::Job(JobError::TooEarly(detail)) => Problem::new(Code::DayNotOver, detail),
         RunError::Job(JobError::Fault(fault)) => fault.into(),
     })?;
     serialised(200, &shapes::JobDone { detail: done.detail })
 }
 
-fn scheduler(app: &App) -> Result<&Scheduler, Problem> {
-    let scheduler = app.settings().scheduler.as_deref();
+fn scheduler(app: &App) -> Result<&Arc<Scheduler>, Problem> {
+    let scheduler = app.settings().scheduler.as_ref();
     scheduler.ok_or_else(|| Problem::new(Code::NotAvailableYet, "this server has no jobs"))
 }
 

@@ -87,7 +87,7 @@ fn a_bank_replaces_one_text_and_keeps_the_others() {
 #[test]
 fn a_wrong_template_is_refused_with_its_place() {
     for (language, file, words) in [
-        ("en", "[deposit]\nX\n{{ amuont }}\n", ["en.txt", "[deposit]"]),
+        ("en", "[deposit]\nX\n{{ amuont }}\n", ["en.txt, [deposit]: there is no `amuont`", "amount"]),
         ("en", "[deposit]\nX\n{% if %}\n", ["en.txt", "[deposit]"]),
         ("en", "[deposit]\nX\n", ["[deposit]", "a text below it"]),
         ("en", "[depsoit]\nX\nY\n", ["en.txt", "[depsoit]"]),
