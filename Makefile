@@ -25,8 +25,7 @@ demo: ## Take a real bank's year through the whole system, into florin-demo
 test: ## Run every test; installs the tools they need under target/test-tools
 	./xtask/install-test-tools.sh
 	$(CARGO) test --workspace
-	$(CARGO) test -p florin --features faults,kafka --test kafka -- --test-threads 2
-	$(CARGO) test -p florin --features s3,redis --bin florin --test s3 --test redis
+	$(CARGO) test -p florin --features faults,kafka,s3,redis --bin florin --test kafka --test s3 --test redis -- --test-threads 2
 
 test-faults: ## Break disks, processes, databases, Kafka and networks under a running bank, FAULT_ROUNDS (default 20) times
 	$(CARGO) test -p florin --features faults --test faults -- --nocapture

@@ -88,7 +88,15 @@ impl World {
     /// The offsets of all that was sent are committed.
     pub(crate) fn wait_for_all(&self, kafka: &Kafka) {
         let sent = self.sender.sent();
-        wait_until("all records are answered", || committed(kafka, &self.topic, PARTITIONS) == sent);
+        let mut answered = Vec::new();
+        wait_until("all records are answered", || {
+            let now = committed(kafka, &self.topic, PARTITIONS);
+            if now != answered {
+                eprintln!("answered are {now:?} of {sent:?}");
+                answered = now;
+            }
+            answered == sent
+        });
     }
 }
 

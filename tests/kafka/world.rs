@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
-use test_servers::Kafka;
+use test_servers::{Kafka, Log};
 
 /// How a bank uses the broker.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +34,9 @@ pub(crate) fn configuration(brokers: &str, group: &str, uses: &Uses) -> String {
         topic.unwrap_or_default()
     };
     format!(
-        "[kafka]\nbrokers = '{brokers}'\ngroup = '{group}'\n{}{}{}\n[kafka.properties]\n'session.timeout.ms' = 1000\n\
-        'heartbeat.interval.ms' = 100\n'transaction.timeout.ms' = 5000\n'topic.metadata.refresh.interval.ms' = 500\n",
+        "[log]\nfilter = 'warn,florin::adapters::kafka=debug'\n\
+        [kafka]\nbrokers = '{brokers}'\ngroup = '{group}'\n{}{}{}\n[kafka.properties]\n'session.timeout.ms' = 3000\n\
+        'heartbeat.interval.ms' = 300\n'transaction.timeout.ms' = 5000\n'topic.metadata.refresh.interval.ms' = 500\n",
         topic("events", &uses.events),
         topic("commands", &uses.commands),
         topic("shards", &uses.shards),
@@ -45,6 +46,7 @@ pub(crate) fn configuration(brokers: &str, group: &str, uses: &Uses) -> String {
 /// A folder for a bank with its configuration. Banks of one group share topics and take turns.
 #[derive(Debug)]
 pub(crate) struct Place {
+    log: Log,
     folder: TempDir,
 }
 
@@ -53,7 +55,7 @@ impl Place {
         let folder = TempDir::new().expect("a temporary folder");
         let text = configuration(&kafka.brokers(), group, uses);
         std::fs::write(folder.path().join("florin.toml"), text).expect("a file to write");
-        Place { folder }
+        Place { log: Log::new("the bank", folder.path().join("florin.log")), folder }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -64,6 +66,7 @@ impl Place {
     pub(crate) fn serve(&self) -> Command {
         let mut command = serve(&self.data());
         command.arg("--no-auth").arg("--config").arg(self.folder.path().join("florin.toml"));
+        command.stderr(self.log.file());
         command
     }
 
@@ -112,9 +115,13 @@ impl Reader {
         let mut waited = now();
         while records.len() < count {
             assert!(waited.elapsed() < PATIENCE, "{} of {count} records of {}", records.len(), self.topic);
-            if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) {
-                records.push(record(&message));
-                waited = now();
+            match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    records.push(record(&message));
+                    waited = now();
+                }
+                Some(Err(error)) => eprintln!("the reader of {}: {error}", self.topic),
+                None => {}
             }
         }
         records
@@ -298,8 +305,8 @@ impl Rival {
             .set("group.id", format!("{topic}-commands"))
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("enable.auto.commit", "false")
-            .set("session.timeout.ms", "1000")
-            .set("heartbeat.interval.ms", "100")
+            .set("session.timeout.ms", "3000")
+            .set("heartbeat.interval.ms", "300")
             .create()
             .expect("a consumer");
         consumer.subscribe(&[topic]).expect("a subscription");

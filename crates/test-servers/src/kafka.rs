@@ -7,9 +7,9 @@
 
 mod wire;
 
+use crate::log::Log;
 use crate::process::{Process, free_ports};
 use crate::proxy::Proxy;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Kafka {
     process: Mutex<Process>,
+    log: Log,
     folder: TempDir,
     ports: Ports,
     /// Where clients find it: its own port, or that of the proxy before it.
@@ -140,8 +141,8 @@ impl Kafka {
     /// # Panics
     /// If it does not come up.
     pub fn restart(&self) {
-        *self.process() = launch(self.folder.path());
-        assert!(self.answers(), "Kafka did not come up again, see {}", log_of(self.folder.path()).display());
+        *self.process() = launch(self.folder.path(), &self.log);
+        assert!(self.answers(), "Kafka did not come up again");
     }
 
     /// Stops it in the middle of what it does (SIGSTOP): connections stay, nothing is answered.
@@ -166,7 +167,8 @@ impl Kafka {
         }
         std::fs::write(properties_of(folder.path()), ports.properties(advertised, ways, &data))
             .expect("a file to write");
-        let kafka = Kafka { process: Mutex::new(launch(folder.path())), folder, ports, advertised };
+        let log = Log::new("Kafka", folder.path().join("broker.log"));
+        let kafka = Kafka { process: Mutex::new(launch(folder.path(), &log)), log, folder, ports, advertised };
         kafka.answers().then_some(kafka)
     }
 
@@ -186,7 +188,9 @@ impl Ports {
         Ports { clients, broker, controller }
     }
 
-    /// Short timeouts, so that tests need not wait; small buffers; every record on the disk before it is acknowledged.
+    /// Timeouts short enough that tests need not wait, and long enough that a broker on a busy machine is not taken for
+    /// dead by its own controller: it would come and go for minutes, as a heartbeat must be answered before the next one.
+    /// Small buffers; every record on the disk before it is acknowledged.
     fn properties(self, advertised: u16, ways: &[Way], data: &Path) -> String {
         let Ports { clients, broker, controller } = self;
         let data = data.display();
@@ -214,8 +218,8 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
-broker.session.timeout.ms=1000
-broker.heartbeat.interval.ms=200
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=200
 log.cleaner.dedupe.buffer.size=2097152
 log.flush.interval.messages=1
@@ -228,12 +232,7 @@ fn properties_of(folder: &Path) -> PathBuf {
     folder.join("server.properties")
 }
 
-fn log_of(folder: &Path) -> PathBuf {
-    folder.join("broker.log")
-}
-
-fn launch(folder: &Path) -> Process {
-    let log = File::options().create(true).append(true).open(log_of(folder)).expect("a file to write");
+fn launch(folder: &Path, log: &Log) -> Process {
     // The archive of classes is only used when the jars have the path that it was made with.
     let tools = Path::new(TOOLS).canonicalize().unwrap_or_else(|error| panic!("{TOOLS}: {error}: {HINT}"));
     let mut command = Command::new("java");
@@ -244,7 +243,7 @@ fn launch(folder: &Path) -> Process {
         .arg(tools.join("lib/*"))
         .arg("kafka.Kafka")
         .arg(properties_of(folder));
-    Process::start_logged("java", &command, &log, HINT)
+    Process::start_logged("java", &command, log, HINT)
 }
 
 #[cfg(test)]

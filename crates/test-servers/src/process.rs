@@ -1,8 +1,8 @@
 //! Child processes that never outlive their test, and ports that nobody else has.
 
+use crate::log::Log;
 use crate::waiting::comes_true;
 use rustix::process::{Pid, WaitOptions, waitpid};
-use std::fs::File;
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -27,14 +27,13 @@ impl Process {
         Process::start_wrapped(what, wrapped(command), hint)
     }
 
-    /// As `start`; what it prints goes to a file.
+    /// As `start`; what it prints goes to its log.
     ///
     /// # Panics
     /// As [`Process::start`].
-    pub fn start_logged(what: &'static str, command: &Command, log: &File, hint: &str) -> Process {
-        let log = || Stdio::from(log.try_clone().expect("a file can be opened twice"));
+    pub fn start_logged(what: &'static str, command: &Command, log: &Log, hint: &str) -> Process {
         let mut wrapped = wrapped(command);
-        wrapped.stdin(Stdio::null()).stdout(log()).stderr(log());
+        wrapped.stdin(Stdio::null()).stdout(log.file()).stderr(log.file());
         Process::start_wrapped(what, wrapped, hint)
     }
 

@@ -3,8 +3,8 @@
 //! Promises: when [`Redis::start`] returns, the server answers. After `kill` and `restart` it has the same port, and nothing
 //! of what it had. Its folder goes when it is dropped.
 
+use crate::log::Log;
 use crate::process::{Process, free_ports};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Redis {
     process: Mutex<Process>,
+    log: Log,
     folder: TempDir,
     port: u16,
 }
@@ -35,7 +36,8 @@ impl Redis {
         for _ in 0..STARTS_MAX {
             let folder = TempDir::new().expect("a temporary folder");
             let [port] = free_ports();
-            let redis = Redis { process: Mutex::new(launch(&folder, port)), folder, port };
+            let log = Log::new("Redis", folder.path().join("log"));
+            let redis = Redis { process: Mutex::new(launch(&folder, &log, port)), log, folder, port };
             if redis.answers() {
                 return redis;
             }
@@ -58,8 +60,8 @@ impl Redis {
     /// # Panics
     /// If it does not come up.
     pub fn restart(&self) {
-        *self.process() = launch(&self.folder, self.port);
-        assert!(self.answers(), "Redis did not come up again, see its log in {}", self.folder.path().display());
+        *self.process() = launch(&self.folder, &self.log, self.port);
+        assert!(self.answers(), "Redis did not come up again");
     }
 
     /// Stops it in the middle of what it does (SIGSTOP): connections stay, nothing is answered.
@@ -126,14 +128,13 @@ fn read(reader: &mut BufReader<TcpStream>, texts: &mut Vec<Vec<u8>>) -> Result<(
     Ok(())
 }
 
-fn launch(folder: &TempDir, port: u16) -> Process {
-    let log = File::options().create(true).append(true).open(folder.path().join("log")).expect("a file to write");
+fn launch(folder: &TempDir, log: &Log, port: u16) -> Process {
     let mut command = Command::new("redis-server");
     command
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
         .args(["--daemonize", "no", "--dir"])
         .arg(folder.path());
-    Process::start_logged("redis-server", &command, &log, HINT)
+    Process::start_logged("redis-server", &command, log, HINT)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! Promises: when [`S3::start`] returns, the server answers and has one bucket. After `kill` and `restart` it has the same
 //! port and the same objects. Its folders go when it is dropped.
 
+use crate::log::Log;
 use crate::process::{Process, free_ports};
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct S3 {
     process: Mutex<Process>,
+    log: Log,
     folder: TempDir,
     port: u16,
 }
@@ -54,7 +55,8 @@ impl S3 {
             for part in ["versions", "data", &format!("data/{}", S3::BUCKET)] {
                 std::fs::create_dir(folder.path().join(part)).expect("a folder in a temporary one");
             }
-            let s3 = S3 { process: Mutex::new(launch(folder.path(), port)), folder, port };
+            let log = Log::new("versitygw", folder.path().join("log"));
+            let s3 = S3 { process: Mutex::new(launch(folder.path(), &log, port)), log, folder, port };
             if s3.answers() {
                 return s3;
             }
@@ -77,8 +79,8 @@ impl S3 {
     /// # Panics
     /// If it does not come up.
     pub fn restart(&self) {
-        *self.process() = launch(self.folder.path(), self.port);
-        assert!(self.answers(), "versitygw did not come up again, see its log in {}", self.folder.path().display());
+        *self.process() = launch(self.folder.path(), &self.log, self.port);
+        assert!(self.answers(), "versitygw did not come up again");
     }
 
     /// Waits until it says that it is well; false if it ended instead.
@@ -102,8 +104,7 @@ fn is_well(address: SocketAddr) -> bool {
     ask().unwrap_or(false)
 }
 
-fn launch(folder: &Path, port: u16) -> Process {
-    let log = File::options().create(true).append(true).open(folder.join("log")).expect("a file to write");
+fn launch(folder: &Path, log: &Log, port: u16) -> Process {
     let program = Path::new(TOOLS).join("versitygw");
     let program = program.canonicalize().unwrap_or_else(|error| panic!("{TOOLS}: {error}: {HINT}"));
     let mut command = Command::new(program);
@@ -112,7 +113,7 @@ fn launch(folder: &Path, port: u16) -> Process {
         .args(["--port", &format!("127.0.0.1:{port}"), "--quiet", "--health", "/health", "posix", "--versioning-dir"])
         .arg(folder.join("versions"))
         .arg(folder.join("data"));
-    Process::start_logged("versitygw", &command, &log, HINT)
+    Process::start_logged("versitygw", &command, log, HINT)
 }
 
 #[cfg(test)]

@@ -85,14 +85,15 @@ impl Texts {
         Ok(texts)
     }
 
-    /// Every name in a template is one that messages know.
+    /// Every name in a template is one that messages know, or a function of the template language.
     fn check_names(&self) -> Result<(), String> {
         let mut names: BTreeSet<&str> = BTreeSet::from(["first_text"]);
         names.extend(self.context(Locale::of("en"), &samples(true), &Known::default()).into_keys());
+        let functions: BTreeSet<&str> = self.templates.globals().map(|(name, _)| name).collect();
         for (template, source) in self.templates.templates() {
-            let mut used: Vec<String> = source.undeclared_variables(false).into_iter().collect();
-            used.sort_unstable();
-            if let Some(unknown) = used.iter().find(|name| !names.contains(name.as_str())) {
+            let used: BTreeSet<String> = source.undeclared_variables(false).into_iter().collect();
+            let is_known = |name: &str| names.contains(name) || functions.contains(name);
+            if let Some(unknown) = used.iter().find(|name| !is_known(name)) {
                 let known = Vec::from_iter(names).join(", ");
                 let (language, section) = template.split_once('/').unwrap_or_default();
                 let kind = section.split('/').next().unwrap_or_default();
@@ -108,10 +109,10 @@ impl Texts {
             for kind in Kind::ALL {
                 for facts in [samples(true), samples(false)] {
                     let written = self.write(Locale::of(name), *kind, &facts, &sample);
-                    written.map_err(|fault| match fault {
+                    written.map_err(|fault| {
                         // It is the operator's file that is wrong, and nothing that is stored.
-                        Fault::Corrupt { detail } => format!("{name}.txt, [{}]: {detail}", kind.name()),
-                        fault => format!("{name}.txt, [{}]: {fault}", kind.name()),
+                        let what = if let Fault::Corrupt { detail } = fault { detail } else { fault.to_string() };
+                        format!("{name}.txt, [{}]: {what}", kind.name())
                     })?;
                 }
             }

@@ -10,7 +10,7 @@ const HINT: &str = "run ./xtask/install-test-tools.sh";
 /// A font with Japanese characters, which the built-in one lacks.
 const JAPANESE: &str = "/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf";
 
-fn built_in() -> Typesetter {
+pub(crate) fn built_in() -> Typesetter {
     Typesetter::new(&[]).expect("the built-in font")
 }
 
@@ -27,7 +27,7 @@ fn run(command: &mut Command) -> String {
 }
 
 /// What is read from top to bottom, page by page.
-fn text_of(pdf: &[u8]) -> Vec<String> {
+pub(crate) fn text_of(pdf: &[u8]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("statement.pdf");
     std::fs::write(&path, pdf).expect("written");

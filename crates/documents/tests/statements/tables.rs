@@ -1,8 +1,11 @@
-//! The CSV, and the camt.053 against its schema.
+//! The CSV, and the camt.053 against its schema; and that the PDF says the same.
 
+use crate::pdf::{built_in, text_of};
 use crate::sample::{letterhead, statement};
-use documents::{camt, csv};
+use bank::statement::Category;
+use documents::{camt, csv, pdf};
 use ledger::amount::Decimal;
+use ledger::transfer::TransferKind;
 use std::process::Command;
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/camt.053.001.08.xsd");
@@ -68,4 +71,32 @@ fn no_cell_of_a_csv_is_run_as_a_formula() {
     let text = String::from_utf8(csv::write(&statement(2, "Alice", "en"))).expect("text");
     assert!(text.contains(",\"'=1+1 <rent> &\u{7}\n\"\"more\"\", flat 12\","), "{text}");
     assert!(text.ends_with(",closing,,,,,14722.21,CZK,\r\n"), "{text}");
+}
+
+#[test]
+fn all_files_tell_interest_and_fees_as_what_they_are() {
+    let mut sample = statement(4, "Alice", "en");
+    let lines = [
+        (TransferKind::Deposit, Some(Category::Interest)),
+        (TransferKind::Withdrawal, Some(Category::Fee)),
+        (TransferKind::Reversal, Some(Category::Fee)),
+        (TransferKind::Deposit, None),
+    ];
+    for (line, (kind, category)) in sample.lines.iter_mut().zip(lines) {
+        (line.kind, line.category, line.counterparty, line.is_late) = (kind, category, None, false);
+    }
+    let told = ["interest", "fee", "reversal", "deposit"];
+    let table = csv::write(&sample);
+    let mut reader = ::csv::Reader::from_reader(table.as_slice());
+    let rows: Vec<::csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("rows");
+    assert_eq!(rows[1..5].iter().map(|row| &row[3]).collect::<Vec<_>>(), told);
+    let text = String::from_utf8(camt::write(&sample, &letterhead(), 1)).expect("text");
+    let text: String = text.lines().map(str::trim).collect();
+    let codes = text.split("<BkTxCd><Prtry><Cd>").skip(1).map(|rest| rest.split('<').next().unwrap_or_default());
+    assert_eq!(codes.collect::<Vec<_>>(), told);
+    let page = text_of(&pdf::write(&mut built_in(), &sample, &letterhead()).expect("a PDF")).concat();
+    let words =
+        page.split_whitespace().filter(|word| ["Interest", "Fee", "Reversal", "Deposit", "Withdrawal"].contains(word));
+    // The first one is the sum above the table.
+    assert_eq!(words.collect::<Vec<_>>(), ["Interest", "Interest", "Fee", "Reversal", "Deposit"]);
 }

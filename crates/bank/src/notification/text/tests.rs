@@ -76,7 +76,8 @@ fn every_language_has_every_kind_with_figures_as_it_writes_them() {
 
 #[test]
 fn a_bank_replaces_one_text_and_keeps_the_others() {
-    let own = "[deposit]\nPaid in at {{ bank }}\nHello,\n\n{{ amount }} came in.\n".to_owned();
+    let own = "[deposit]\nPaid in at {{ bank }}\nHello{% for _ in range(1) %},{% endfor %}\n\n{{ amount }} came in.\n"
+        .to_owned();
     let texts = Texts::new("Example Bank", &[("en".into(), own)]).expect("texts");
     let write = |kind| texts.write(Locale::of("en"), kind, &facts(), &Known::default()).expect("a text");
     assert_eq!(write(Kind::Deposit).subject, "Paid in at Example Bank");
@@ -95,7 +96,7 @@ fn a_wrong_template_is_refused_with_its_place() {
         (
             "en",
             "[deposit]\nX\n{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}\n",
-            ["en.txt", "[deposit]"],
+            ["en.txt, [deposit]", "ran out of fuel"],
         ),
     ] {
         let error = Texts::new("Florin", &[(language.to_owned(), file.to_owned())]).expect_err("a refusal");

@@ -87,7 +87,9 @@ pub(super) fn persist(
 ) -> Result<(), KafkaError> {
     loop {
         match call() {
-            Err(KafkaError::Transaction(error)) if error.is_retriable() && goes_on() => {}
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && goes_on() => {
+                tracing::debug!("Kafka, calling again: {error}");
+            }
             result => return result,
         }
     }
