@@ -2,7 +2,7 @@
 
 use crate::support::bank::{Bank, Server};
 use crate::support::wait::wait_until;
-use crate::world::{Place, Reader, Record, Uses, expect_published, figure, journal, load, rounds};
+use crate::world::{OpenPosition, Place, Reader, Record, Uses, expect_published, figure, journal, load, rounds};
 use std::process::Command;
 use std::time::Duration;
 use test_servers::Kafka;
@@ -13,6 +13,7 @@ const TRANSFERS: usize = 400;
 const SHORT: Duration = Duration::from_millis(500);
 const UP: &str = "florin_kafka_publisher_up{shard=\"0\"}";
 const LAG: &str = "florin_kafka_publisher_lag_entries{shard=\"0\"}";
+const FAILURES: &str = "florin_kafka_publisher_failures_total{shard=\"0\"}";
 const PUBLISHED: &str = "florin_kafka_published_total{shard=\"0\"}";
 
 fn publishing(kafka: &Kafka, name: &str, partitions: u16) -> (Place, String) {
@@ -132,6 +133,28 @@ fn a_broker_killed_while_it_is_published_to_leaves_no_gap_and_nothing_twice() {
     let journal = journal(&bank, 0);
     let reader = Reader::new(&kafka, &topic, 1);
     expect_published(&reader.read(journal.len()), &journal);
+    assert!(reader.is_at_end(SHORT));
+}
+
+/// Who asks for a position while a transaction with it is open is told none. That must not be taken for the beginning.
+#[test]
+fn a_position_that_is_about_to_be_committed_is_waited_for() {
+    let kafka = Kafka::shared();
+    let (place, topic) = publishing(&kafka, "unstable", 1);
+    let bank = place.start();
+    let account = bank.new_account("100.00");
+    let reader = Reader::new(&kafka, &topic, 1);
+    let mut published = reader.read(journal(&bank, 0).len());
+    assert_eq!(bank.stop().0, Some(0));
+    let open = OpenPosition::begin(&kafka, &format!("{topic}-events"), &topic, published.len());
+    let bank = place.start();
+    assert_eq!(bank.deposit(&account, "1.00").status, 201);
+    wait_until("the bank was told no position", || Some(0) < figure(&bank, FAILURES) || figure(&bank, UP) == Some(1));
+    assert_eq!(figure(&bank, UP), Some(0));
+    drop(open);
+    let journal = journal(&bank, 0);
+    published.extend(reader.read(journal.len() - published.len()));
+    expect_published(&published, &journal);
     assert!(reader.is_at_end(SHORT));
 }
 

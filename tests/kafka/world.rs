@@ -293,6 +293,39 @@ pub(crate) fn committed(kafka: &Kafka, topic: &str, partitions: u16) -> Vec<i64>
     (0..partitions).map(|partition| offset(partition).unwrap_or(0)).collect()
 }
 
+/// A position of a group in a transaction that is not committed. Ends without effect.
+pub(crate) struct OpenPosition {
+    producer: BaseProducer,
+}
+
+impl OpenPosition {
+    pub(crate) fn begin(kafka: &Kafka, group: &str, topic: &str, offset: usize) -> OpenPosition {
+        let settings = |name: &str, value: &str| {
+            let mut settings = ClientConfig::new();
+            settings.set("bootstrap.servers", kafka.brokers()).set(name, value);
+            settings
+        };
+        let producer: BaseProducer = settings("transactional.id", group).create().expect("a producer");
+        let consumer: BaseConsumer = settings("group.id", group).create().expect("a consumer");
+        let mut offsets = TopicPartitionList::new();
+        let offset = Offset::Offset(i64::try_from(offset).expect("few"));
+        offsets.add_partition_offset(topic, 0, offset).expect("an offset");
+        producer.init_transactions(PATIENCE).expect("the broker knows the producer");
+        producer.begin_transaction().expect("a transaction");
+        let group = consumer.group_metadata().expect("a group");
+        producer.send_offsets_to_transaction(&offsets, &group, PATIENCE).expect("the broker takes the position");
+        OpenPosition { producer }
+    }
+}
+
+impl Drop for OpenPosition {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.producer.abort_transaction(PATIENCE).expect("the transaction ends");
+        }
+    }
+}
+
 /// Another member of the group of commands, which takes partitions and answers nothing.
 pub(crate) struct Rival {
     consumer: BaseConsumer,

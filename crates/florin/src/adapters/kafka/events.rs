@@ -22,6 +22,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use store::Fault;
 
 /// Entries of one page of the journal, and pages of one transaction.
@@ -31,6 +33,8 @@ const PAGES_MAX: usize = 8;
 const IDLE_US: u64 = 100_000;
 /// A cluster forgets positions that are not committed for days: a quiet shard commits its own again so often.
 const REFRESH_US: u64 = 3_600_000_000;
+/// How long a transaction waits for its position to be taken.
+const POSITION_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a publisher that was fenced off keeps still.
 const FENCED_US: u64 = 1_000_000;
 const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
@@ -44,6 +48,10 @@ enum Ended {
     Fault(#[from] Fault),
     #[error("an event cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("Kafka did not take the position within {} s", POSITION_PATIENCE.as_secs())]
+    NoAnswer,
+    #[error("no thread could be started: {0}")]
+    NoThread(#[from] std::io::Error),
     #[error("published up to {position}, which the journal does not have: it is not the one that was published before")]
     Ahead { position: Sequence },
 }
@@ -57,7 +65,7 @@ pub(super) struct Publisher {
 
 /// A producer that has its shard's name, and where the shard's position is kept.
 struct Session {
-    producer: BaseProducer<Logged>,
+    producer: Arc<BaseProducer<Logged>>,
     /// Never a member of its group: it only reads and names the position.
     positions: BaseConsumer<Logged>,
     position: Sequence,
@@ -131,12 +139,15 @@ impl Publisher {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&config.events_topic, partition_of(self.shard));
         let committed = positions.committed_offsets(asked, REQUEST_TIMEOUT)?;
-        let offset = committed.find_partition(&config.events_topic, partition_of(self.shard)).map(|told| told.offset());
-        let position = match offset {
-            Some(Offset::Offset(position)) => Sequence::try_from(position).unwrap_or(0),
+        let told = committed.find_partition(&config.events_topic, partition_of(self.shard));
+        let told = told.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
+        // A position that cannot be told is not the beginning.
+        told.error()?;
+        let position = match told.offset() {
+            Offset::Offset(position) => Sequence::try_from(position).unwrap_or(0),
             _ => 0,
         };
-        Ok(Session { producer, positions, position, committed_us: self.now_us() })
+        Ok(Session { producer: Arc::new(producer), positions, position, committed_us: self.now_us() })
     }
 
     /// Step 3: this page, and as many of the next ones as fit into one transaction.
@@ -193,9 +204,13 @@ impl Publisher {
             Offset::Offset(offset),
         )?;
         let group = session.positions.group_metadata().ok_or(KafkaError::Canceled)?;
-        let producer = &session.producer;
-        persist(|| self.goes_on(), || producer.send_offsets_to_transaction(&position, &group, REQUEST_TIMEOUT))?;
-        persist(|| self.goes_on(), || producer.commit_transaction(REQUEST_TIMEOUT))?;
+        let (producer, stop) = (Arc::clone(&session.producer), Arc::clone(&self.stop));
+        let send = move || {
+            let call = || producer.send_offsets_to_transaction(&position, &group, REQUEST_TIMEOUT);
+            persist(|| !stop.is_requested(), call)
+        };
+        answer_within(POSITION_PATIENCE, send)?.ok_or(Ended::NoAnswer)??;
+        persist(|| self.goes_on(), || session.producer.commit_transaction(REQUEST_TIMEOUT))?;
         session.committed_us = self.now_us();
         self.figures(|figures| figures.position = session.position);
         Ok(())
@@ -243,5 +258,33 @@ impl Publisher {
 
     fn figures(&self, change: impl FnOnce(&mut super::figures::Publisher)) {
         self.context.figures.of_publisher(self.shard.number(), change);
+    }
+}
+
+/// What a call answers, or nothing if it does not return in time: then it is left behind, with all it holds, until it
+/// does. librdkafka may never return from sending offsets while a coordinator comes and goes, whatever time it is given
+/// (its issue 5456): a publisher that waited for it published nothing until its node was started again.
+fn answer_within<T: Send + 'static>(
+    patience: Duration,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<Option<T>> {
+    let (sender, receiver) = channel();
+    // Nobody listens any more when the answer comes too late.
+    std::thread::Builder::new().name("events-position".into()).spawn(move || _ = sender.send(call()))?;
+    Ok(receiver.recv_timeout(patience).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_does_not_return_is_left_behind() {
+        let stop = Arc::new(Stop::default());
+        let waiting = Arc::clone(&stop);
+        let call = move || waiting.wait_us(60_000_000);
+        assert_eq!(answer_within(Duration::from_millis(10), call).expect("a thread"), None);
+        stop.request();
+        assert_eq!(answer_within(Duration::from_secs(60), || 7).expect("a thread"), Some(7));
     }
 }
