@@ -1,6 +1,6 @@
 //! The rows of a checkpoint's state, which events carry too.
 
-use super::reader::{DecodeError, Reader};
+use super::reader::{DecodeError, Problem, Reader};
 use super::tag::Tagged;
 use super::writer::{
     flags, put_amount, put_blob, put_count, put_currency, put_day, put_signed_wide, put_text, put_time, put_varint,
@@ -17,20 +17,9 @@ use ledger::working_set::Reversal;
 
 /// Appends an account.
 pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
-    let counts = account.debits != DebitCounter::default();
-    let holds = account.held != 0 || account.holds_active != 0;
-    let expires = account.next_expiry != Timestamp::MAX;
-    let (customer, limits, note) = (account.customer, &account.limits, &account.note);
-    out.push(flags([
-        customer.is_some(),
-        limits.is_some(),
-        note.is_some(),
-        counts,
-        holds,
-        expires,
-        0 < account.sagas_open,
-        account.moved_to.is_some(),
-    ]));
+    let flags = flags_of_account(account);
+    let has = |bit: u8| flags & (1 << bit) != 0;
+    out.push(flags);
     out.extend([account.kind.tag(), account.status.tag()]);
     put_varint(out, account.id.number());
     put_currency(out, account.currency);
@@ -40,29 +29,29 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
     put_amount(out, account.overdraft_limit);
     put_amount(out, account.opening_overdraft_limit);
     put_day(out, account.opened);
-    if let Some(customer) = customer {
+    if let Some(customer) = account.customer {
         put_varint(out, customer.number());
     }
-    if let Some(limits) = limits {
+    if let Some(limits) = &account.limits {
         encode_limits(limits, out);
     }
-    if let Some(note) = note {
+    if let Some(note) = &account.note {
         put_text(out, note);
     }
-    if counts {
+    if has(3) {
         let (day, of_day, of_month) = account.debits.parts();
         put_day(out, day);
         put_wide(out, of_day);
         put_wide(out, of_month);
     }
-    if holds {
+    if has(4) {
         put_varint(out, account.held);
         put_varint(out, u64::from(account.holds_active));
     }
-    if expires {
+    if has(5) {
         put_time(out, account.next_expiry);
     }
-    if 0 < account.sagas_open {
+    if has(6) {
         put_varint(out, u64::from(account.sagas_open));
     }
     if let Some(shard) = account.moved_to {
@@ -75,7 +64,8 @@ pub fn encode_account(account: &Account, out: &mut Vec<u8>) {
 /// # Errors
 /// When the bytes are not one.
 pub fn decode_account(reader: &mut Reader<'_>) -> Result<Account, DecodeError> {
-    let flags = reader.flags(0xff, "flags of an account")?;
+    let at = reader.clone();
+    let flags = reader.byte("flags of an account")?;
     let has = |bit: u8| flags & (1 << bit) != 0;
     let (kind, status) = (reader.tag()?, reader.tag()?);
     let (id, currency) = (reader.account_id()?, reader.currency()?);
@@ -107,7 +97,26 @@ pub fn decode_account(reader: &mut Reader<'_>) -> Result<Account, DecodeError> {
         account.sagas_open = reader.narrow("open sagas")?;
     }
     account.moved_to = reader.when(has(7), Reader::shard_id)?;
-    Ok(account)
+    // What is there must be worth writing.
+    if flags == flags_of_account(&account) {
+        Ok(account)
+    } else {
+        Err(at.error("flags of an account", Problem::OutOfRange))
+    }
+}
+
+/// Which parts of an account are written.
+fn flags_of_account(account: &Account) -> u8 {
+    flags([
+        account.customer.is_some(),
+        account.limits.is_some(),
+        account.note.is_some(),
+        account.debits != DebitCounter::default(),
+        account.held != 0 || account.holds_active != 0,
+        account.next_expiry != Timestamp::MAX,
+        0 < account.sagas_open,
+        account.moved_to.is_some(),
+    ])
 }
 
 fn encode_limits(limits: &Limits, out: &mut Vec<u8>) {
