@@ -9,9 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 schemathesis_version=4.32.5
-# Also in xtask/kafka-broker.xml and crates/test-servers/src/kafka.rs. From 4.1 to 4.3.1 a broker drops the markers of a
+# Also in xtask/kafka-broker.xml and crates/test-servers/src/kafka.rs. 4.3.0 and 4.3.1 drop the markers of a
 # transaction for partitions that have no leader at the moment (KAFKA-20734), which tests that kill brokers meet.
-kafka_version=4.0.2
+kafka_version=4.2.1
 # Also in xtask/verapdf.xml.
 verapdf_version=1.30.2
 # A mail server, and what others wrote for those who receive push messages, webhooks and signed assertions.

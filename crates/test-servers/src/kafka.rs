@@ -19,7 +19,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Also in `xtask/kafka-broker.xml` and `xtask/install-test-tools.sh`.
-const VERSION: &str = "4.0.2";
+const VERSION: &str = "4.2.1";
 const HINT: &str = "run ./xtask/install-test-tools.sh, which puts Kafka under target/test-tools";
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-tools/kafka");
 /// A broker that cannot have one of its ports ends; others are tried then.
