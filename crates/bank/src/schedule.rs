@@ -30,6 +30,8 @@ const RETRY_FIRST_US: u64 = 30_000_000;
 const RETRY_MOST_US: u64 = 1_800_000_000;
 /// How often it is looked whether something is due.
 const LOOK_US: u64 = 1_000_000;
+/// How long a run keeps others from the same job. One that takes longer may hang.
+const RUN_US_MAX: u64 = 86_400_000_000;
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -284,11 +286,13 @@ impl Scheduler {
 
     /// Renews the lease of a job that runs for long. Where that does not work the run goes on: nothing depends on the lease.
     async fn keep_lease(&self, job: &dyn Job, memory: &Mutex<Memory>) -> Infallible {
-        loop {
+        let until = self.env.now().saturating_add(RUN_US_MAX);
+        while self.env.now() < until {
             let left_us = locked(memory).sure_until.microseconds().saturating_sub(self.env.now().microseconds());
             self.env.sleep(left_us.max(LOOK_US)).await;
             _ = self.has_lease(job, memory, self.env.now()).await;
         }
+        std::future::pending().await
     }
 
     async fn run(

@@ -85,14 +85,14 @@ impl Texts {
         Ok(texts)
     }
 
-    /// Every name in a template is one that messages know, or a function of the template language.
+    /// Every name in a template is one that messages know, a function of the template language, or set there.
     fn check_names(&self) -> Result<(), String> {
-        let mut names: BTreeSet<&str> = BTreeSet::from(["first_text"]);
-        names.extend(self.context(Locale::of("en"), &samples(true), &Known::default()).into_keys());
+        let context = self.context(Locale::of("en"), &samples(true), &Known::default());
+        let names: BTreeSet<&str> = context.into_keys().collect();
         let functions: BTreeSet<&str> = self.templates.globals().map(|(name, _)| name).collect();
         for (template, source) in self.templates.templates() {
             let used: BTreeSet<String> = source.undeclared_variables(false).into_iter().collect();
-            let is_known = |name: &str| names.contains(name) || functions.contains(name);
+            let is_known = |name: &str| names.contains(name) || functions.contains(name) || sets(source.source(), name);
             if let Some(unknown) = used.iter().find(|name| !is_known(name)) {
                 let known = Vec::from_iter(names).join(", ");
                 let (language, section) = template.split_once('/').unwrap_or_default();
@@ -104,11 +104,11 @@ impl Texts {
     }
 
     fn try_all(&self) -> Result<(), String> {
-        let sample = Known { recipient: None, first_message: Some(Timestamp::ZERO) };
+        let known = Known { recipient: None, first_message: Some(Timestamp::ZERO) };
         for (name, _, _) in LANGUAGES {
             for kind in Kind::ALL {
-                for facts in [samples(true), samples(false)] {
-                    let written = self.write(Locale::of(name), *kind, &facts, &sample);
+                for (facts, known) in [(samples(true), &known), (samples(false), &Known::default())] {
+                    let written = self.write(Locale::of(name), *kind, &facts, known);
                     written.map_err(|fault| {
                         // It is the operator's file that is wrong, and nothing that is stored.
                         let what = if let Fault::Corrupt { detail } = fault { detail } else { fault.to_string() };
@@ -177,9 +177,17 @@ impl Texts {
         context.insert("credited", Value::from(facts.credited.unwrap_or(false)));
         context.insert("bank", Value::from(self.bank.as_str()));
         let first = known.first_message.map(|at| format!("{} {}", locale.day(at.day()), &at.to_string()[11..16]));
+        context.insert("first_text", Value::from(""));
         context.insert("first_message", first.map_or(Value::from(""), |at| Value::from(format!("{at} UTC"))));
         context
     }
+}
+
+/// Whether a template gives this name a value itself. The library takes what is set in a branch for unknown behind it.
+fn sets(source: &str, name: &str) -> bool {
+    let words = source.split(|character: char| !character.is_alphanumeric() && character != '_');
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.windows(2).any(|pair| pair == ["set", name])
 }
 
 /// Facts with everything in them, or with as little as there may be.

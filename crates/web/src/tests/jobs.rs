@@ -34,7 +34,7 @@ impl Job for Endless {
 }
 
 #[tokio::test]
-async fn a_run_that_takes_long_goes_on_without_whoever_asked_and_is_not_begun_again() {
+async fn a_run_that_takes_long_goes_on_until_the_server_stops_and_is_not_begun_again() {
     let jobs: Vec<Arc<dyn Job>> = vec![Arc::new(Endless)];
     let records = Arc::new(MemoryRecords::default());
     let scheduler = Some(Arc::new(Scheduler::new(jobs, records, TestEnv::new(), Calendar::default())));
@@ -48,4 +48,9 @@ async fn a_run_that_takes_long_goes_on_without_whoever_asked_and_is_not_begun_ag
     let runs = world.get("/api/v1/jobs/endless/runs").await.json();
     let runs = runs["items"].as_array().expect("runs");
     assert_eq!((runs.len(), runs[0]["outcome"].as_str()), (1, Some("running")));
+    world.app.stopping().cancel();
+    world.app.tasks().close();
+    world.app.tasks().wait().await;
+    let stopped = world.post("/api/v1/jobs/endless/run", "", "{}").await;
+    assert_eq!(stopped.status, 503, "the run has ended with the server: {}", stopped.text());
 }

@@ -11,6 +11,7 @@ use bank::error::BankError;
 use bank::schedule::{JobError, Run, RunError, Scheduler};
 use ledger::token::Role;
 use std::sync::Arc;
+use store::Fault;
 
 /// The jobs, when each is due and what its latest run did.
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs",
@@ -63,13 +64,22 @@ pub(crate) async fn run(call: Ask) -> Reply {
         return Err(BankError::Forbidden { needs: Role::Admin }.into());
     }
     let (scheduler, name) = (scheduler(&call.app)?.clone(), call.path_value("name").to_owned());
+    let stopping = call.app.stopping().clone();
     let goes_on = format!("it goes on; GET /api/v1/jobs/{name}/runs tells how it ends");
-    // Like a run that was due it is not waited for when the server stops.
-    let run = tokio::spawn(async move { scheduler.run_now(&name, date).await });
+    let run = async move {
+        let done = scheduler.run_now(&name, date).await;
+        if let Err(RunError::Job(error)) = &done {
+            tracing::warn!(job = name, "a run by hand failed: {error}");
+        }
+        done
+    };
+    // Like a run that was due it ends where it is when the server stops: what it has not done is done by the next.
+    let run = call.app.tasks().spawn(async move { stopping.run_until_cancelled(run).await });
     let Ok(done) = tokio::time::timeout(call.app.settings().request_timeout / 2, run).await else {
         return serialised(202, &shapes::JobDone { detail: goes_on });
     };
     let done = done.map_err(|error| fault_problem(Code::Fault, &format!("a run failed: {error}")))?;
+    let done = done.ok_or_else(|| Fault::Unavailable { reason: "the server stops".into() })?;
     let done = done.map_err(|error| match error {
         RunError::Unknown => unknown(),
         RunError::Busy => Problem::new(Code::RequestInProgress, "it is being run already; its runs tell how it ends"),

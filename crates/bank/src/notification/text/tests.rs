@@ -86,6 +86,17 @@ fn a_bank_replaces_one_text_and_keeps_the_others() {
 }
 
 #[test]
+fn a_template_may_set_names_of_its_own_and_quote_a_first_message_that_was_never_sent() {
+    let set =
+        "[deposit]\nX\n{% if credited %}{% set way = \"in\" %}{% else %}{% set way = \"out\" %}{% endif %}{{ way }}\n";
+    let quoted = "[transfer_failed]\nX\nIt failed. {{ first_text }}\n";
+    let texts = Texts::new("Florin", &[("en".into(), format!("{set}{quoted}"))]).expect("texts");
+    let write = |kind| texts.write(Locale::of("en"), kind, &facts(), &Known::default()).expect("a text").text;
+    assert!(["in", "out"].contains(&&*write(Kind::Deposit)));
+    assert_eq!(write(Kind::TransferFailed), "It failed. ");
+}
+
+#[test]
 fn a_wrong_template_is_refused_with_its_place() {
     for (language, file, words) in [
         ("en", "[deposit]\nX\n{{ amuont }}\n", ["en.txt, [deposit]: there is no `amuont`", "amount"]),
