@@ -21,6 +21,8 @@ const HEAD_EVERY: Duration = Duration::from_millis(25);
 const OPEN_EVERY: Duration = Duration::from_millis(25);
 /// The same where it is much.
 const MUCH_OPEN_EVERY: Duration = Duration::from_millis(500);
+/// After so many looks it is counted again though nothing was seen to change: a count that came too early is not kept.
+const LOOKS_MAX: u32 = 40;
 /// More than this is much.
 const FEW_OPEN: u64 = 100;
 /// Longest that one look may take. The test of it does not wait so long.
@@ -84,12 +86,14 @@ async fn bounded<T>(place: &Place, look: impl Future<Output = Result<T, Postgres
 /// Counts what is open between shards whenever the journal has gone on, until it is ended. On a connection of its own, as
 /// counting rows may have to wait for what a look at the head does not.
 pub(crate) async fn watch_open(place: Place, reads: Arc<Reads>, health: Arc<Health>) {
-    let mut counted_at = None;
+    let (mut counted_at, mut looks) = (None, 0);
     loop {
+        looks += 1;
         // Before the rows are counted: what is committed meanwhile is counted again.
         let head = health.head();
         let mut pause = OPEN_EVERY;
-        if counted_at != Some(head) {
+        if counted_at != Some(head) || LOOKS_MAX <= looks {
+            looks = 0;
             match tokio::time::timeout(SILENT_MAX, open(&reads)).await {
                 Ok(Ok((sagas, oldest, parts))) => {
                     health.note_open(sagas, oldest, parts);
